@@ -1,21 +1,25 @@
 """The past in turns: which of its days a nightly run compares, so that all are within a bounded number of nights.
 
-The one rule: the days that were compared longest ago come next; days that never were count as compared when they ended,
-for then they were among the newest. A night that failed is made up for by the next one, and days that somebody had
-compared by hand wait for as long as if a night had.
+The one rule: what was compared longest ago comes next, and before all what never was since it is over. A night that
+failed is made up for by the next one; days that somebody had compared by hand wait for as long as if a night had. What
+fails again and again gives way to the others once it was tried `MOST_TRIES` times, until its turn comes again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, timedelta
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple
 
-_FIRST_DAY = date(1970, 1, 1)
+MOST_TRIES: Final = 3
+"""How often days are tried, one run after the other, before others are."""
+
+_FIRST_DAY: Final = date(1970, 1, 1)
 
 
 class Compared(NamedTuple):
-    """Days that a run has compared."""
+    """Days that a run has compared, or began to."""
 
     begin_micros: int
     end_micros: int
@@ -50,18 +54,42 @@ def parts_of(until: date, days: int, runs: int) -> list[Part]:
     return [Part(start, start + timedelta(days=size)) for start in starts]
 
 
-def next_of(parts: Collection[tuple[int, int]], compared: Collection[Compared]) -> tuple[int, int] | None:
+def next_of(
+    parts: Collection[tuple[int, int]], compared: Collection[Compared], tried: Collection[Compared] = ()
+) -> tuple[int, int] | None:
     """Returns what was compared longest ago; None if there is nothing.
 
     Args:
         parts: First moment of each, and the first after it, in microseconds.
-        compared: What runs have compared as a whole.
+        compared: What runs have compared to their end.
+        tried: What runs did not come to the end of.
     """
+    return min(parts, key=lambda part: _waits_since(part, compared, tried), default=None)
+
+
+def _waits_since(part: tuple[int, int], compared: Collection[Compared], tried: Collection[Compared]) -> int:
+    since = _compared_since(part, compared)
+    failed = [
+        one.create_micros
+        for one in tried
+        if one.create_micros > since and one.begin_micros <= part[0] and part[1] <= one.end_micros
+    ]
+    return max(failed) if len(failed) >= MOST_TRIES else since
+
+
+def _compared_since(part: tuple[int, int], compared: Collection[Compared]) -> int:
+    """Returns when the moment of a part was compared that waits longest, after it was over; 0: never."""
+    begin, end = part
+    touching = [one for one in compared if one.begin_micros < end and begin < one.end_micros]
+    cuts = sorted({begin, end, *(cut for one in touching for cut in one[:2] if begin < cut < end)})
     return min(
-        parts,
-        key=lambda part: max(
-            (one.create_micros for one in compared if one.begin_micros <= part[0] and part[1] <= one.end_micros),
-            default=part[1],
-        ),
-        default=None,
+        max(
+            (
+                one.create_micros
+                for one in touching
+                if one.begin_micros <= first and after <= min(one.end_micros, one.create_micros)
+            ),
+            default=0,
+        )
+        for first, after in pairwise(cuts)
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from tributary_domain.event_order import event_hash
@@ -19,6 +19,10 @@ from tributary_storage.clickhouse.identity_words import StoredWord
 from tributary_storage.clickhouse.reconciliation_staging import Edge, ReconciliationStaging, Scope
 
 _CUSTOMER: Final = "customer:"
+
+_MOST_PARTED: Final = 20
+"""An identifier that was seen with more others is taken for a shared device, and all that ever used it are not asked
+for: whom a new link of it parts from it is found when the turn of their days comes."""
 
 
 class RunPeople:
@@ -75,6 +79,8 @@ class RunPeople:
             found = await self._staging.edges(self._scope, self._rounds, wanted)
             self._rounds += 1
             self._new |= found.new
+            parted = _seen_with(found.new, found.edges)
+            self._new |= parted
             shared = await self._staging.shared_devices(
                 self._scope,
                 wanted & self._busy(found.edges),
@@ -82,6 +88,7 @@ class RunPeople:
                 self._limits.shared_device_days,
             )
             wanted = await asyncio.to_thread(self._people.learn, found.edges, shared)
+            wanted |= self._people.ask(parted)
         self.person_of = await asyncio.to_thread(self._people.person_of)
         left = {token: person for token, person in self.person_of.items() if token not in self._written}
         changed = {self.person_of[token] for token in self._new if token in self.person_of}
@@ -95,3 +102,13 @@ class RunPeople:
             if first.startswith(_CUSTOMER) != second.startswith(_CUSTOMER):
                 customers[second if first.startswith(_CUSTOMER) else first] += 1
         return {token for token, number in customers.items() if number > self._limits.shared_device_customers}
+
+
+def _seen_with(tokens: Collection[str], edges: Iterable[Edge]) -> set[str]:
+    """Returns whoever identifiers with a new link were seen with: a link that was there before may be none any more."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for first, second, _ in edges:
+        for one, other in ((first, second), (second, first)):
+            if one in tokens:
+                seen[one].add(other)
+    return {other for others in seen.values() if len(others) <= _MOST_PARTED for other in others}

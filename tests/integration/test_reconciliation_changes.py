@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from tests.integration.test_consent import NO, consent
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Events
+from tests.support.families import Families
 from tributary_attribution.reconcile import command_line
 from tributary_attribution.runs import begun
 from tributary_attribution.wanted_runs import WantedRuns
-from tributary_domain.findings import FindingState
+from tributary_domain.findings import FindingKind, FindingState
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.errors import NotFoundError
 from tributary_storage.clickhouse.reconciliation_runs import Run
 
 _OLD = NOON - 100 * DAY
@@ -84,6 +90,68 @@ async def test_a_lost_row_of_a_revision_that_was_published_in_its_days_is_found_
         [found] = await world.runs.findings(workspace, states=[FindingState.RESOLVED])
         assert found.conversion_id == make.conversion_id()
         assert len(await world.attribution.stored_revisions(make.conversion_id())) == 2
+
+
+async def test_what_says_itself_that_it_is_old_is_compared_as_old(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await _happened(
+            world,
+            make.touch("visitor:w", at=_OLD - DAY),
+            make.order("visitor:w", at=_OLD, order_id="withdrawn"),
+            make.touch("visitor:d", at=_OLD - 21 * DAY),
+            make.order("customer:d", at=_OLD - 20 * DAY, order_id="older"),
+            make.order("customer:d", at=_OLD, order_id="joined"),
+            make.touch("visitor:v", at=_OLD - 2 * DAY),
+            make.identify("customer:a", "visitor:v", at=_OLD - DAY),
+            make.order("customer:a", at=_OLD, order_id="parted"),
+        )
+        await world.attribution.record(  # and nobody credits what changes
+            consent(make, "visitor:w", NO, at=_OLD - 2 * DAY, event_id="late-no"),
+            make.order("visitor:d", at=_OLD - DAY // 24, order_id="joined", letter="M", rank=1),
+            make.identify("customer:b", "visitor:v", at=_OLD - 3 * DAY),  # whose the visitor was first
+        )
+        run = await world.run(_a_run(world, with_changes=True))
+        found = {one.conversion_id for one in await world.differences()}
+        assert found == {make.conversion_id(name) for name in ("withdrawn", "older", "joined", "parted")}, run.counts
+
+
+async def test_an_order_that_is_counted_twice_since_today_is_found_however_old_it_is(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    told = Families(make).cycle(
+        "customer:a", kind="FIRST", cycle="1", at=_OLD, name="purchase", order_id="twice", subscription="s-1"
+    )
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await _happened(world, told)
+        await world.happen(make.order("visitor:a", order_id="twice", rank=1, at=_OLD - DAY // 24))
+        await world.run(_a_run(world, with_changes=False))
+        assert await world.runs.findings(workspace, kinds=[FindingKind.ORDER_SPLIT]) == []
+        await world.run(_a_run(world, with_changes=True))
+        [found] = await world.runs.findings(workspace, kinds=[FindingKind.ORDER_SPLIT])
+        assert found.state is FindingState.OPEN
+
+
+async def test_the_newest_days_begin_where_nights_failed_and_an_unknown_run_is_not_gone_on_with(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    clock = SystemClock()
+    parse = command_line().parse_args
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        own, at = world.attribution.workspace, clock.unix_micros() - 5 * DAY
+        wanted = WantedRuns(world.runs, parse(["--all", "--with-changes"]), clock)
+        usual = await wanted.recent(own)
+        assert usual is not None
+        last = begun(workspace, at - DAY, at + DAY, at, repairs=False, slices=1, with_changes=True)
+        await world.runs.save(replace(last, is_complete=True), at)
+        made_up = await wanted.recent(own)
+        assert made_up is not None
+        assert (made_up.end_micros, at - DAY < made_up.begin_micros <= at) == (usual.end_micros, True)
+        with pytest.raises(NotFoundError, match="r1:none"):
+            await WantedRuns(world.runs, parse(["--workspace", workspace, "--resume", "r1:none"]), clock).recent(own)
 
 
 async def test_the_past_is_compared_in_turns_and_what_was_stopped_is_gone_on_with(

@@ -91,23 +91,44 @@ class ReconciliationRuns:
         rows = await self._clickhouse.execute(reconciliation_statement("unfinished_run"), values)
         return await self.find(run.workspace, rows[0][0]) if rows else None
 
-    async def complete(
-        self, workspace: str, begin_micros: int, end_micros: int, *, repairs: bool
+    async def looked_at(
+        self, workspace: str, begin_micros: int, end_micros: int, *, repairs: bool, is_complete: bool = True
     ) -> list[tuple[int, int, int]]:
-        """Returns the days that runs have compared to their end, and when they were asked for last.
+        """Returns the days of runs, and when they were asked for.
 
         Args:
             workspace: Whose.
             begin_micros: Of days that are touched; the first moment inside.
             end_micros: The first moment after them.
-            repairs: Only by runs that repair.
+            repairs: Only of runs that repair.
+            is_complete: Of runs that came to their end, or of those that did not.
 
         Returns:
             First moment, first moment after, when it was asked for; in microseconds.
         """
-        values = {"workspace": workspace, "begin": begin_micros, "end": end_micros, "repairs": repairs}
-        rows = await self._clickhouse.execute(reconciliation_statement("complete_runs"), values)
+        values = {
+            "workspace": workspace,
+            "begin": begin_micros,
+            "end": end_micros,
+            "repairs": repairs,
+            "complete": is_complete,
+        }
+        rows = await self._clickhouse.execute(reconciliation_statement("runs_of_days"), values)
         return [(row[0], row[1], row[2]) for row in rows]
+
+    async def last_with_changes(self, workspace: str, *, repairs: bool) -> int | None:
+        """Returns when the last run was asked for that came to its end and looked at what days may have changed.
+
+        Args:
+            workspace: Whose.
+            repairs: Only of runs that repair.
+
+        Returns:
+            Microseconds; None: there was none.
+        """
+        values = {"workspace": workspace, "repairs": repairs}
+        [(created,)] = await self._clickhouse.execute(reconciliation_statement("last_run_with_changes"), values)
+        return created or None
 
     async def save(self, run: Run, now_micros: int) -> None:
         """Notes how far a run is."""

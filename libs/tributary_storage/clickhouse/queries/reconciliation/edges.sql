@@ -1,7 +1,8 @@
 -- Every pair of identifiers that one event carried, of which the round asks for one, with the first such event in event
 -- order: what people are made of; and when that was accepted.
 -- Quarantined events prove nothing. Observations of one order that carry different identifiers are an edge too, at the
--- later of the two: an order has one buyer. Only two customer ids are not tied by an order.
+-- later of the two, and known since the later one was accepted: an order has one buyer. Only two customer ids are not tied
+-- by an order.
 -- Without FINAL: of an event that was recorded twice, or released since, one row that counts is as good as another.
 SELECT
     first,
@@ -38,7 +39,11 @@ FROM
     SELECT
         least(one.1, other.1) AS first,
         greatest(one.1, other.1) AS second,
-        greatest(one.2, other.2) AS place
+        (
+            greatest(one.2, other.2).1,
+            greatest(one.2, other.2).2,
+            greatest(one.2.3, other.2.3)
+        ) AS place
     FROM
     (
         SELECT groupArray((token, place)) AS seen

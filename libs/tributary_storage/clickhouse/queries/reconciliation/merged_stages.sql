@@ -1,5 +1,5 @@
--- Conversions that are several stages of a lead because these were told with one order number: of the run's days, and those
--- that a finding is about which is not resolved. Stages come days apart, so all observations of these are read, each by
+-- Conversions that are several stages of a lead because these were told with one order number: of the run's days, of what
+-- came in these, and those that a finding is about which is not resolved. Stages come days apart, so all observations of these are read, each by
 -- the key that finds it.
 WITH
     asked AS
@@ -13,6 +13,10 @@ WITH
             AND details['stage'] != ''
             AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
             AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        UNION DISTINCT
+        SELECT conversion_id
+        FROM reconciliation_targets FINAL
+        WHERE reconciliation_id = %(run)s
         UNION DISTINCT
         SELECT conversion_id
         FROM reconciliation_findings FINAL

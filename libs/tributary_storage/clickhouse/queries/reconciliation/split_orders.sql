@@ -1,5 +1,5 @@
 -- Orders that are two counted conversions because one observer told the cycle of a subscription and another, who could not
--- know of it, told none: of the run's days, and those that a finding is about which is not resolved. One row per pair that
+-- know of it, told none: of the run's days, of what came in these, and those that a finding is about which is not resolved. One row per pair that
 -- is close enough in time to be one purchase: later cycles may have the number of the first order. In parts, so that each
 -- reads by its own index, and the second not at all while there is no such finding.
 WITH
@@ -10,6 +10,12 @@ WITH
         WHERE workspace = %(workspace)s
             AND state != 'RESOLVED'
             AND kind = 'ORDER_SPLIT'
+    ),
+    targets AS
+    (
+        SELECT conversion_id
+        FROM reconciliation_targets FINAL
+        WHERE reconciliation_id = %(run)s
     ),
     orders AS
     (
@@ -46,6 +52,29 @@ WITH
             AND order_id != ''
             AND (cycle = '' OR subscription_id != '')
             AND conversion_id IN (SELECT conversion_id FROM named)
+        UNION ALL
+        SELECT
+            conversion_id,
+            name,
+            store,
+            order_id,
+            cycle,
+            toUnixTimestamp64Micro(conversion_time) AS time,
+            currency,
+            value_micros
+        FROM conversions FINAL
+        WHERE workspace = %(workspace)s
+            AND %(with_changes)s
+            AND counted
+            AND (cycle = '' OR subscription_id != '')
+            AND order_id IN
+            (
+                SELECT order_id
+                FROM conversions
+                WHERE workspace = %(workspace)s
+                    AND order_id != ''
+                    AND conversion_id IN (SELECT conversion_id FROM targets)
+            )
     )
 SELECT DISTINCT
     told.conversion_id,
@@ -69,6 +98,8 @@ WHERE told.cycle != ''
     AND (
         (told.time >= %(begin)s AND told.time < %(end)s)
         OR told.conversion_id IN (SELECT conversion_id FROM named)
+        OR told.conversion_id IN (SELECT conversion_id FROM targets)
+        OR plain.conversion_id IN (SELECT conversion_id FROM targets)
     )
 ORDER BY
     told.conversion_id,

@@ -1,5 +1,5 @@
 -- Adds the conversions of people of whom anything was accepted in the days of a run: from the earliest of it on, for what
--- was before that it cannot change; all of those of people who became others than they were.
+-- was before that, and before a decision that it tells of, it cannot change; all of those of people who became others than they were.
 INSERT INTO reconciliation_targets
 (
     reconciliation_id,
@@ -49,12 +49,19 @@ INNER JOIN
     (
         SELECT
             p.person AS person,
-            toUnixTimestamp64Micro(e.event_time) AS since
+            e.since AS since
         FROM
         (
             SELECT
                 arrayJoin(identity_tokens) AS token,
-                event_time
+                least(
+                    toUnixTimestamp64Micro(event_time),
+                    if(
+                        details['consent_time_micros'] = '',
+                        toUnixTimestamp64Micro(event_time),
+                        toInt64OrZero(details['consent_time_micros'])
+                    )
+                ) AS since
             FROM events
             WHERE workspace = %(workspace)s
                 AND verdict != 'QUARANTINED'

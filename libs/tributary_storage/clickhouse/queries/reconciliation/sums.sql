@@ -1,6 +1,13 @@
--- What must be nothing, of some days: events that were recorded twice, orders and conversions that are counted twice, and
--- conversions whose credit or money does not add up, under any model that they are credited under. Each is named, some at
--- once: what is left of them is found by the next run.
+-- What must be nothing, of some days and of what came in these: events that were recorded twice, orders and conversions
+-- that are counted twice, and conversions whose credit or money does not add up, under any model that they are credited
+-- under. Each is named, some at once: what is left of them is found by the next run.
+WITH
+    targets AS
+    (
+        SELECT conversion_id
+        FROM reconciliation_targets FINAL
+        WHERE reconciliation_id = %(run)s
+    )
 SELECT
     (
         SELECT groupArray((event_id, times))
@@ -30,8 +37,23 @@ SELECT
             WHERE workspace = %(workspace)s
                 AND counted
                 AND order_id != ''
-                AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                AND (
+                    (
+                        conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                        AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                    )
+                    OR (
+                        %(with_changes)s
+                        AND order_id IN
+                        (
+                            SELECT order_id
+                            FROM conversions
+                            WHERE workspace = %(workspace)s
+                                AND order_id != ''
+                                AND conversion_id IN (SELECT conversion_id FROM targets)
+                        )
+                    )
+                )
             GROUP BY
                 name,
                 store,
@@ -52,8 +74,13 @@ SELECT
             FROM conversions FINAL
             WHERE workspace = %(workspace)s
                 AND counted
-                AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                AND (
+                    (
+                        conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                        AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                    )
+                    OR (%(with_changes)s AND conversion_id IN (SELECT conversion_id FROM targets))
+                )
             GROUP BY conversion_id
             HAVING times > 1
             ORDER BY conversion_id
@@ -67,8 +94,13 @@ SELECT
             SELECT DISTINCT conversion_id
             FROM conversions FINAL
             WHERE workspace = %(workspace)s
-                AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                AND (
+                    (
+                        conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                        AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                    )
+                    OR (%(with_changes)s AND conversion_id IN (SELECT conversion_id FROM targets))
+                )
                 AND counted
                 AND arrayExists(
                     (credits, values) -> arraySum(credits) != 1000000 OR arraySum(values) != value_micros,
