@@ -19,6 +19,7 @@ from tributary_cli.doctor_checks import (
     check_redis_roles,
     check_services,
     check_settings,
+    check_vouching,
     check_workspaces,
 )
 from tributary_cli.doctor_warehouses import check_warehouses
@@ -80,6 +81,7 @@ async def _examine_installation(environ: Mapping[str, str]) -> list[Check]:
     if workspaces_file := environ.get("TRIBUTARY_WORKSPACES_FILE"):
         checks.append(check_workspaces(Path(workspaces_file)))
     checks += await check_redis_roles(environ)
+    checks += check_vouching(environ)
     if clickhouse_url := environ.get("TRIBUTARY_CLICKHOUSE_URL"):
         checks.append(await check_clickhouse(clickhouse_url))
     if workspaces_file and (jobs_url := environ.get("TRIBUTARY_JOBS_URL")):

@@ -38,6 +38,7 @@ from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.rebuild_progress import RebuildProgress
 
 _TIMEOUT_SECONDS = 5.0
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _ROLES: tuple[Role, ...] = ("log", "state", "jobs")
 
 
@@ -129,6 +130,15 @@ async def _check_redis(role: Role, url: str, mode: DurabilityMode) -> tuple[Chec
         state = "whole again" if is_whole else f"being made whole again, at workspace {rebuilt.workspace or 'none'}"
         said += f", {state} after a loss: {rebuilt.events:,} events, {rebuilt.conversions:,} conversions brought back"
     return Check(name, True, said), epoch.epoch_id
+
+
+def check_vouching(environ: Mapping[str, str]) -> list[Check]:
+    """Says that the operator vouches for the event log: for an emergency, and not for longer."""
+    name = "TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG"
+    if environ.get(name, "").lower() not in _TRUE:
+        return []
+    said = f"{name} is set: whatever event log is found while ClickHouse is out is taken for whole"
+    return [Check("dedup:continuity", False, said, "Unset it as soon as ClickHouse answers.")]
 
 
 def _said_of_lost_claims(loss_micros: int) -> str:

@@ -11,7 +11,8 @@ While ClickHouse does not answer the door stays open as long as anybody can vouc
 run of Redis with ClickHouse before, or this process saw the run before it and misses nothing. Then the question stays
 open: ClickHouse is asked as soon as it answers, and until then the recorder writes nothing to it, so that it is asked
 about the log before this run. If Redis was restarted, no dedup lived through it and ClickHouse is out as well, nobody
-can vouch for it: it stays closed until ClickHouse answers, or the operator says so.
+can vouch for it: it stays closed until ClickHouse answers, or the operator vouches for it. That opens the door until
+ClickHouse answers, and no longer: what is known to be missing is confirmed, not vouched for.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class Continuity:
         """Whether this run of Redis was compared with ClickHouse; while it was not, nothing is recorded."""
         self.loss_micros = 0
         """When the last confirmed loss was, microseconds since 1970; 0: there was none."""
+        if is_vouched_for:
+            log.warning("log_vouched_for", setting="TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG", until="ClickHouse answers")
 
     async def __call__(self) -> None:
         """Returns if the log has everything that is known to have been in it, or if somebody vouches for it meanwhile.
@@ -135,7 +138,7 @@ class Continuity:
             )
             raise PreconditionError(message, subject="redis:log", reason="LOG_CONTINUITY_UNKNOWN")
         elif not self._seen:
-            log.warning("log_vouched_for", setting="TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG")
+            log.warning("unknown_log_accepted", setting="TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG")
         await self._see(runs)
 
     async def _recorded(self) -> Positions | None:
@@ -155,7 +158,7 @@ class Continuity:
         """Refuses a log that lacks what is known of it, unless that was confirmed."""
         behind = sorted(place for place, position in known.items() if there.get(place, _START) < position)
         missing = [place for place in behind if known[place][0] * 1_000 > self.loss_micros]
-        if missing and not self._is_vouched_for:
+        if missing:
             raise older("log", [f"{shard}/{lane}" for shard, lane in missing])
         if behind:
             log.warning("older_log_accepted", streams=len(behind))

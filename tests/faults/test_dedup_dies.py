@@ -11,7 +11,15 @@ import pytest
 from pydantic import SecretStr
 
 from tests.faults.load import Load, findings
-from tests.support.admissions import INTERNAL_TOKEN, Sent, a_request, dedup_process, prepare, stored, verdicts_of
+from tests.support.admissions import (
+    INTERNAL_TOKEN,
+    Sent,
+    a_request,
+    dedup_process,
+    prepare_and_vouch,
+    stored,
+    verdicts_of,
+)
 from tests.support.eventually import eventually_async
 from tests.support.holding_proxy import holding_proxy
 from tests.support.stores import Stores
@@ -36,7 +44,7 @@ async def send_one(address: str, workspace: str, event: Sent) -> int:
 async def test_a_retry_after_a_death_between_the_two_steps_is_accepted(
     private_redis: RedisServer, stores: Stores, workspace: str, tmp_path: Path
 ) -> None:
-    await prepare(private_redis.url)
+    await prepare_and_vouch(private_redis.url)
     await migrate(stores.clickhouse_url)
     event = Sent("e", order="o")
     async with holding_proxy(private_redis.port, Script("admit_orders").sha.encode()) as proxy:
@@ -67,7 +75,7 @@ async def test_a_retry_after_a_death_between_the_two_steps_is_accepted(
 async def test_nothing_acknowledged_is_lost_and_nothing_accepted_twice_when_dedup_dies_under_load(
     private_redis: RedisServer, stores: Stores, workspace: str, tmp_path: Path
 ) -> None:
-    await prepare(private_redis.url)
+    await prepare_and_vouch(private_redis.url)
     await migrate(stores.clickhouse_url)
     dedup = dedup_process(tmp_path, private_redis.url, stores.clickhouse_url)
     events = [Sent(f"e-{number}", order=f"o-{number}" if number % 10 == 0 else "") for number in range(1200)]

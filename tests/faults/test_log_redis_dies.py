@@ -19,6 +19,7 @@ from tests.support.admissions import (
     a_request,
     dedup_process,
     prepare,
+    prepare_and_vouch,
     running_admission,
     verdicts_of,
 )
@@ -69,7 +70,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_accepted_twice_when_redi
 async def test_a_redis_that_comes_back_forgetful_acknowledges_nothing_not_even_at_first(
     private_redis: RedisServer, clickhouse_url: str, workspace: str, tmp_path: Path
 ) -> None:
-    await prepare(private_redis.url)
+    await prepare_and_vouch(private_redis.url)
     dedup = dedup_process(tmp_path, private_redis.url, clickhouse_url)
     answers: list[int] = []
 

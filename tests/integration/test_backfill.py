@@ -22,7 +22,7 @@ from tests.support.admissions import (
     age_claims,
     dedup_process,
     outcomes_of,
-    prepare,
+    prepare_and_vouch,
     running_admission,
     running_dedup,
     stored,
@@ -245,7 +245,7 @@ def after_a_loss(directory: Path, redis_url: str, clickhouse_url: str) -> Iterat
     async def lose() -> None:
         async with connect(redis_url, name="tests") as client:
             await client.flushdb()
-            await prepare(redis_url)
+            await prepare_and_vouch(redis_url)
             await confirm_losses({"log": client}, ["log"], AN_EPOCH.shards)
 
     run_apart(lose())
@@ -306,7 +306,7 @@ async def test_after_a_loss_only_what_has_no_claim_waits_for_clickhouse(
 async def test_without_clickhouse_a_backfill_waits_and_live_events_do_not(
     workspace: str, redis_url: str, tmp_path: Path
 ) -> None:
-    await prepare(redis_url)
+    await prepare_and_vouch(redis_url)
     alone = dedup_process(tmp_path, redis_url, "clickhouse://default@127.0.0.1:9/tributary")
     try:
         alone.start()

@@ -110,6 +110,13 @@ def test_doctor_says_which_durability_is_declared(environment: dict[str, str], m
         assert f"durability {mode}" in said[f"redis:{role}"]
 
 
+def test_doctor_says_that_the_operator_vouches_for_the_log(environment: dict[str, str]) -> None:
+    _migrate(environment)
+    assert "dedup:continuity" not in _examine(environment)[1]
+    _, checks = _examine({**environment, "TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG": "true"})
+    assert not checks["dedup:continuity"]["is_ok"]
+
+
 def test_doctor_says_that_replicas_are_missing(environment: dict[str, str]) -> None:
     _migrate(environment)
     done = _run({**environment, "TRIBUTARY_DURABILITY": "replicated"}, "doctor", "--json")

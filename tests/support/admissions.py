@@ -16,6 +16,7 @@ from typing import NamedTuple
 import redis.asyncio
 
 from tests.support.ports import free_port
+from tests.support.stores import vouch_for
 from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.adjustment_pb2 import ADJUSTMENT_REASON_REFUND
@@ -177,6 +178,13 @@ async def prepare(redis_url: str, epoch: Epoch = AN_EPOCH) -> None:
         await create_epoch({"log": client}, epoch)
 
 
+async def prepare_and_vouch(redis_url: str, epoch: Epoch = AN_EPOCH) -> None:
+    """As `prepare`, and lets a dedup serve on it: tests share one ClickHouse among many logs."""
+    await prepare(redis_url, epoch)
+    async with connect(redis_url, name="tests") as client:
+        await vouch_for(client)
+
+
 @asynccontextmanager
 async def running_admission(
     redis_url: str, epoch: Epoch = AN_EPOCH, *, timeout_seconds: float = 5.0, replicas: int = 0
@@ -207,7 +215,7 @@ def running_dedup(
     epoch: Epoch = AN_EPOCH,
 ) -> Iterator[ServiceProcess]:
     """Starts dedup on stores that it prepares, and waits until it is ready."""
-    asyncio.run(prepare(redis_url, epoch))
+    asyncio.run(prepare_and_vouch(redis_url, epoch))
     asyncio.run(migrate(clickhouse_url))
     process = dedup_process(directory, redis_url, clickhouse_url, settings=settings)
     try:
@@ -228,7 +236,6 @@ def dedup_process(
         "TRIBUTARY_INTERNAL_TOKEN": INTERNAL_TOKEN,
         "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",
         "TRIBUTARY_DEDUP_CONSUMER": secrets.token_hex(4),
-        "TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG": "true",  # tests share one ClickHouse among many logs
         **(settings or {}),
     }
     return ServiceProcess("dedup", free_port(), directory / "dedup.log", environment)

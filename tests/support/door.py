@@ -79,7 +79,6 @@ def running_door(
         "TRIBUTARY_DEDUP_TARGET": f"127.0.0.1:{dedup_port}",
         "TRIBUTARY_INTERNAL_TOKEN": secrets.token_hex(16),
         "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",
-        "TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG": "true",  # ClickHouse is shared, Redis is not
     }
     own = settings or {}
     dedup = ServiceProcess("dedup", dedup_port, directory / "dedup.log", environment | dict(own.get("dedup", {})))

@@ -132,5 +132,5 @@ async def create_test_epoch(url: str, shards: int = 4, claim_bucket_bits: int = 
 async def vouch_for(client: redis.asyncio.Redis) -> None:
     """Notes that this run of a Redis was compared with ClickHouse, which tests share among many Redis."""
     run = await read_run_id(client)
-    for role in ("state", "jobs"):
+    for role in ("log", "state", "jobs"):
         await client.set(keys.passed(role), run)
