@@ -50,6 +50,9 @@ class Checked(NamedTuple):
 SPENT_HERE: Final = "spent here"
 """The fault of a token that we had asked about before, without an answer that is known."""
 
+REUSED: Final = "reused"
+"""The fault of a token that has vouched for as many as it may."""
+
 _BAD_TOKEN: Final = frozenset({"invalid-input-response", "missing-input-response", "invalid-or-already-seen-response"})
 _SPENT_TOKEN: Final = frozenset({"timeout-or-duplicate", "already-seen-response", "expired-input-response"})
 """Used before, or too old: the providers do not all tell which."""

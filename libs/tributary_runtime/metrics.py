@@ -127,6 +127,7 @@ class HumanCheckOutcome(StrEnum):
     HUMAN = "human"
     BOT = "bot"
     UNKNOWN = "unknown"
+    REUSED = "reused"
 
 
 class VelocityOutcome(StrEnum):

@@ -13,7 +13,7 @@ import structlog
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED, VERDICT_QUARANTINED
-from tributary_domain.human_check import Checked, HumanVerdict
+from tributary_domain.human_check import REUSED, Checked, HumanVerdict
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_ingestion.human_checks import HumanChecks
 from tributary_ingestion.packed import Packed
@@ -33,6 +33,11 @@ _PROVIDERS_SHARE: Final = 0.5
 """Of the time that the caller still waits."""
 
 _FAILED: Final = Reason(ReasonCode.HUMAN_CHECK_FAILED, "human_check.token", "The provider says that it was no human.")
+_REUSED: Final = Reason(
+    ReasonCode.HUMAN_CHECK_REUSED,
+    "human_check.token",
+    "The token has vouched for as many orders, or events without one, as it may: ask the person again.",
+)
 _UNVERIFIED: Final = Reason(
     ReasonCode.HUMAN_CHECK_UNVERIFIED,
     "human_check.token",
@@ -131,6 +136,8 @@ def _with_check(packed: Packed, checked: Checked) -> Packed:
     packed = packed._replace(admitted=packed.admitted + learned.SerializeToString(), token=None)
     if checked.verdict is HumanVerdict.BOT:
         return _quarantine(packed, _FAILED)
+    if checked.fault == REUSED:
+        return _quarantine(packed, _REUSED)
     if checked.verdict is HumanVerdict.UNKNOWN:
         added = AdmittedEvent(reasons=to_messages([_UNVERIFIED])).SerializeToString()
         return packed._replace(reasons=[*packed.reasons, _UNVERIFIED], admitted=packed.admitted + added)

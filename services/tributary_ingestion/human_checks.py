@@ -6,6 +6,9 @@ did: a call that found no free slot, or had to wait for one, says nothing of it.
 what came of one is kept, asked for once by all who carry it, and shared by all replicas: whoever is told that a token
 was spent, and that another replica asked, waits a moment for what that one was told. If nobody knows it (its provider
 was too slow) it is unknown.
+
+One solved token vouches for a few orders, or events without one, and their retries: whoever comes with it later is
+not held for human. That costs a question more only where a token that is known comes with somebody new.
 """
 
 import asyncio
@@ -20,7 +23,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import httpx
 import structlog
 
-from tributary_domain.human_check import SPENT_HERE, Checked, HumanVerdict, Provider, read_answer
+from tributary_domain.human_check import REUSED, SPENT_HERE, Checked, HumanVerdict, Provider, read_answer
 from tributary_runtime import metrics
 from tributary_runtime.checked_http import CheckedHttp, read_body
 from tributary_runtime.clock import Clock
@@ -58,12 +61,8 @@ _DOWN: Final = frozenset({"malformed", "internal-error"})
 _BUSY: Final = frozenset({httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS})
 _UNKNOWN: Final = Checked(HumanVerdict.UNKNOWN)
 _TOO_SLOW: Final = "timeout"
+_REUSED: Final = Checked(HumanVerdict.UNKNOWN, fault=REUSED)
 _NO_SLOT: Final = Checked(HumanVerdict.UNKNOWN, fault="no slot")
-_METRICS: Final = {
-    HumanVerdict.HUMAN: metrics.HumanCheckOutcome.HUMAN,
-    HumanVerdict.BOT: metrics.HumanCheckOutcome.BOT,
-    HumanVerdict.UNKNOWN: metrics.HumanCheckOutcome.UNKNOWN,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,8 @@ class Verifier:
     timeout_seconds: float = 0.8
     allow_private_addresses: bool = False
     """Whether its endpoint may be at an address that is not public."""
+    carriers_per_token: int = 3
+    """How many orders, or events without one, a token vouches for."""
 
 
 class Token(NamedTuple):
@@ -89,13 +90,19 @@ class Token(NamedTuple):
     """The person's; empty where it is not known."""
     is_late: bool
     """Whether the event is older than a token lives."""
+    carrier: bytes = b""
+    """Digest of the order that carries it, or of the event that has none: the same for every retry."""
 
 
 class Shared(Protocol):
     """What all replicas know, as `redis.human_verdicts.HumanVerdicts`. May raise `StorageUnavailableError`."""
 
-    async def begin(self, name: bytes) -> Asked:
-        """Notes that the provider is asked now; returns what is known."""
+    async def begin(self, name: bytes, carrier: bytes, most: int) -> Asked:
+        """Notes that the provider is asked now, and for whom; returns what is known."""
+        ...
+
+    async def carry(self, name: bytes, carrier: bytes, most: int) -> bool:
+        """Notes who carries a token that is known; tells whether it is one of the first `most`."""
         ...
 
     async def look(self, name: bytes) -> Checked | None:
@@ -141,6 +148,7 @@ class HumanChecks:
         self._tls: ssl.SSLContext | None = None
         self._clients: dict[tuple[str, bool], CheckedHttp] = {}
         self._kept: dict[bytes, tuple[float, Checked]] = {}
+        self._carriers: dict[bytes, set[bytes]] = {}
         self._asked: dict[bytes, asyncio.Task[Checked]] = {}
         self._lines: dict[tuple[str, str], _Line] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE_IN_ALL)
@@ -164,6 +172,26 @@ class HumanChecks:
         if verifier is None:
             return _UNKNOWN
         name = blake2b(f"{verifier.endpoint} {verifier.secret} {token.text}".encode(), digest_size=16).digest()
+        checked = await self._checked(verifier, token, name, within_seconds)
+        if checked.verdict is HumanVerdict.HUMAN and not await self._is_carrier(verifier, token, name):
+            metrics.HUMAN_CHECKS.add(1, outcome=metrics.HumanCheckOutcome.REUSED)
+            return _REUSED
+        return checked
+
+    async def _is_carrier(self, verifier: Verifier, token: Token, name: bytes) -> bool:
+        """Tells whether a token vouches for who carries it; asks others only about whom this replica has not seen."""
+        carriers, most = self._carriers_of(name), verifier.carriers_per_token
+        if token.carrier in carriers:
+            return True
+        if len(carriers) >= most:
+            return False
+        is_carrier = await self._ask_shared(lambda shared: shared.carry(name, token.carrier, most))
+        if is_carrier is False or len(carriers) >= most:  # others may have come while this one was asked about
+            return token.carrier in carriers
+        carriers.add(token.carrier)
+        return True
+
+    async def _checked(self, verifier: Verifier, token: Token, name: bytes, within_seconds: float | None) -> Checked:
         kept = self._kept.get(name)
         if kept is not None and self._clock.monotonic_seconds() - kept[0] < _KEPT_SECONDS:
             return kept[1]
@@ -187,11 +215,9 @@ class HumanChecks:
             line.note(self._clock.monotonic_seconds(), has_answered=has_answered)
             if checked.verdict is HumanVerdict.UNKNOWN and checked.fault not in _NOBODYS_FAULT:
                 log.warning("human_check_unanswered", provider=verifier.provider.value, fault=checked.fault)
-        metrics.HUMAN_CHECKS.add(1, outcome=_METRICS[checked.verdict])
+        metrics.HUMAN_CHECKS.add(1, outcome=metrics.HumanCheckOutcome[checked.verdict.name])
         if checked.verdict is not HumanVerdict.UNKNOWN:
-            if len(self._kept) >= _KEPT:
-                for oldest in list(self._kept)[: _KEPT // 10]:
-                    del self._kept[oldest]
+            _make_room(self._kept)
             self._kept[name] = self._clock.monotonic_seconds(), checked
         return checked
 
@@ -210,17 +236,29 @@ class HumanChecks:
             left_seconds = verifier.timeout_seconds
             if has_waited:
                 left_seconds -= self._clock.monotonic_seconds() - started
-            known = await self._begin(name)
+            known = await self._begin(verifier, token, name)
             if known.checked is not None:
                 return known.checked, None
             checked, has_answered = await self._post(verifier, token, left_seconds, was_asked=known.was_asked)
         if checked.verdict is not HumanVerdict.UNKNOWN:
-            await self._remember(name, checked)
+            await self._ask_shared(lambda shared: shared.remember(name, checked))
         is_unfair = has_waited and checked.fault == _TOO_SLOW
         return checked, None if is_unfair else has_answered
 
-    async def _begin(self, name: bytes) -> Asked:
-        return await self._ask_shared(lambda shared: shared.begin(name)) or _NOT_ASKED
+    async def _begin(self, verifier: Verifier, token: Token, name: bytes) -> Asked:
+        most = verifier.carriers_per_token
+        asked = await self._ask_shared(lambda shared: shared.begin(name, token.carrier, most)) or _NOT_ASKED
+        if asked.is_carrier:
+            self._carriers_of(name).add(token.carrier)
+        return asked
+
+    def _carriers_of(self, name: bytes) -> set[bytes]:
+        """Returns who is known here to carry a token, to be added to."""
+        carriers = self._carriers.get(name)
+        if carriers is None:
+            _make_room(self._carriers)
+            carriers = self._carriers[name] = set()
+        return carriers
 
     async def _from_others(self, name: bytes) -> Checked | None:
         """Returns what another replica is told in this moment; None if that does not come."""
@@ -230,9 +268,6 @@ class HumanChecks:
                 return checked
             await asyncio.sleep(_SHARED_SECONDS / _LOOKS)
         return None
-
-    async def _remember(self, name: bytes, checked: Checked) -> None:
-        await self._ask_shared(lambda shared: shared.remember(name, checked))
 
     async def _ask_shared(self, ask: Callable[[Shared], Awaitable[_Known]]) -> _Known | None:
         """Asks what all replicas know; None: nothing, or it does not answer, and is left alone for a while."""
@@ -295,6 +330,13 @@ class HumanChecks:
         minimum = verifier.minimum_score_percent
         checked = read_answer(verifier.provider, _json(body), minimum, is_late=token.is_late, was_asked=was_asked)
         return checked, checked.fault not in _DOWN
+
+
+def _make_room(kept: dict[bytes, Any]) -> None:
+    """Forgets the oldest of too many."""
+    if len(kept) >= _KEPT:
+        for oldest in list(kept)[: _KEPT // 10]:
+            del kept[oldest]
 
 
 def _json(body: bytes) -> Any:

@@ -197,7 +197,8 @@ def take(
         )
     token = None
     if texts.HUMAN_CHECK in readings and readings[texts.HUMAN_CHECK][1] and not (backfill or event.human_check.verdict):
-        token = _token(event, client_ip if is_persons_own(observer, is_touchpoint) else "", receive_micros)
+        remote_ip = client_ip if is_persons_own(observer, is_touchpoint) else ""
+        token = _token(event, remote_ip, receive_micros, key.order_digest or digest)
     strip(event, readings, page, referrer)
     learned = write_learned(
         verdict, identity.tokens, _VERSION_BYTE + payload_digest, rank, key.conversion_id, address_token
@@ -225,11 +226,11 @@ def _rank(event: Event, kind: str | None, observer: int, rules: WorkspaceRules) 
     return BACKEND_RANK if observer == Observer.BACKEND or not (observer or kind == "touchpoint") else FRONT_RANK
 
 
-def _token(event: Event, remote_ip: str, receive_micros: int) -> Token:
+def _token(event: Event, remote_ip: str, receive_micros: int, carrier: bytes) -> Token:
     check = event.human_check
     provider = PROVIDERS[check.provider] if 0 <= check.provider < len(PROVIDERS) else None
     event_micros = event.event_time.seconds * MICROS + event.event_time.nanos // 1_000
-    return Token(provider, check.token, remote_ip, receive_micros - event_micros > TOKEN_LIFE_MICROS)
+    return Token(provider, check.token, remote_ip, receive_micros - event_micros > TOKEN_LIFE_MICROS, carrier)
 
 
 def _refuse(

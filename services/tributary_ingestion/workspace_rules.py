@@ -195,5 +195,6 @@ def _verifiers(workspace: Workspace) -> dict[Provider, Verifier]:
             declared.minimum_score_percent,
             declared.timeout_milliseconds / 1_000,
             declared.allow_private_addresses,
+            declared.carriers_per_token,
         )
     return found

@@ -105,6 +105,36 @@ async def test_replicas_ask_for_a_token_once(provider: FakeProvider, migrated_re
         assert not [key async for key in client.scan_iter("*good*")]
 
 
+async def test_a_token_vouches_for_a_few_whichever_replica_they_come_to_and_for_their_retries(
+    provider: FakeProvider, migrated_redis_url: str
+) -> None:
+    own = verifiers(provider, carriers_per_token=3)
+
+    def carried(*orders: str) -> list[Token]:
+        return [token("good")._replace(carrier=order.encode()) for order in orders]
+
+    async with (
+        connect(migrated_redis_url, name="test") as client,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as one,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as other,
+    ):
+        for checks, order in ((one, "a"), (other, "b"), (one, "a"), (one, "c"), (other, "a")):
+            assert (await checks.verify(carried(order), own))[0].verdict is HUMAN, order
+        for checks in (one, other):
+            found = await checks.verify(carried("d", "a", "b", "e", "c"), own)
+            assert [each.verdict for each in found] == [UNKNOWN, HUMAN, HUMAN, UNKNOWN, HUMAN]
+            assert found[0].fault == "reused"
+        assert len(provider.forms) == 1
+        (kept,) = [key async for key in client.scan_iter("*:carriers")]
+        assert await client.scard(kept) == 3, "who replays a token must not fill the store"
+
+
+async def test_a_replica_alone_counts_who_carries_a_token_too(provider: FakeProvider, checks: HumanChecks) -> None:
+    tokens = [token("good", ip=f"203.0.113.{number}")._replace(carrier=bytes([number])) for number in range(200)]
+    found = await checks.verify(tokens, verifiers(provider))
+    assert [one.verdict for one in found].count(HUMAN) == 3
+
+
 async def test_a_token_that_was_spent_for_an_answer_that_came_too_late_makes_nobody_guilty(
     provider: FakeProvider, migrated_redis_url: str
 ) -> None:
@@ -363,6 +393,18 @@ async def test_what_came_of_a_check_is_part_of_the_event_and_the_token_is_not(
     assert [reason.code for reason in admitted[1].reasons] == [verdict_pb2.REASON_CODE_HUMAN_CHECK_FAILED]
     assert not any(b"good" in one.admitted or b"bad" in one.admitted for one in judged)
     assert all(form["remoteip"] == "203.0.113.7" for form in provider.forms)
+
+
+async def test_an_event_that_comes_with_a_token_of_too_many_is_quarantined(
+    provider: FakeProvider, fraud: Fraud
+) -> None:
+    own = rules(provider)
+    for _ in range(2):  # sent again, the first three are the same events
+        judged = await fraud.judge(visits(own, *["good"] * 5), own)
+        assert [one.verdict for one in judged] == [ACCEPTED] * 3 + [QUARANTINED] * 2
+        assert [reason.code.value for reason in judged[4].reasons] == ["HUMAN_CHECK_REUSED"]
+        admitted = [AdmittedEvent.FromString(one.admitted) for one in judged]
+        assert [one.event.human_check.verdict for one in admitted] == [1, 1, 1, 3, 3]
 
 
 async def test_during_an_outage_events_are_taken_with_a_warning(provider: FakeProvider, fraud: Fraud) -> None:

@@ -2,6 +2,8 @@
 
 State and not log: it may be lost. The one rule: that somebody asks is noted before the provider is asked, so that a
 token which its provider calls spent can be told from one that we have spent ourselves.
+
+Who carried a token first is kept beside it: a few orders, or events without one. Later ones are none of its carriers.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ class Asked(NamedTuple):
     """Whether a provider was asked about it before."""
     checked: Checked | None
     """What came of that; None: nothing yet, or nothing that is known."""
+    is_carrier: bool = True
+    """Whether who asks is one of the first who carry it."""
 
 
 class HumanVerdicts:
@@ -39,20 +43,40 @@ class HumanVerdicts:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
 
-    async def begin(self, name: bytes) -> Asked:
+    async def begin(self, name: bytes, carrier: bytes, most: int) -> Asked:
         """Notes that the provider is asked about a token now, and returns what is known of it.
 
         Args:
             name: Digest of endpoint, secret and token; nothing in the clear.
+            carrier: Digest of the order that carries it, or of the event that has none.
+            most: How many may carry it.
         """
         pipeline = self._client.pipeline(transaction=False)
         pipeline.set(keys.human_check(name.hex()), _ASKED, nx=True, ex=LIFE_SECONDS)
         pipeline.get(keys.human_check(name.hex()))
+        _note(pipeline, name, carrier)
         try:
-            is_first, value = await pipeline.execute()
+            is_first, value, is_new, carriers, _ = await pipeline.execute()
+            is_carrier = await self._is_carrier(name, carrier, is_one_too_many=is_new and carriers > most)
         except redis.RedisError as error:
             raise _unavailable() from error
-        return Asked(not is_first, _read(value))
+        return Asked(not is_first, _read(value), is_carrier)
+
+    async def carry(self, name: bytes, carrier: bytes, most: int) -> bool:
+        """Notes who carries a token, and tells whether it is one of the first; arguments as for `begin`."""
+        pipeline = self._client.pipeline(transaction=False)
+        _note(pipeline, name, carrier)
+        try:
+            is_new, carriers, _ = await pipeline.execute()
+            return await self._is_carrier(name, carrier, is_one_too_many=is_new and carriers > most)
+        except redis.RedisError as error:
+            raise _unavailable() from error
+
+    async def _is_carrier(self, name: bytes, carrier: bytes, *, is_one_too_many: bool) -> bool:
+        """Forgets who is one too many: whoever replays a token must not fill the store."""
+        if is_one_too_many:
+            await self._client.srem(keys.human_check_carriers(name.hex()), carrier)
+        return not is_one_too_many
 
     async def look(self, name: bytes) -> Checked | None:
         """Returns what came of a token; None: nothing yet."""
@@ -68,6 +92,13 @@ class HumanVerdicts:
             await self._client.set(keys.human_check(name.hex()), f"{int(checked.verdict)} {score}", ex=LIFE_SECONDS)
         except redis.RedisError as error:
             raise _unavailable() from error
+
+
+def _note(pipeline: Any, name: bytes, carrier: bytes) -> None:
+    carriers = keys.human_check_carriers(name.hex())
+    pipeline.sadd(carriers, carrier)
+    pipeline.scard(carriers)
+    pipeline.expire(carriers, LIFE_SECONDS)
 
 
 def _read(value: Any) -> Checked | None:

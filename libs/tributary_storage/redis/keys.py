@@ -144,6 +144,11 @@ def human_check(name: str) -> str:
     return f"trb:human-check:{name}"
 
 
+def human_check_carriers(name: str) -> str:
+    """Returns which orders, and events without one, have carried a human-check token, named by its digest."""
+    return f"trb:human-check:{name}:carriers"
+
+
 def journey(shard: int, person_key: str) -> str:
     """Returns the events of one identity token: those that name none that tells more. A person's journey is of several.
 

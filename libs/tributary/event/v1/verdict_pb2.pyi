@@ -139,6 +139,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """QUARANTINED: too many conversions of one identifier, address or click id, by when they happened; or, of those that
     came later than one window, by when they came.
     """
+    REASON_CODE_HUMAN_CHECK_REUSED: _ReasonCode.ValueType  # 46
+    """QUARANTINED: the token of the human check is solved, but has vouched for as many orders, or events without one, as the
+    workspace lets it.
+    """
     REASON_CODE_PAYLOAD_DIFFERS: _ReasonCode.ValueType  # 60
     """CONFLICT: the event id is known with another payload."""
     REASON_CODE_ORDER_VALUE_DIFFERS: _ReasonCode.ValueType  # 61
@@ -253,6 +257,10 @@ back more than it allows.
 REASON_CODE_VELOCITY: ReasonCode.ValueType  # 45
 """QUARANTINED: too many conversions of one identifier, address or click id, by when they happened; or, of those that
 came later than one window, by when they came.
+"""
+REASON_CODE_HUMAN_CHECK_REUSED: ReasonCode.ValueType  # 46
+"""QUARANTINED: the token of the human check is solved, but has vouched for as many orders, or events without one, as the
+workspace lets it.
 """
 REASON_CODE_PAYLOAD_DIFFERS: ReasonCode.ValueType  # 60
 """CONFLICT: the event id is known with another payload."""
