@@ -25,6 +25,7 @@ from tributary_domain.texts import (
     TextGroup,
     personal,
 )
+from tributary_domain.unexpected_amounts import ExpectedAmounts
 
 EVENT_ID_CHARACTERS: Final = 128
 MAX_PROPERTIES: Final = 64
@@ -40,8 +41,6 @@ _TRAFFIC_KINDS, _OBSERVERS, _CONSENT_STATES, _HUMAN_VERDICTS, _CUSTOMER_TYPES = 
 _PURPOSES: Final = ("ad_storage", "analytics_storage", "ad_user_data", "ad_personalization", "sale_or_sharing")
 
 _RETRACTION = 3
-_TAKE_OFF: Final = frozenset({1, _RETRACTION, 4})
-"""Refund, retraction, chargeback."""
 _HUMAN_VERDICT_BOT = 2
 
 
@@ -52,8 +51,8 @@ class Expectations(NamedTuple):
     """How old they may be."""
     conversion_names: frozenset[str] = frozenset()
     """The names it defines; empty: any name is taken."""
-    amounts: Mapping[tuple[str, str], tuple[int, int]] = {}
-    """(conversion name, currency) -> smallest and largest expected amount in micros, both included."""
+    amounts: ExpectedAmounts | None = None
+    """Of its conversions; None: any amount is taken."""
     kinds_with_session: frozenset[str | None] = frozenset()
     """Kinds of event that need a session id."""
 
@@ -101,34 +100,16 @@ def suspect(
     """Adds every reason to quarantine an event, apart from its user agent."""
     if HUMAN_CHECK in readings and event.human_check.verdict == _HUMAN_VERDICT_BOT:
         found.append(_HUMAN_CHECK_FAILED)
-    if kind == "conversion" and expected.amounts and event.conversion.HasField("value"):
-        conversion = event.conversion
-        limits = expected.amounts.get((conversion.name, conversion.value.currency_code))
-        if limits is not None and not limits[0] <= conversion.value.amount_micros <= limits[1]:
-            found.append(_AMOUNT_UNEXPECTED)
-    elif kind == "adjustment" and expected.amounts and event.adjustment.HasField("amount"):
-        _suspect_adjustment(event.adjustment, expected, found)
-
-
-def _suspect_adjustment(adjustment: Any, expected: Expectations, found: list[Reason]) -> None:
-    """Adds a reason if an adjustment gives a value that no conversion of its name may have.
-
-    One that takes off is none of it: what it leaves is never more. Without a name, the widest range decides.
-    """
-    if adjustment.reason in _TAKE_OFF:
-        return
-    name, currency = adjustment.conversion_name, adjustment.amount.currency_code
-    ranges = [
-        most for (of, unit), (_, most) in expected.amounts.items() if unit == currency and (not name or of == name)
-    ]
-    if ranges and adjustment.amount.amount_micros > max(ranges):
-        found.append(_AMOUNT_UNEXPECTED._replace(field="adjustment.amount.amount_micros"))
+    if expected.amounts is not None:
+        expected.amounts.suspect(event, kind, found)
 
 
 def warn(event: EventLike, kind: str | None, expected: Expectations, found: list[Reason]) -> None:
     """Adds every reason to look at an event that is taken all the same."""
     if kind == "conversion" and expected.conversion_names and event.conversion.name not in expected.conversion_names:
         found.append(_NAME_UNKNOWN)
+    if expected.amounts is not None:
+        expected.amounts.warn(event, kind, found)
 
 
 def _touchpoint(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
@@ -337,8 +318,3 @@ _NAME_UNKNOWN: Final = Reason(
     "The workspace defines its conversion names, and this is none of them: it is counted by the defaults.",
 )
 _HUMAN_CHECK_FAILED: Final = Reason(ReasonCode.HUMAN_CHECK_FAILED, "human_check.verdict", "The human check failed.")
-_AMOUNT_UNEXPECTED: Final = Reason(
-    ReasonCode.AMOUNT_UNEXPECTED,
-    "conversion.value.amount_micros",
-    "The amount is outside the range the workspace expects for this conversion; it waits for a release.",
-)

@@ -55,6 +55,13 @@ class ExpectedAmount(Declared):
         return self
 
 
+class OtherCurrencies(StrEnum):
+    """What becomes of an amount in a currency that has no range, of a conversion that has some."""
+
+    WARN = "warn"
+    QUARANTINE = "quarantine"
+
+
 class DefaultValue(Declared):
     """What a conversion is worth that comes without a value."""
 
@@ -101,8 +108,12 @@ class ConversionDefinition(Declared):
     last. Two that rank alike and state different values are in CONFLICT. A change is for what arrives from then on."""
 
     expected_amounts: tuple[ExpectedAmount, ...] = ()
-    """Per currency, at most one range each; a currency without one has no limits. What is outside is quarantined: a
-    conversion of another value, and an adjustment that restates or puts back more than the maximum."""
+    """Per currency, at most one range each. What is outside is quarantined: a conversion of another value, and an
+    adjustment that restates or puts back more than the maximum."""
+
+    other_currencies: OtherCurrencies = OtherCurrencies.WARN
+    """warn | quarantine: what becomes of an amount in a currency that `expected_amounts` has no range for, where it has
+    any. An adjustment that does not name its conversion is only warned of."""
 
     velocity: OwnVelocityLimits = OwnVelocityLimits()
     """What differs from the workspace's limits on bursts."""

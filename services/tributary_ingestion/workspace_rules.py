@@ -19,11 +19,12 @@ from tributary_domain.identifiers import Identification
 from tributary_domain.ids import event_digester
 from tributary_domain.payloads import Digester, PayloadDigester, content_digester
 from tributary_domain.redacted_ids import pepper_check, redaction_tokens
+from tributary_domain.unexpected_amounts import ExpectedAmounts
 from tributary_domain.validation import Expectations
 from tributary_domain.velocity import VelocityRules
 from tributary_ingestion.human_checks import Verifier
 from tributary_runtime.address_lists import AddressLists
-from tributary_runtime.conversion_settings import ConversionDefinition, ObservedBy
+from tributary_runtime.conversion_settings import ConversionDefinition, ObservedBy, OtherCurrencies
 from tributary_runtime.door_settings import VelocityLimit
 from tributary_runtime.workspace_channels import channels_of
 from tributary_runtime.workspaces import Workspace
@@ -105,6 +106,11 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
         for definition in workspace.conversions
         for expected in definition.expected_amounts
     }
+    other_currencies = {
+        definition.name: definition.other_currencies is OtherCurrencies.QUARANTINE
+        for definition in workspace.conversions
+        if definition.expected_amounts
+    }
     return WorkspaceRules(
         workspace.id,
         Identification(pepper, workspace.default_region, frozenset(workspace.identity.blocked_identifiers)),
@@ -117,7 +123,7 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
                 accept.backfill_days * _DAY,
             ),
             frozenset(definition.name for definition in workspace.conversions),
-            amounts,
+            ExpectedAmounts(amounts, other_currencies) if amounts else None,
             frozenset(kind.value for kind in workspace.session_id_required),
         ),
         event_digester(workspace.id),

@@ -13,6 +13,7 @@ from tributary_domain import texts
 from tributary_domain.event_times import AcceptWindow, clock_correction, read_micros
 from tributary_domain.personal import holds_address
 from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.unexpected_amounts import ExpectedAmounts
 from tributary_domain.validation import Expectations, refuse, suspect, warn
 
 DAY = 86_400 * 10**6
@@ -206,9 +207,46 @@ def test_an_amount_outside_the_expected_range_is_suspicious_and_its_edges_are_in
 ) -> None:
     event = changed(a_purchase, conversion__value__amount_micros=micros)
     found: list[Any] = []
-    expected = Expectations(amounts={("purchase", "EUR"): (1, 5)})
+    expected = Expectations(amounts=ExpectedAmounts({("purchase", "EUR"): (1, 5)}))
     suspect(event, "conversion", texts.read_texts(event, "conversion"), expected, found)
     assert [reason.code.value for reason in found] == codes
+
+
+@pytest.mark.parametrize(
+    ("name", "currency", "is_suspicious", "suspicions", "warnings"),
+    [
+        pytest.param("purchase", "EUR", False, [], [], id="in a range"),
+        pytest.param("purchase", "HUF", False, [], ["AMOUNT_UNCHECKED"], id="told of"),
+        pytest.param("purchase", "HUF", True, ["AMOUNT_UNEXPECTED"], [], id="suspicious"),
+        pytest.param("lead", "HUF", True, [], [], id="of a name without ranges"),
+        pytest.param("", "HUF", True, [], ["AMOUNT_UNCHECKED"], id="of any name"),
+        pytest.param("", "EUR", True, [], [], id="of any name, in a range"),
+    ],
+)
+def test_an_amount_in_a_currency_without_a_range_does_not_pass_unsaid(
+    name: str, currency: str, is_suspicious: bool, suspicions: list[str], warnings: list[str]
+) -> None:
+    restated = changed(
+        a_refund,
+        adjustment__reason=2,
+        adjustment__conversion_name=name,
+        adjustment__amount__currency_code=currency,
+        adjustment__amount__amount_micros=3,
+    )
+    events = {"adjustment": restated}
+    if name:
+        sold = changed(a_purchase, conversion__name=name, conversion__value__currency_code=currency)
+        sold.conversion.value.amount_micros = 3
+        events["conversion"] = sold
+    expected = Expectations(amounts=ExpectedAmounts({("purchase", "EUR"): (1, 5)}, {"purchase": is_suspicious}))
+    for kind, event in events.items():
+        found: list[Reason] = []
+        told: list[Reason] = []
+        suspect(event, kind, texts.read_texts(event, kind), expected, found)
+        warn(event, kind, expected, told)
+        assert [reason.code.value for reason in found] == suspicions
+        assert [reason.code.value for reason in told] == warnings
+        assert all(reason.field.startswith(kind) for reason in found + told)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +272,7 @@ def test_an_adjustment_gives_no_value_that_a_conversion_may_not_have(
         adjustment__amount__amount_micros=micros,
     )
     found: list[Reason] = []
-    expected = Expectations(amounts={("purchase", "EUR"): (1, 5), ("contract", "EUR"): (1, 9)})
+    expected = Expectations(amounts=ExpectedAmounts({("purchase", "EUR"): (1, 5), ("contract", "EUR"): (1, 9)}))
     suspect(event, "adjustment", texts.read_texts(event, "adjustment"), expected, found)
     assert [reason.code.value for reason in found] == codes
     assert {reason.field for reason in found} <= {"adjustment.amount.amount_micros"}

@@ -372,6 +372,17 @@ def test_an_unexpected_amount_is_quarantined() -> None:
     assert pack(a_purchase(100 * 10**6), own)[0].verdict == ACCEPTED
 
 
+def test_an_amount_of_a_currency_without_a_range_is_told_of_or_quarantined() -> None:
+    amounts = [{"currency": "HUF", "maximum": 100}]
+    for said, verdict, code in (
+        ("warn", ACCEPTED, "AMOUNT_UNCHECKED"),
+        ("quarantine", QUARANTINED, "AMOUNT_UNEXPECTED"),
+    ):
+        own = rules(conversions=[{"name": "purchase", "expected_amounts": amounts, "other_currencies": said}])
+        packed, _ = pack(a_purchase(101 * 10**6), own)
+        assert (packed.verdict, codes(packed)) == (verdict, [code])
+
+
 def test_a_visit_without_session_is_rejected_where_the_workspace_requires_one() -> None:
     own = rules(session_id_required=["touchpoint"])
     for session_id in ("", " \t"):

@@ -133,7 +133,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """QUARANTINED: the human check failed."""
     REASON_CODE_AMOUNT_UNEXPECTED: _ReasonCode.ValueType  # 44
     """QUARANTINED: the amount is outside the workspace's expected range; or an adjustment restates a value above it, or puts
-    back more than it allows.
+    back more than it allows. Or there are ranges, none in this currency, and the workspace wants such amounts looked at.
     """
     REASON_CODE_VELOCITY: _ReasonCode.ValueType  # 45
     """QUARANTINED: too many conversions of one identifier, address or click id, by when they happened; or, of those that
@@ -198,6 +198,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Warning: a click that was made after what it led to, or a decision about consent after it was told. The time of the
     event, or now, was taken in its place.
     """
+    REASON_CODE_AMOUNT_UNCHECKED: _ReasonCode.ValueType  # 113
+    """Warning: the workspace expects amounts of this conversion in ranges, and has none in this currency: the amount was held
+    against nothing.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Why, for programs. Values may be added: treat an unknown one as the verdict alone says."""
@@ -252,7 +256,7 @@ REASON_CODE_HUMAN_CHECK_FAILED: ReasonCode.ValueType  # 43
 """QUARANTINED: the human check failed."""
 REASON_CODE_AMOUNT_UNEXPECTED: ReasonCode.ValueType  # 44
 """QUARANTINED: the amount is outside the workspace's expected range; or an adjustment restates a value above it, or puts
-back more than it allows.
+back more than it allows. Or there are ranges, none in this currency, and the workspace wants such amounts looked at.
 """
 REASON_CODE_VELOCITY: ReasonCode.ValueType  # 45
 """QUARANTINED: too many conversions of one identifier, address or click id, by when they happened; or, of those that
@@ -316,6 +320,10 @@ REASON_CODE_PLACEHOLDER_IGNORED: ReasonCode.ValueType  # 111
 REASON_CODE_TIME_AHEAD: ReasonCode.ValueType  # 112
 """Warning: a click that was made after what it led to, or a decision about consent after it was told. The time of the
 event, or now, was taken in its place.
+"""
+REASON_CODE_AMOUNT_UNCHECKED: ReasonCode.ValueType  # 113
+"""Warning: the workspace expects amounts of this conversion in ranges, and has none in this currency: the amount was held
+against nothing.
 """
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
