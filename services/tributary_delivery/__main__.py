@@ -64,6 +64,7 @@ from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS
+from tributary_storage.redis.object_holds import ObjectHolds
 from tributary_storage.redis.people import People
 from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.reconnection import Reconnection
@@ -120,7 +121,9 @@ async def main(settings: DeliverySettings) -> None:
             lambda: state_continuity.loss_micros,
         )
         awaited = AwaitedReports(jobs_store)
-        stores = Stores(jobs, states, newest, ledger, history, permissions, awaited, replication)
+        stores = Stores(
+            jobs, states, newest, ledger, history, permissions, ObjectHolds(jobs_store), awaited, replication
+        )
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         opener = MatchKeyOpener(DataKeys(state_store, epoch.shards), workspaces.wrapping_keys)

@@ -91,6 +91,8 @@ class Attempt:
     pinned: Pinned | None = None
     """Of a correction: how it was sent first; None: not known."""
     now_micros: int = 0
+    decided_revision: int = 0
+    """The newest revision when this was decided: what is sent may be an older one, sent once more."""
     told: Told = FULL
     """Which value it tells."""
     permits: Permits | None = None

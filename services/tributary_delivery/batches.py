@@ -96,6 +96,7 @@ class BatchSender:
         self._settings = settings
         self._adapter = adapter
         self._policy = adapter.policy
+        self.is_overtaken = adapter.policy.is_overtaken
         self._exchange = exchange
         self._tokens = tokens
         self._opener = opener

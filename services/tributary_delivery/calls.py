@@ -29,6 +29,7 @@ from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, after_split, anew, settle
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.outbox import Outbox
+from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.sender import Sender
 from tributary_delivery.turns import PermitsChanged, Turn, TurnLost, Turns
 from tributary_runtime import metrics
@@ -121,6 +122,7 @@ class Calls:
         rules: When to try again.
         clock: Tells and measures time.
         turns: Whose jobs are whose.
+        overtaking: Told what was answered.
         outbox: Takes the outcomes.
         admission: Learns from them.
         again: Lets a part of a call be made.
@@ -136,6 +138,7 @@ class Calls:
         rules: AttemptRules,
         clock: Clock,
         turns: Turns,
+        overtaking: Overtaking,
         outbox: Outbox,
         admission: Admission,
         *,
@@ -149,6 +152,7 @@ class Calls:
         self._rules = rules
         self._clock = clock
         self._turns = turns
+        self._overtaking = overtaking
         self._outbox = outbox
         self._admission = admission
         self._again = again
@@ -197,9 +201,11 @@ class Calls:
             try:
                 parts += await self._try(part, turn, open_attempts, found)
             except PermitsChanged as changed:
+                await self._overtaking.let_go([one for one in part if one.job.conversion_id in changed.conversion_ids])
                 parts += self._begin_anew(part, changed.conversion_ids, open_attempts)
                 continue
             except (TurnLost, UnavailableError) as lost:
+                await self._overtaking.let_go(part)
                 log.warning(
                     "call_not_made", destination=self._lane.destination, reason=str(lost) or "its lease is over"
                 )
@@ -244,6 +250,7 @@ class Calls:
             outcomes = await self._sender.send(part, turn)
         took_seconds = self._clock.monotonic_seconds() - started
         metrics.DELIVERY_DURATION.record(took_seconds, destination=self._type)
+        await self._overtaking.end(part, outcomes)
         await self._admission.record(outcomes, took_seconds)
         split: list[Attempt] = []
         for attempt, outcome in zip(part, outcomes, strict=True):

@@ -131,6 +131,7 @@ class Decisions:
                 prepared.done.append(await self._not_sent(job, revised, decision, recalled))
         else:
             attempt = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
+            attempt = replace(attempt, decided_revision=revised.revision)
             if operation == DELIVERY_OPERATION_TEST:
                 await self._supersede(job, revised, recalled)
                 prepared.ready.append(attempt)

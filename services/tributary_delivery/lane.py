@@ -21,6 +21,7 @@ from tributary_delivery.calls import Calls
 from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.outbox import Outbox
+from tributary_delivery.overtaking import ALIVE_SECONDS, Overtaking
 from tributary_delivery.permissions import Permissions
 from tributary_delivery.preparation import Preparation
 from tributary_delivery.sender import Formed, Sender
@@ -33,6 +34,7 @@ from tributary_storage.redis.awaited_reports import AwaitedReports
 from tributary_storage.redis.delivery_job import Job, Lane, Settled, Settlement, Tried
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.object_holds import ObjectHolds
 from tributary_storage.redis.replication import Replication
 
 log = structlog.get_logger(__name__)
@@ -57,6 +59,7 @@ class Stores:
     ledger: Ledger
     memory: Memory
     permissions: Permissions
+    holds: ObjectHolds
     reports: AwaitedReports | None = None
     """Where requests are noted whose destination reports later; None: nobody reads reports."""
     replication: Replication | None = None
@@ -73,6 +76,7 @@ class Pace:
     """How long a call may take."""
     margin_seconds: float
     """How much longer a job is ours: for preparing the call and writing its outcome down."""
+    alive_seconds: float = ALIVE_SECONDS
 
     @property
     def lease_seconds(self) -> float:
@@ -125,7 +129,13 @@ class LaneRunner:
         reports = stores.reports if settings.reports_later else None
         self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, reports, most=most, wake=self.wake)
         turns = Turns(*ours, pace.margin_seconds, stores.jobs, self._admission, clock, self._preparation)
-        about = (lane, settings, sender, stores.states, rules, clock, turns)
+        self._overtaking = Overtaking(
+            *(lane, stores.holds, self._preparation),
+            alive_seconds=pace.alive_seconds,
+            lease_seconds=pace.lease_seconds,
+            is_possible=sender.is_overtaken,
+        )
+        about = (lane, settings, sender, stores.states, rules, clock, turns, self._overtaking)
         self._calls = Calls(*about, self._outbox, self._admission, again=self, ended=self.wake)
         self._quota_free_seconds = 0.0
         self._quota_room = pace.concurrency
@@ -231,7 +241,7 @@ class LaneRunner:
         now, later = formed.calls[: self._sender.most_calls], formed.calls[self._sender.most_calls :]
         if later:
             await self._give_back([one.job.conversion_id for call in later for one in call], _LOOK_SECONDS)
-        calls = await self._within_quota(now)
+        calls = await self._within_quota(await self._not_overtaking(now))
         if not calls:
             return
         begin_seconds = self._clock.monotonic_seconds()
@@ -301,12 +311,14 @@ class LaneRunner:
             self._outbox.add(settled, line)
         # What was said of a person who allows something else by now is said anew, not once more.
         before = {one.job.conversion_id: one.permits for one in attempts}
+        same = [one for one in allowed if one.permits == before[one.job.conversion_id]]
+        later = await self._overtaking.begin(same)
+        now = [one for one in same if one.job.conversion_id not in later]
         for one in allowed:
-            if one.permits != before[one.job.conversion_id]:
+            if one not in now:
                 self._outbox.add(anew(one), None)
-        allowed = [one for one in allowed if one.permits == before[one.job.conversion_id]]
-        noted = await self._note(allowed)
-        for lost in {one.job.conversion_id for one in allowed} - {one.job.conversion_id for one in noted}:
+        noted = await self._note(now)
+        for lost in {one.job.conversion_id for one in now} - {one.job.conversion_id for one in noted}:
             self._outbox.release(lost)
         return noted
 
@@ -321,7 +333,17 @@ class LaneRunner:
             self._quota_free_seconds = self._clock.monotonic_seconds() + wait_seconds
             back = [one.job.conversion_id for call in calls[granted:] for one in call]
             await self._give_back(back, wait_seconds)
+            await self._overtaking.let_go([one for call in calls[granted:] for one in call])
         return calls[:granted]
+
+    async def _not_overtaking(self, calls: list[list[Attempt]]) -> list[list[Attempt]]:
+        """Returns the calls without what may not be said yet, which is given back until it may."""
+        later = await self._overtaking.begin([one for call in calls for one in call])
+        if later:
+            back = [Settled(one, Settlement.AGAIN, 0, delay_seconds=seconds) for one, seconds in later.items()]
+            await self._jobs.settle(self._lane, self._token, back)
+        left = ([one for one in call if one.job.conversion_id not in later] for call in calls)
+        return [call for call in left if call]
 
     async def _give_back(self, conversion_ids: Sequence[str], delay_seconds: float) -> None:
         back = [Settled(one, Settlement.AGAIN, 0, delay_seconds=delay_seconds) for one in conversion_ids]

@@ -154,6 +154,17 @@ class Preparation:
         ids = {one.job.conversion_id: one.permits for one in attempts}
         return {conversion_id for conversion_id, before in ids.items() if permits[conversion_id] != before}
 
+    async def outdated(self, attempts: Sequence[Attempt]) -> set[str]:
+        """Returns the conversions that have changed since it was decided what is said of them.
+
+        Raises:
+            StorageUnavailableError: Nobody can tell now.
+        """
+        newest = await self._newest.read(self._lane.workspace, [one.job.conversion_id for one in attempts])
+        decided = {one.job.conversion_id: one.decided_revision for one in attempts}
+        newer = {name for name, one in newest.revisions.items() if one.revision > decided[name]}
+        return newest.unstored | newer
+
     def _withheld(self, one: Attempt, permits: Permits) -> Done:
         """Returns what is said of what its person does not allow: of a correction, what the destination has wrong."""
         reason, about = INELIGIBLE_REASON_NO_CONSENT, (one.revised, self._lane.destination, one.operation)

@@ -81,6 +81,11 @@ class Sender(Protocol):
         ...
 
     @property
+    def is_overtaken(self) -> bool:
+        """Whether the destination takes what comes last for the newest, though it may have been sent before."""
+        ...
+
+    @property
     def account(self) -> str:
         """As `DestinationSettings.account`."""
         ...
@@ -133,6 +138,7 @@ class OneByOne:
     resend_seconds = None
     retracts_by_value = False
     needs_grant = False
+    is_overtaken = False
     account = ""
 
     def __init__(self, destination: Destination) -> None:

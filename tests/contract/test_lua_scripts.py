@@ -67,7 +67,7 @@ def test_all_keys_of_a_destination_live_together() -> None:
     lane = ("shop", "crm")
     own = [
         *(job_keys.due(*lane), job_keys.destination_state(*lane), job_keys.quota(*lane)),
-        *(job_keys.job(*lane, "c1:a"), job_keys.sent(*lane, "c1:b")),
+        *(job_keys.job(*lane, "c1:a"), job_keys.sent(*lane, "c1:b"), job_keys.object_hold(*lane, "d")),
     ]
     assert len({_TAG.search(key)[1] for key in own}) == 1  # type: ignore[index]
     assert len(set(own)) == len(own)

@@ -24,6 +24,7 @@ from tributary_domain.ids import event_digest, order_digest
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.velocity import Count, Limit
 from tributary_runtime.clock import SystemClock
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.claim_layout import Kind, Placement
 from tributary_storage.redis.claim_lookup import ClaimLookup, LostClaim
 from tributary_storage.redis.client import connect
@@ -34,6 +35,7 @@ from tributary_storage.redis.delivery_job import KnownAs, Lane, Plan, PlannedRev
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
+from tributary_storage.redis.object_holds import ObjectHolds, Said
 from tributary_storage.redis.old_paths import OldPaths
 from tributary_storage.redis.rates import SharedRates
 from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
@@ -117,6 +119,10 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     assert await states.slow_down(lane) == 0.5
     assert (await states.gates.admit(Gate("credential", 600), 3, 1.0))[0] == 3
     assert await states.gates.record(Gate("credential", 600), is_ok=False, call_seconds=0.1) == 0
+    deal, holds = Said("digest", "c1:a 1"), ObjectHolds(client)
+    assert await holds.hold(lane, [deal, Said("another", "c1:b 2")], 60.0) == [0, 0]
+    await holds.let_go(lane, [deal, Said("another", "c1:b 2")])
+    assert not await client.exists(job_keys.object_hold("shop", "crm", "digest"))
     again = [Wish("c1:a", 1), Wish("c1:c", 3)]
     assert await ReplayedJobs(client).plan(lane, again, 4) == [Replayed.KNOWN, Replayed.PLANNED]
     refused = [Refusal("c1:a", 1, is_creation=True)]

@@ -52,6 +52,7 @@ from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.delivery_job import Lane, Plan, PlannedRevision
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.object_holds import ObjectHolds
 from tributary_storage.redis.people import People
 from tributary_storage.redis.shared_tokens import SharedTokens
 
@@ -59,7 +60,7 @@ SHARDS = 4
 WORKSPACE_KEY = bytes(range(32))
 """Wraps the data keys of tests."""
 INTERNAL_TOKEN = "internal-token-of-tests"
-PACE = Pace(concurrency=16, call_seconds=2.0, margin_seconds=2.0)
+PACE = Pace(concurrency=16, call_seconds=2.0, margin_seconds=2.0, alive_seconds=0.2)
 
 
 def a_destination(url: str = "http://127.0.0.1:1/hook", destination_id: str = "crm", **own: Any) -> WebhookDestination:
@@ -190,6 +191,7 @@ async def a_rig(redis_url: str, clickhouse_url: str, assumed: Assumed | None = N
             LedgerBatches(DeliveryWriter(clickhouse)),
             history,
             Permissions(People(client, SHARDS), Consents(client, SHARDS), lambda _: assumed or Assumed()),
+            ObjectHolds(client),
             AwaitedReports(client),
         )
         yield Rig(Publisher(client, clickhouse), stores, client, clickhouse, history)

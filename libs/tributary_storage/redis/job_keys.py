@@ -6,6 +6,7 @@
 | `trb:{j:<workspace>:<destination>}:planned` | zset   | until done                 |
 | `trb:{j:<ws>:<dest>}:job:<conversion id>`   | hash   | until done                 |
 | `trb:{j:<ws>:<dest>}:sent:<conversion id>`  | string | longest correction window  |
+| `trb:{j:<ws>:<dest>}:object:<digest>`       | hash   | minutes                    |
 | `trb:{j:<workspace>:<destination>}:state`   | hash   | for ever                   |
 | `trb:{j:<workspace>:<destination>}:dead`    | zset   | each: as the ledger's line |
 | `trb:{j:<workspace>:<destination>}:quota`   | string | a minute                   |
@@ -57,6 +58,17 @@ def job(workspace: str, destination: str, conversion_id: str) -> str:
 def sent(workspace: str, destination: str, conversion_id: str) -> str:
     """Returns what a destination last took of a conversion."""
     return f"trb:{{j:{workspace}:{destination}}}:sent:{conversion_id}"
+
+
+def object_hold(workspace: str, destination: str, digest: str) -> str:
+    """Returns what is being said of an object at a destination, or may still be carried out there.
+
+    Args:
+        workspace: Whose.
+        destination: Where.
+        digest: Of what names the object: nothing in the clear.
+    """
+    return f"trb:{{j:{workspace}:{destination}}}:object:{digest}"
 
 
 def dead(workspace: str, destination: str) -> str:

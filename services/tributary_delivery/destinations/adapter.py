@@ -232,8 +232,15 @@ class Policy:
     repeats_identifiers: bool = False
     """Whether a correction names the person by what the first message did, and by nothing else: else it may become a
     conversion of its own."""
+    keeps_newest: bool = False
+    """Whether of two corrections it keeps the one that was made last, whichever comes first."""
     credential_place: str = "authorization"
     """Header of the access token; "authorization" says Bearer before it, "?name" puts it into the query."""
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether it takes what comes last for the newest, though it may have been sent before."""
+        return DELIVERY_OPERATION_RESTATE in self.operations and not self.keeps_newest
 
 
 def policy_of(
@@ -245,6 +252,7 @@ def policy_of(
     repeats_identifiers: bool = False,
     id_is_order: bool = False,
     most_id_characters: int = 128,
+    keeps_newest: bool = False,
     credential_place: str = "authorization",
 ) -> Policy:
     """Returns the policy of a destination, its limits as the settings say.
@@ -257,6 +265,7 @@ def policy_of(
         repeats_identifiers: As `Policy.repeats_identifiers`.
         id_is_order: As `Policy.id_is_order`.
         most_id_characters: What of its visible id is longer is hashed.
+        keeps_newest: As `Policy.keeps_newest`.
         credential_place: As `Policy.credential_place`.
     """
     corrections = {DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT} if restates else set()
@@ -272,6 +281,7 @@ def policy_of(
         repeats_identifiers=repeats_identifiers,
         id_is_order=id_is_order,
         most_id_characters=most_id_characters,
+        keeps_newest=keeps_newest,
         credential_place=credential_place,
     )
 

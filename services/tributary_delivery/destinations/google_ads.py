@@ -35,7 +35,7 @@ class GoogleAds:
 
     def __init__(self, settings: GoogleAdsDestination) -> None:
         self._settings = settings
-        self.policy = policy_of(settings, restates=True, id_is_order=True)
+        self.policy = policy_of(settings, restates=True, id_is_order=True, keeps_newest=True)
 
     def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
         """Says one conversion, or an adjustment of one."""

@@ -1,0 +1,174 @@
+"""A request that is carried out late writes over nothing newer, whichever process sent either."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.integration.test_crm_objects import LEAD, OWN, stage, superseded
+from tests.support.batches import a_batch_destination, a_purchase, clicked, publish, running_fake
+from tests.support.delivery import PACE, Rig, a_rig
+from tests.support.eventually import eventually_async
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED
+from tributary_cli.demo.fakes.server import FakeServer, Fault
+from tributary_delivery.attempt import Attempt
+from tributary_delivery.sender import Formed
+from tributary_storage.redis.delivery_job import Lane
+
+IMPATIENT = replace(PACE, call_seconds=0.3, alive_seconds=8.0)
+"""What is not answered at once is not waited for, and may be carried out for eight seconds."""
+PATIENT = replace(PACE, call_seconds=10.0, margin_seconds=10.0, alive_seconds=60.0)
+
+
+@pytest.fixture
+async def rig(migrated_redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
+    async with a_rig(migrated_redis_url, clickhouse_url) as opened:
+        yield opened
+
+
+async def idle(rig: Rig, lane: Lane) -> None:
+    async def is_idle() -> bool:
+        return await rig.stores.jobs.waiting(lane) == 0
+
+    await eventually_async(is_idle, 30)
+
+
+async def unanswered(rig: Rig, lane: Lane, revision: int) -> None:
+    """Returns when the ledger has an attempt that got no answer."""
+
+    async def is_written() -> bool:
+        return any(one.revision == revision and one.attempts for one in await rig.deliveries(lane, "c1:0000"))
+
+    await eventually_async(is_written, 20)
+
+
+async def holds(server: FakeServer, value: int) -> None:
+    await eventually_async(lambda: value in server.fake.values.values(), 20)
+
+
+async def corrected_while_unanswered(rig: Rig, lane: Lane) -> None:
+    """A destination is told 90; then 70, which it carries out late; then 50."""
+    over = threading.Event()
+    with running_fake(lane.destination) as server:
+        settings = a_batch_destination(lane.destination, server.url)
+        one = a_purchase(lane, 0, value_micros=90_000_000)
+        two = one.then(value_micros=70_000_000)
+        three = two.then(value_micros=50_000_000)
+        async with rig.running_lane(lane, settings, pace=IMPATIENT) as runner:
+            await publish(rig, lane, [one], clicked)
+            await idle(rig, lane)
+            server.faults.append(Fault(takes=True, until=over, takes_late=True))
+            [message] = await publish(rig, lane, [two], clicked)
+            await unanswered(rig, lane, message.revision)
+            await publish(rig, lane, [three], clicked)
+            runner.wake()
+            await asyncio.sleep(1.0)
+            over.set()
+            await holds(server, 70)
+            await idle(rig, lane)
+    assert list(server.fake.values.values()) == [50], lane.destination
+    last = (await rig.deliveries(lane, "c1:0000"))[-1]
+    assert (last.state, last.value.amount_micros) == (DELIVERY_STATE_ACCEPTED, 50_000_000)
+
+
+async def created_twice(rig: Rig, lane: Lane) -> None:
+    """A creation gets no answer, is sent again and refunded; then the first is carried out."""
+    over = threading.Event()
+    with running_fake(lane.destination) as server:
+        settings = a_batch_destination(lane.destination, server.url)
+        one = a_purchase(lane, 1, value_micros=90_000_000)
+        server.faults.append(Fault(takes=True, until=over, takes_late=True))
+        async with rig.running_lane(lane, settings, pace=IMPATIENT) as runner:
+            await publish(rig, lane, [one])
+            await idle(rig, lane)
+            await publish(rig, lane, [one.then(value_micros=10_000_000)])
+            runner.wake()
+            await asyncio.sleep(1.0)
+            over.set()
+            await idle(rig, lane)
+    assert server.fake.repeats, "it was created twice"
+    assert list(server.fake.values.values()) == [10]
+
+
+async def test_what_got_no_answer_is_carried_out_late_and_writes_over_nothing_newer(rig: Rig, workspace: str) -> None:
+    kinds = ("google", "microsoft", "salesforce")
+    lanes = [corrected_while_unanswered(rig, Lane(f"{workspace}-{kind}", kind)) for kind in kinds]
+    async with asyncio.TaskGroup() as group:
+        for one in (*lanes, created_twice(rig, Lane(workspace, "hubspot"))):
+            group.create_task(one)
+
+
+async def test_two_processes_tell_one_stage_of_a_lead_after_the_other(rig: Rig, workspace: str) -> None:
+    lane, over = Lane(workspace, "hubspot"), threading.Event()
+    new, won = a_purchase(lane, 0, value_micros=10_000_000), a_purchase(lane, 1, value_micros=90_000_000)
+    with running_fake("hubspot") as server:
+        settings = a_batch_destination("hubspot", server.url, **OWN)
+        server.faults.append(Fault(takes=True, reply=None, until=over, takes_late=True))
+        async with AsyncExitStack() as running:
+            lanes = [rig.running_lane(lane, settings, pace=PATIENT) for _ in range(2)]
+            runners = [await running.enter_async_context(one) for one in lanes]
+            await publish(rig, lane, [new], stage("new"))
+            await eventually_async(lambda: bool(server.asks))
+            await publish(rig, lane, [new.then(counted=False)], superseded("new"))
+            await publish(rig, lane, [won], stage("won"))
+            for runner in runners:
+                runner.wake()
+            await asyncio.sleep(0.5)
+            assert len(server.asks) == 1, "the first one is under way"
+            over.set()
+            await idle(rig, lane)
+        assert (server.fake.events[LEAD]["status"], server.fake.events[LEAD]["amount"]) == ("won", "90.00")
+
+
+async def test_two_processes_look_at_a_contact_one_after_the_other(rig: Rig, workspace: str) -> None:
+    lane, over = Lane(workspace, "hubspot"), threading.Event()
+    own = {"object_type": "contacts", "id_property": "email", "retracted": {}}
+    own |= {"properties": {"amount": "value", "last_at": "time"}}
+    newer = a_purchase(lane, 1, value_micros=90_000_000)
+    older = a_purchase(lane, 0, value_micros=10_000_000, time=newer.time - timedelta(hours=1))
+    with running_fake("hubspot") as server:
+        settings = a_batch_destination("hubspot", server.url, **own)
+        server.faults += [Fault(takes=True, reply=None), Fault(takes=True, reply=None, until=over, takes_late=True)]
+        async with AsyncExitStack() as running:
+            lanes = [rig.running_lane(lane, settings, pace=PATIENT) for _ in range(2)]
+            runners = [await running.enter_async_context(one) for one in lanes]
+            await publish(rig, lane, [older])
+            await eventually_async(lambda: len(server.asks) == 2)
+            await publish(rig, lane, [newer])
+            for runner in runners:
+                runner.wake()
+            await asyncio.sleep(0.5)
+            assert len(server.asks) == 2, "nobody looks before the first one has written"
+            over.set()
+            await idle(rig, lane)
+        assert server.fake.events["ann@example.com"]["amount"] == "90.00"
+    names = [name async for name in rig.redis.scan_iter(f"*{workspace}*:object:*")]
+    assert not names, "all were answered: nothing is held"
+
+
+async def test_a_stage_that_was_passed_after_it_was_put_into_words_is_not_told(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "salesforce")
+    own = {"properties": {"Amount": "value", "Status__c": "stage"}, "retracted": {}}
+    new = a_purchase(lane, 0, value_micros=10_000_000)
+    with running_fake("salesforce") as server:
+        settings = a_batch_destination("salesforce", server.url, **own)
+        sender = rig.senders().make(lane, settings)
+        form = sender.form
+
+        async def slowly(attempts: list[Attempt]) -> Formed:
+            formed = await form(attempts)
+            if formed.calls and formed.calls[0][0].job.revision == first.revision:  # another process is faster
+                await publish(rig, lane, [new.then(counted=False)], superseded("new"))
+            return formed
+
+        sender.form = slowly  # type: ignore[method-assign, assignment]
+        [first] = await publish(rig, lane, [new], stage("new"))
+        async with rig.running_lane(lane, settings, sender=sender):
+            await idle(rig, lane)
+    assert not server.asks
