@@ -100,7 +100,12 @@ class _Matching:
             self._pair(step, linked)
 
     def by_contact(self) -> None:
-        """Matches what contact, amount and day say is one."""
+        """Matches what contact, amount and day say is one: an open deal has what no deal that is won may be."""
+        won = {place for place, deal in self.deals.items() if deal.status == _WON}
+        self._by_contact(won)
+        self._by_contact(self.deals.keys() - won)
+
+    def _by_contact(self, deals: Collection[int]) -> None:
         limits = self._limits
         days: dict[tuple[str, int], list[int]] = defaultdict(list)
         for place, conversion in self.conversions.items():
@@ -114,7 +119,7 @@ class _Matching:
             asked: Counter[str] = Counter()
             near = dict[tuple[int, int], tuple[int, ...]]()
             for place, deal in self.deals.items():
-                if not deal.contact_token or deal.close_day < 0 or deal.amount_micros is None:
+                if place not in deals or not deal.contact_token or deal.close_day < 0 or deal.amount_micros is None:
                     continue
                 own_days = [days.get((deal.contact_token, deal.close_day + day), []) for day in around]
                 some = (

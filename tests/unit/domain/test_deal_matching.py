@@ -111,6 +111,13 @@ def test_what_nothing_links_is_missing_on_either_side(deal: Deal) -> None:
     assert outcomes == [DealClass.MISSING_IN_CRM, DealClass.MISSING_HERE]
 
 
+def test_an_open_deal_takes_no_conversion_of_its_contact_that_a_deal_which_is_won_may_be() -> None:
+    deals = [_deal(1, contact="email:1", day=52), _deal(2, contact="email:1", day=51, status="OPEN")]
+    assert _said([_conversion(1)], deals) == ["1=1 contact_amount_date MATCHED", "=2 NOT_YET_DUE"]
+    two = [_conversion(1), _conversion(2, contact="email:1")]
+    assert _said(two, deals) == ["1=1 contact_amount_date MATCHED", "2=2 contact_amount_date NOT_YET_DUE"]
+
+
 def test_a_young_conversion_without_a_deal_is_not_due() -> None:
     both = [_conversion(1, day=71), _conversion(2, day=70)]
     outcomes = [match.outcome for match in match_deals(both, [], NOW, MatchLimits())]
