@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import groupby
 from typing import Final, NamedTuple
 
 
@@ -40,8 +41,13 @@ _LASTING_DENIALS: Final = sum(
     DENIED << shift for purpose, shift in _SHIFTS.items() if purpose is not Purpose.ANALYTICS_STORAGE
 )
 
-KEPT_PER_PURPOSE: Final = 16
-"""Decisions of one identifier on one purpose that are kept; its newest denial stays beside them."""
+_DAY: Final = 86_400_000_000
+_LATE: Final = 36 * _DAY
+"""As long as claims live: hardly anything is heard of later."""
+_REPEATS_GO: Final = ((_LATE, _DAY), (_LATE, _LATE), (_DAY, _LATE))
+"""From which age on decisions go that repeat one state, and within which period; the next where too many stay."""
+MOST_DECISIONS: Final = 1_000
+"""Decisions of one identifier that are kept at most: who changes their mind more often is no person."""
 
 
 class Decision(NamedTuple):
@@ -192,15 +198,36 @@ def state_when_leaving(own: int, own_micros: int, event_micros: int, timeline: T
     return at_event or assumed
 
 
-def dispensable(decisions: Sequence[Decision], kept: int = KEPT_PER_PURPOSE) -> list[Decision]:
-    """Returns the decisions of one identifier that need not be kept: of each purpose the newest are, and the last no.
+def dispensable(decisions: Sequence[Decision], most: int = MOST_DECISIONS) -> list[Decision]:
+    """Returns the decisions of one identifier that need not be kept: old ones that repeat what was decided before.
 
-    What is dispensable among some is so among more, so it may go whoever adds others meanwhile.
+    Of a run of equal states the first and the last of each day stay, so the state at any moment stays, and the last no.
+    None of the last weeks goes: what is heard of late, or was decided under another identifier of the person, may lie
+    between two that agree, and makes the second of them a change of mind. Between two of one old day it holds until the
+    last of that day, as nobody knows any more that it was taken back earlier.
+
+    Args:
+        decisions: Of one identifier, in any order.
+        most: Decisions that are kept. If more are left, repeats go that are younger and further apart; then the oldest
+            changes of mind, but for the last no to each purpose.
     """
-    needed: set[Decision] = set()
-    ordered = sorted(decisions, reverse=True)
+    rest = ordered = sorted(decisions)
+    for age_micros, period_micros in _REPEATS_GO if ordered else ():
+        rest = _without_repeats(ordered, ordered[-1].time_micros - age_micros, period_micros)
+        if len(rest) <= most:
+            break
+    kept = set(rest[-most:])
     for purpose in PURPOSES:
-        own = [one for one in ordered if one.state_of(purpose)]
-        needed.update(own[:kept])
-        needed.update([one for one in own if one.state_of(purpose) == DENIED][:1])
-    return [one for one in ordered if one not in needed]
+        kept.update([one for one in rest if one.state_of(purpose) == DENIED][-1:])
+    return [one for one in ordered if one not in kept]
+
+
+def _without_repeats(ordered: Sequence[Decision], before_micros: int, period_micros: int) -> list[Decision]:
+    """Returns those that are young, or of any purpose the first or the last of a run of one state within a period."""
+    kept = {one for one in ordered if one.time_micros >= before_micros}
+    for purpose in PURPOSES:
+        said = ((one.time_micros, state, one) for one in ordered if (state := one.state_of(purpose)))
+        for _, run in groupby(sorted(said), key=lambda one: (one[0] // period_micros, one[1])):
+            alike = [one for _, _, one in run]
+            kept.update((alike[0], alike[-1]))
+    return [one for one in ordered if one in kept]

@@ -152,6 +152,31 @@ async def test_batch_applies_the_same_rule(migrated_redis_url: str, clickhouse_u
         assert await own.differences() == []
 
 
+async def test_who_says_yes_on_every_page_is_judged_by_what_they_said_before(
+    migrated_redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(migrated_redis_url, clickhouse_url, workspace) as own:
+        events, place = Events(workspace), (workspace, VISITOR)
+        told = [
+            consent(events, VISITOR, state, at=NOON - days * DAY, event_id=f"c-{days}")
+            for days, state in ((58, NO), (56, YES), (55, NO), (54, YES))
+        ]
+        touches = [
+            events.touch(VISITOR, at=NOON - days * DAY, channel=channel)
+            for days, channel in ((57, "Email"), (53, "Display"))
+        ]
+        await own.happen(*told, *touches, events.order(VISITOR, at=NOON - 52 * DAY))
+        for begin in (NOON - 51 * DAY, NOON - 50 * DAY, NOON):  # the last makes the others old
+            await own.happen(
+                *(consent(events, VISITOR, YES, at=begin + more, event_id=f"{begin}-{more}") for more in range(70))
+            )
+        assert len((await own.attribution.consents.read([place]))[place]) == len(told) + 2 + 2 + 70
+        await own.happen(events.refund(1_000_000))
+        assert await channels(own.attribution, events) == ["Display"]
+        await own.run()
+        assert await own.differences() == []
+
+
 async def test_the_ledger_is_read_back_from_clickhouse_after_a_loss(
     migrated_redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:

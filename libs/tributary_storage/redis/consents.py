@@ -2,9 +2,9 @@
 
 A ledger lies in the slot of its identifier's journey, so that who reads a journey reads it in the same step. It holds
 decisions, not states: the state at any moment follows from them (`tributary_domain.consent`), so no order of arrival
-matters. A field is a decision: a zero byte, 8 bytes time, 2 bytes states; its value: region, a zero byte, source.
-ClickHouse has all of it (`consent_decisions`), from where it is read back once this store has lost something. Fails
-closed.
+matters; of very many those go that repeat what was decided on an old day. A field is a decision: a zero byte, 8 bytes
+time, 2 bytes states; its value: region, a zero byte, source. ClickHouse has all of it (`consent_decisions`), from where
+it is read back once this store has lost something. Fails closed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Place = tuple[str, str]
 _RECORD: Final = Script("record_consents")
 _DECISION: Final = Struct(">BQH")
 _MANY: Final = 64
-"""Decisions of one identifier from which on it is looked which are dispensable."""
+"""Each time so many more decisions of one identifier are held, it is looked which are dispensable. They go if they are
+half as many: else it would be looked again with the next that comes."""
 
 
 class Consents:
@@ -65,7 +66,7 @@ class Consents:
             for at, (newest, held, new) in zip(own, answers, strict=True):
                 if newest:
                     converted[places[at]] = [sent[at][number - 1] for number in new]
-                if held > _MANY:
+                if held // _MANY > (held - len(new)) // _MANY:
                     crowded.append(places[at])
         if crowded:
             await self._forget_dispensable(crowded)
@@ -120,7 +121,7 @@ class Consents:
         pipeline = self._client.pipeline(transaction=False)
         for place, held in (await self.read(places)).items():
             gone = [pack_field(one) for one in dispensable(held)]
-            if gone:
+            if len(gone) >= _MANY // 2:
                 pipeline.hdel(keys.consent(*self._home(place)), *gone)
         try:
             await pipeline.execute()

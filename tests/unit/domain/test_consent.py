@@ -21,7 +21,9 @@ from tributary_domain.consent import (
     state_when_leaving,
 )
 
+DAY = 86_400_000_000
 AD = Purpose.AD_USER_DATA
+YES, NO = GRANTED, DENIED
 
 
 def said(time: int, state: int, purpose: Purpose = AD) -> Decision:
@@ -81,12 +83,49 @@ def test_a_region_without_an_entry_denies_and_a_part_of_a_country_is_of_the_coun
     assert Assumed().state("FR", AD) == UNSAID
 
 
-def test_what_is_dispensable_is_so_among_more_and_the_last_no_never_is() -> None:
-    many = [said(time, GRANTED) for time in range(2, 40)]
-    gone = dispensable([said(1, DENIED), *many], kept=4)
-    assert said(1, DENIED) not in gone
-    assert len(gone) == len(many) - 4
-    kept = [one for one in [said(1, DENIED), *many] if one not in gone]
-    more = [*many, said(1, DENIED), said(50, DENIED)]
-    assert set(gone) <= set(dispensable(more, kept=4))
-    assert Timeline(kept, AD).newest_denial_micros == 1
+def _kept(decisions: list[Decision], most: int = 1_000) -> list[Decision]:
+    gone = dispensable(decisions[::-1], most)
+    assert gone == dispensable(decisions, most)
+    return [one for one in decisions if one not in gone]
+
+
+def test_only_repeats_of_an_old_day_are_dispensable() -> None:
+    young, old = 100 * DAY, 100 * DAY - 36 * DAY - 1
+    states = [NO, NO, NO, YES, YES, YES, NO, YES]
+    life = [said(old - 9 + place, state) for place, state in enumerate(states)]
+    life += [said(young - 9 + place, state) for place, state in enumerate(states)]
+    life += [said(old - 10 * DAY, YES), said(young - 36 * DAY, YES), said(young, YES)]
+    assert _kept(life) == [one for place, one in enumerate(life) if place not in (1, 4)]
+
+
+@pytest.mark.parametrize("most", [1_000, 90, 40])
+def test_the_state_at_any_moment_stays_and_the_last_no_to_each_purpose(most: int) -> None:
+    hour = DAY // 24
+    life = [said(place * hour, YES) for place in range(3_000)]
+    for place in (0, 60, 61, 70, 700, 2_990):
+        life[place] = said(place * hour, NO)
+    life.append(said(1_500 * hour + 1, NO, Purpose.AD_STORAGE))
+    kept = _kept(life, most)
+    assert len(kept) <= most + 1
+    assert len(kept) <= 1_000 // 2 or most == 1_000
+    for purpose in (AD, Purpose.AD_STORAGE):
+        before, after = Timeline(life, purpose), Timeline(kept, purpose)
+        assert before.newest_denial_micros == after.newest_denial_micros
+        earliest = 0 if most > 40 else kept[0].time_micros
+        moments = [one.time_micros + more for one in life for more in (-1, 0, 1)]
+        assert all(before.at(moment) == after.at(moment) for moment in moments if moment >= earliest)
+
+
+def test_what_is_heard_of_late_finds_the_word_after_it_and_of_an_old_day_holds_no_longer_than_the_day() -> None:
+    life = [said(50 * DAY + place * DAY // 24, YES) for place in range(48 * 24)]
+    kept = _kept(life)
+    for late_micros, back_micros in ((90 * DAY + 1, 90 * DAY + DAY // 24), (51 * DAY + 1, 52 * DAY - DAY // 24)):
+        timeline = Timeline([*kept, said(late_micros, NO)], AD)
+        assert [timeline.at(back_micros - 1), timeline.at(back_micros)] == [NO, YES]
+
+
+def test_of_what_changes_its_mind_more_often_than_a_person_the_newest_are_kept() -> None:
+    assert dispensable([]) == []
+    life = [said(place * DAY, NO if place % 2 else YES) for place in range(100)]
+    assert _kept(life, 10) == life[-10:]
+    assert _kept([said(0, NO, Purpose.AD_STORAGE), *life], 10) == [said(0, NO, Purpose.AD_STORAGE), *life[-10:]]
