@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from tributary_domain.click_id_proofs import names_a_click
-from tributary_domain.encoded_addresses import ENCODED_CHARACTERS, holds_encoded_address, holds_encoded_part
+from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE, holds_address
-from tributary_domain.personal_hashes import HASH_CHARACTERS, is_hashed_parameter, may_hold_hash, without_hashed_parts
+from tributary_domain.personal_hashes import may_hold_hash, without_hashed_parts
 from tributary_domain.personal_names import plainer
+from tributary_domain.personal_values import is_telling_campaign, is_telling_parameter
 from tributary_domain.sites import plain_host
 from tributary_domain.texts import CLICK_ID_CHARACTERS
 from tributary_domain.url_parameters import CLICK, COMMON, MAIL, MAILERS, PARAMETERS, PERSONAL, UTM, find_parameter
@@ -113,9 +114,7 @@ def read_url(url: str) -> Url:
         name, _, value = pair.partition("=")
         found = known.get(name) or find_parameter(name)
         if found is None:
-            if len(pair) >= ENCODED_CHARACTERS and not pair.islower() and _is_encoded(pair, value):
-                return _read_carefully(url)
-            if len(pair) >= HASH_CHARACTERS and is_hashed_parameter(name, value):
+            if is_telling_parameter(name, value) or (not pair.islower() and _is_encoded(pair, value)):
                 return _read_carefully(url)
             continue
         if not value:
@@ -142,14 +141,14 @@ def _read_campaign(said: str) -> dict[str, str]:
     """Reads campaign parameters, of which a few combinations account for most: they are remembered.
 
     Returns:
-        `_CUT` where one of them holds somebody's address in base64.
+        `_CUT` where one of them holds somebody's address in base64, or as a hash.
     """
     utm: dict[str, str] = {}
     for pair in said.split("&") if said else ():
         name, _, value = pair.partition("=")
-        if holds_encoded_address(value):
-            return _CUT
         found = PARAMETERS.get(name) or find_parameter(name)
+        if holds_encoded_address(value) or (found is not None and is_telling_campaign(found[1], value)):
+            return _CUT
         if found is not None:
             utm[found[1]] = unquote_plus(value)[:CLICK_ID_CHARACTERS]
     return utm
@@ -221,7 +220,9 @@ def _judge(pair: str) -> tuple[str, str, str]:
         if value or "%3" in pair:  # email%3Dann is a name and a value, to whoever decodes it
             return kind, name, value
         kind = ""
-    if (kind is not CLICK and _is_encoded(pair, value)) or (not kind and is_hashed_parameter(said, value)):
+    if (kind is not CLICK and _is_encoded(pair, value)) or (
+        is_telling_campaign(name, value) if kind is UTM else not kind and is_telling_parameter(said, value)
+    ):
         return PERSONAL, name, value
     if _DOUBTFUL.search(value) is None and (kind or _DOUBTFUL.search(said) is None):
         return kind, name, value

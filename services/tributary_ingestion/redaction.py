@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
+from tributary_domain.encoded_addresses import holds_encoded_address
 from tributary_domain.personal import (
     holds_address,
     holds_personal,
@@ -18,8 +19,8 @@ from tributary_domain.personal import (
     may_hold_personal,
     without_personal,
 )
-from tributary_domain.personal_hashes import is_hashed_property
 from tributary_domain.personal_names import is_personal_property
+from tributary_domain.personal_values import is_telling_campaign, is_telling_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.redacted_ids import stored_event_id
 
@@ -31,16 +32,17 @@ _WORDS: Final = ("name", "category", "brand")
 """Texts of an item that are for people."""
 _NAMED: Final = "A property was named as what is personal, and taken out: send it among identifiers, or in the context."
 
-_HASHED: Final = (
-    "A property held what looks like the hash of somebody's address or number, taken out: send it among identifiers; "
-    "the hash of a thing is kept where its name says so (order_id, file_hash)."
+_TELLING: Final = (
+    "A property held what looks like somebody's address, number or user agent, or the hash of one, taken out: send it "
+    "among identifiers, or in the context; what is of a thing is kept where its name says so (order_id, app_version)."
 )
+_CAMPAIGN: Final = "This held what looks like somebody's e-mail address in base64, or the hash of one, taken out."
 
 
 def redact(event: Event, kind: str | None, readings: texts.Readings, token: Token) -> list[Reason]:
     """Replaces or cuts every text of an event that holds an address or a phone number and is not refused for it.
 
-    A property that is named as what is personal is cut, whatever it holds; and one that holds somebody's hash.
+    A property that is named as what is personal is cut, whatever it holds; and one that looks like somebody's.
 
     Args:
         event: As sent; changed in place.
@@ -70,12 +72,26 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
     named = [name for name in event.properties if is_personal_property(name)]
     if named:
         reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _NAMED))
-    hashed = [name for name, value in event.properties.items() if is_hashed_property(name, value)]
-    if hashed:
-        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _HASHED))
-    for name in {*named, *hashed}:
+    telling = [name for name, value in event.properties.items() if is_telling_property(name, value)]
+    if telling:
+        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _TELLING))
+    for name in {*named, *telling}:
         del event.properties[name]
+    for name in telling_campaign(readings):
+        setattr(event.touchpoint.utm, name, "")
+        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, f"touchpoint.utm.{name}", _CAMPAIGN))
     return reasons
+
+
+def telling_campaign(readings: texts.Readings) -> list[str]:
+    """Returns the parts of a touchpoint's campaign that are somebody's address in base64, or the hash of one."""
+    if texts.UTM not in readings:
+        return []
+    return [
+        name
+        for name, value in zip(texts.UTM.names, readings[texts.UTM][0], strict=True)
+        if value and (is_telling_campaign(name, value) or holds_encoded_address(value))
+    ]
 
 
 def _may_hold_personal(message: Any) -> bool:

@@ -20,14 +20,15 @@ from tributary_domain.bots import judge_user_agent
 from tributary_domain.channel_evidence import Touch
 from tributary_domain.payloads import EncodedPart, encode_properties, encode_touch
 from tributary_domain.personal import may_hold_personal
-from tributary_domain.personal_hashes import is_hashed_property
 from tributary_domain.personal_names import is_personal_property
+from tributary_domain.personal_values import is_telling_property
 from tributary_domain.placeholders import placeholders
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.sealing import key_name
 from tributary_domain.urls import NO_URL, Url, read_referrer
 from tributary_ingestion.admitted import write_evidence, write_rest
 from tributary_ingestion.match_keys import is_telling
+from tributary_ingestion.redaction import telling_campaign
 from tributary_ingestion.touches import touch_of
 from tributary_ingestion.unknown_values import settle_unknown_values
 from tributary_ingestion.workspace_rules import WorkspaceRules
@@ -123,7 +124,7 @@ def read_properties(entries: Sequence[bytes]) -> bytes | None:
             return None
         if len(value) > validation.PROPERTY_CHARACTERS or may_hold_personal(value) or _is_personal(name):
             return None
-        if is_hashed_property(name, value):
+        if is_telling_property(name, value):
             return None
         said[name] = value
     return encode_properties(said)
@@ -175,7 +176,7 @@ class VisitParts:
         validation.suspect(event, "touchpoint", readings, self._expected, reasons)
         validation.warn(event, "touchpoint", self._expected, reasons)
         settle_unknown_values(event, "touchpoint", reasons)
-        if reasons or texts.personal_texts(readings) or placeholders(readings):
+        if reasons or texts.personal_texts(readings) or placeholders(readings) or telling_campaign(readings):
             return None
         touch = touch_of(event, readings, NO_URL, NO_URL)
         decides = touch.kind, touch.utm, touch.ad, touch.landing, touch.coupon_code

@@ -131,7 +131,19 @@ BASE64 = base64.urlsafe_b64encode(hashlib.sha256(_ADDRESS).digest()).decode().rs
                 *(f"ud[em]={SHA256}", f"ud%5Bph%5D={MD5}", f"h=sha256%3A{SHA256}", f"u={MD5}%2C{MD5}", SHA256),
                 *(f"next=%2Fa%3Fem%3D{SHA256}", f"next=%252Fa%253Fem%253D{MD5}", f"e=%7B%22k%22%3A%22{MD5}%22%7D"),
                 *(f"em=tv.1~em.{BASE64}", f"hashed={BASE64}=", f"customer_order={MD5}", f"order_id=1,em:{MD5}"),
+                *(f"utm_content={MD5}", f"utm_term={SHA256}"),
             )
+        ),
+        *(
+            pytest.param(f"https://s.example/p?{said}&a=1", "https://s.example/p?a=1", id=f"by its shape: {said}")
+            for said in (
+                *("x=203.0.113.7", "x=2001%3Adb8%3A%3A7", "fwd=203.0.113.7,10.0.0.1", "x=00491712345678"),
+                "x=Mozilla%2F5.0%20(X11%3B%20Linux)%20Gecko",
+            )
+        ),
+        *(
+            pytest.param(f"https://s.example/p?{said}", f"https://s.example/p?{said}", id=f"of no person: {said}")
+            for said in ("app_version=1.2.3.4", "at=12:30:45", "order_id=00491712345678", "n=00123456789", "x=1.2.3")
         ),
         *(
             pytest.param(f"https://s.example{said}", f"https://s.example{kept}", id=f"a hash: {said}")
@@ -146,7 +158,13 @@ BASE64 = base64.urlsafe_b64encode(hashlib.sha256(_ADDRESS).digest()).decode().rs
             pytest.param(f"https://s.example{said}", f"https://s.example{said}", id=f"no hash of somebody: {said}")
             for said in (
                 *(f"/p?msclkid={MD5}", f"/p?cjevent={MD5}", f"/p?aff_clickid={MD5}", f"/p?xclid={MD5}"),
-                *(f"/p?order_id={SHA256}", f"/p?cartId={MD5}", f"/p?v={MD5}", f"/p?utm_content={MD5}"),
+                *(
+                    f"/p?order_id={SHA256}",
+                    f"/p?cartId={MD5}",
+                    f"/p?v={MD5}",
+                    f"/p?utm_id={MD5}",
+                    f"/p?utm_campaign={MD5}",
+                ),
                 *(f"/p?x={MD5[1:]}", f"/p?x={SHA256}0", f"/p?x=g{MD5}", f"/p?x={'1' * 32}", f"/p?x={BASE64}"),
                 *("/p?id=01890a5d-ac96-774b-bcce-b302099a8057", f"/{MD5}.js", f"/o/{MD5}", f"/a-{SHA256}.js"),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -148,16 +149,38 @@ SHA256, MD5 = (hashlib.new(name, b"ann@example.com").hexdigest() for name in ("s
         ("tag", f'{{"em": "{MD5}"}}'),
         ("link", f"https://ads.example/t?u={MD5}"),
         (SHA256, "1"),
+        *(("note", value) for value in ("203.0.113.7", "2001:db8::7", "00491712345678", "0049 171 2345678")),
+        ("note", base64.b64encode(b"ann@example.com").decode()),
+        ("client", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"),
     ],
 )
-def test_a_property_that_holds_somebodys_hash_is_cut_and_told(name: str, value: str) -> None:
+def test_a_property_that_looks_like_somebodys_is_cut_and_told(name: str, value: str) -> None:
     event = an_event("conversion")
     event.properties[name], event.properties["shelf"] = value, "b-7"
     packed = take(event, RULES, NOW, backfill=False)
     assert dict(AdmittedEvent.FromString(packed.admitted).event.properties) == {"shelf": "b-7"}
     (reason,) = packed.reasons
     assert (reason.code.value, reason.field) == ("PERSONAL_DATA_REDACTED", "properties")
-    assert "file_hash" in reason.message
+    assert "order_id" in reason.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_kept"),
+    [
+        ("content", MD5, False),
+        ("term", SHA256, False),
+        ("source", base64.b64encode(b"ann@example.com").decode(), False),
+        ("id", MD5, True),
+        ("content", "spring-sale", True),
+    ],
+)
+def test_a_campaign_keeps_nobodys_address_in_base64_nor_as_a_hash(name: str, value: str, is_kept: bool) -> None:
+    event = an_event("touchpoint")
+    setattr(event.touchpoint.utm, name, value)
+    packed = take(event, RULES, NOW, backfill=False)
+    assert getattr(AdmittedEvent.FromString(packed.admitted).event.touchpoint.utm, name) == (value if is_kept else "")
+    told = [] if is_kept else [("PERSONAL_DATA_REDACTED", f"touchpoint.utm.{name}")]
+    assert [(reason.code.value, reason.field) for reason in packed.reasons] == told
 
 
 @pytest.mark.parametrize(
@@ -167,6 +190,7 @@ def test_a_property_that_holds_somebodys_hash_is_cut_and_told(name: str, value: 
         ("image", f"https://cdn.example/{MD5}.png"),
         ("digest", MD5[1:]),
         ("account", "9" * 32),
+        *(("app_version", "10.2.1.4"), ("at", "12:30:45"), ("order_id", "00491712345678"), ("size", "00123456789")),
         ("trace", "01890a5d-ac96-774b-bcce-b302099a8057"),
     ],
 )
