@@ -26,6 +26,7 @@ _REFUSED: Final = tuple(
     ipaddress.ip_network(network)
     for network in (  # what Python 3.11 does not know to be special, or knows too well
         "192.0.0.0/24",  # IETF protocol assignments
+        "168.63.129.16/32",  # Azure's platform: a public address that answers each machine from within
         "192.88.99.0/24",  # 6to4 relays, withdrawn
         "3fff::/20",  # documentation
         "5f00::/16",  # segment routing
