@@ -27,6 +27,7 @@ from tributary.event.v1.event_pb2 import TRAFFIC_TEST
 from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.residuals import is_other_currency
 from tributary_delivery.sent_values import Told, sent_value, told_of
+from tributary_delivery.visible_ids import shared_id
 from tributary_domain.consent import DENIED, GRANTED
 from tributary_domain.consent_strings import said_by
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
@@ -148,7 +149,7 @@ def _candidate(revised: ConversionRevised, settings: DestinationSettings) -> Can
         value_pending=state.value_pending,
         # A webhook is the workspace's own system: silence is no refusal there.
         consent_denied=match.consent.ad_user_data == CONSENT_STATE_DENIED,
-        has_pixel_id=bool(match.pixel_event_id or settings.id in match.pixel_event_ids),
+        has_pixel_id=bool(shared_id(match, settings.id)),
         in_scope=_in_scope(revised, settings),
     )
 

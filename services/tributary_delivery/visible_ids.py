@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState
+from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_domain.placeholders import is_placeholder
 
 
 def visible_id(
@@ -32,10 +33,17 @@ def visible_id(
         most_characters: What is longer is hashed.
         with_store: Whether the store is part of it; an earlier version left it out, and what that began goes on so.
     """
-    match, state = revised.match, revised.state
-    shared = match.pixel_event_ids.get(destination_id, "") or match.pixel_event_id
+    state = revised.state
     order = _order(state, with_store=with_store) if id_is_order else ""
-    return _within(shared or order or _event(state), most_characters)
+    return _within(shared_id(revised.match, destination_id) or order or _event(state), most_characters)
+
+
+def shared_id(match: MatchResolution, destination_id: str) -> str:
+    """Returns the id that browser tags sent: of this destination, else of all; "": none, or one that names nothing."""
+    for stated in (match.pixel_event_ids.get(destination_id, ""), match.pixel_event_id):
+        if not is_placeholder(stated):
+            return stated
+    return ""
 
 
 def object_id(revised: ConversionRevised, destination_id: str, kind: str, *, most_characters: int) -> str:
@@ -56,14 +64,15 @@ def object_id(revised: ConversionRevised, destination_id: str, kind: str, *, mos
     '1001|a%7Cb'
     """
     match, state = revised.match, revised.state
-    if named := match.pixel_event_ids.get(destination_id, ""):
+    named = match.pixel_event_ids.get(destination_id, "")
+    if not is_placeholder(named):
         return _within(named, most_characters)
     if state.lead.lead_id or state.lead.root_order_id:
         lead, store = state.lead, state.order_key.store
         root = f"{store}/{lead.root_order_id}" if store else lead.root_order_id
         chosen = root if lead.root_order_id else f"lead:{lead.lead_id}"
     else:
-        chosen = match.pixel_event_id or _order(state, with_store=True) or _event(state)
+        chosen = shared_id(match, "") or _order(state, with_store=True) or _event(state)
     if kind:
         chosen += "|" + kind.replace("%", "%25").replace("|", "%7C")  # so that no two pairs read the same
     return _within(chosen, most_characters)

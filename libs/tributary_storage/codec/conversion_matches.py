@@ -12,6 +12,7 @@ from tributary.attribution.v1.conversion_pb2 import MatchResolution, PersonKeys,
 from tributary.event.v1.consent_pb2 import Consent
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain.consent_strings import strictness
+from tributary_domain.placeholders import is_placeholder
 from tributary_domain.traces import (
     DEVICE,
     EMAIL,
@@ -62,9 +63,11 @@ def match_of(parts: Sequence[ConversionPart], left: Mapping[str, Trace] = _NOTHI
     _add_keys(match, parts, left)
     for part in sorted(parts, key=lambda part: -part.admitted.source_rank):
         conversion = part.event.conversion
-        match.pixel_event_id = match.pixel_event_id or conversion.pixel_event_id
+        if not match.pixel_event_id and not is_placeholder(conversion.pixel_event_id):
+            match.pixel_event_id = conversion.pixel_event_id
         for destination, pixel_event_id in conversion.pixel_event_ids.items():
-            if destination not in match.pixel_event_ids:
+            # The door takes out what names nothing; what came before it did is read here.
+            if destination not in match.pixel_event_ids and not is_placeholder(pixel_event_id):
                 match.pixel_event_ids[destination] = pixel_event_id
     consent = most_restrictive(part.event for part in parts)
     if consent is not None:

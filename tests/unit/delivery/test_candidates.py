@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -45,10 +47,16 @@ TAKEN_BACK = Taken(1, FULL, counted=False)
 
 
 def revised(
-    *, denied: bool = False, traffic: Traffic.ValueType | None = None, pixel: str = "", **own: Any
+    *,
+    denied: bool = False,
+    traffic: Traffic.ValueType | None = None,
+    pixel: str = "",
+    pixels: Mapping[str, str] = MappingProxyType({}),
+    **own: Any,
 ) -> ConversionRevised:
     message = Revision(workspace="shop", **({"counted": False} if traffic else {}), **own).message()
     message.match.pixel_event_id = pixel
+    message.match.pixel_event_ids.update(pixels)
     if denied:
         message.match.consent.ad_user_data = CONSENT_STATE_DENIED
     if traffic:
@@ -139,6 +147,12 @@ def test_what_it_has_already_is_not_sent() -> None:
         ),
         pytest.param({"value_pending": True}, {}, INELIGIBLE_REASON_VALUE_PENDING, id="strange value"),
         pytest.param({}, {"pixel": "shared_id"}, INELIGIBLE_REASON_NO_PIXEL_ID, id="no shared id"),
+        pytest.param(
+            {"pixels": {"crm": ""}}, {"pixel": "shared_id"}, INELIGIBLE_REASON_NO_PIXEL_ID, id="an empty shared id"
+        ),
+        pytest.param(
+            {"pixel": "undefined"}, {"pixel": "shared_id"}, INELIGIBLE_REASON_NO_PIXEL_ID, id="a shared id of nothing"
+        ),
         pytest.param({}, {"send_scope": "with_own_click"}, INELIGIBLE_REASON_OUT_OF_SCOPE, id="no click of its own"),
         pytest.param(
             {},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.attribution import DAY, NOON, Admitted, Events
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED as DENIED
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED as GRANTED
@@ -37,6 +39,16 @@ def test_the_better_observer_names_the_pixel_event() -> None:
     backend[1].event.conversion.pixel_event_id = "backend's"
     match = match_of(parts(browser, backend))
     assert (match.pixel_event_id, dict(match.pixel_event_ids)) == ("backend's", {"meta": "for meta"})
+
+
+@pytest.mark.parametrize("empty", ["", "undefined"])
+def test_a_better_observer_s_pixel_event_that_names_nothing_is_none(empty: str) -> None:
+    browser, backend = an_order(rank=1), an_order(at=NOON + 1, rank=2)
+    for order, said in ((browser, "p-1"), (backend, empty)):
+        order[1].event.conversion.pixel_event_id = said
+        order[1].event.conversion.pixel_event_ids.update({"meta": said, "tiktok": empty})
+    match = match_of(parts(browser, backend))
+    assert (match.pixel_event_id, dict(match.pixel_event_ids)) == ("p-1", {"meta": "p-1"})
 
 
 def test_hints_are_no_click_ids() -> None:
