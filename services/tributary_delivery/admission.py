@@ -24,7 +24,9 @@ from tributary_storage.redis.destination_states import DestinationStates
 
 log = structlog.get_logger(__name__)
 
+_MAYBE_ANSWERED: Final = frozenset({RETRY, THROTTLED, UNKNOWN})
 _SERVER_ERROR: Final = 500
+_REQUEST_TIMEOUT: Final = 408
 _SAY_SECONDS: Final = 1.0
 """How often an answered call is said to all, at least, while calls are answered: somebody else's failures are over."""
 
@@ -105,8 +107,10 @@ def gate_of(lane: Lane, settings: DestinationSettings, kind: str = "") -> Gate:
 
 
 def _is_answered(outcome: Outcome) -> bool:
-    """Tells whether an outcome shows that the API works, whatever it said of what it was sent."""
-    if outcome.outcome == UNKNOWN:  # it answered something about them
-        return 0 < outcome.status_code < _SERVER_ERROR
-    is_overloaded = outcome.outcome == THROTTLED and outcome.status_code >= _SERVER_ERROR
-    return outcome.outcome != RETRY and not is_overloaded
+    """Tells whether an outcome shows that the API works, whatever it said of what it was sent.
+
+    A conversion that is to be sent again later, or a call that was one too many, holds up itself and its destination.
+    """
+    if outcome.outcome in _MAYBE_ANSWERED:
+        return 0 < outcome.status_code < _SERVER_ERROR and outcome.status_code != _REQUEST_TIMEOUT
+    return True

@@ -145,10 +145,12 @@ async def test_a_throttled_destination_narrows_itself_and_a_dead_api_all_that_sh
     one, other = (Admission(Lane("shop", name), settings, states, SystemClock(), 1.0) for name in ("a", "b"))
     for _ in range(FAILURES_UNTIL_OPEN):
         await one.record([Outcome(THROTTLED, 429, is_untaken=True)], 0.1)
-        await one.record([Outcome(UNKNOWN, 200)], 0.1)  # it works, and does not say what it refused
-    assert (await other.take(1))[0] == 1
-    for _ in range(FAILURES_UNTIL_OPEN):
-        await one.record([Outcome(RETRY, 503)], 0.1)
+    for outcome in (Outcome(UNKNOWN, 200), Outcome(RETRY, 200), Outcome(RETRY, 409)):  # it works, and not for these
+        for _ in range(FAILURES_UNTIL_OPEN):
+            await one.record([outcome], 0.1)
+        assert (await other.take(1))[0] == 1
+    for status in (503, 408, 0, 503, 408)[:FAILURES_UNTIL_OPEN]:
+        await one.record([Outcome(RETRY, status)], 0.1)
     assert (await other.take(1))[0] == 0
     await other.record([Outcome(OK, 200)], 0.1)
     assert (await one.take(1))[0] == 1
