@@ -43,7 +43,9 @@ class ConversionMapping(Declared):
     """How one conversion name is told to a destination."""
 
     name: Name | None = None
-    """The destination's own name or action id for it; unset: as ours."""
+    """The destination's own name or action id for it; unset: as ours. Where several are called the same by Google, the
+    name follows in the ids of their orders ("1001|upsell"), so that an order may have conversions of both; a tag of
+    Google's for the same action must share a pixel event id then."""
 
     renewals: bool = False
     """Whether later payments of a subscription are sent too."""
@@ -134,6 +136,11 @@ class DestinationSettings(Declared):
         """Returns what a conversion is called there, or None if it is not sent there."""
         mapping = self.conversions.get(conversion_name)
         return None if mapping is None else mapping.name or conversion_name
+
+    def shares_name(self, conversion_name: str) -> bool:
+        """Tells whether another conversion name is called the same there: an order may have conversions of both."""
+        own = self.name_of(conversion_name)
+        return sum(self.name_of(one) == own for one in self.conversions) > 1
 
     def takes_renewals(self, conversion_name: str) -> bool:
         """Tells whether later payments of a subscription are sent there under a conversion name."""

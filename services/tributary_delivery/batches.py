@@ -265,16 +265,14 @@ class BatchSender:
 
     def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the id by which the destination knows a conversion that it is told of first."""
-        policy, state = self._policy, revised.state
+        policy, state, destination = self._policy, revised.state, self._lane.destination
+        most = policy.most_id_characters
         if isinstance(self._settings, CrmDestination) and with_store:  # else it is one of an earlier version
             kind = self._settings.object_of(state.name, is_stage=state.HasField("lead"))
-            return object_id(revised, self._lane.destination, kind, most_characters=policy.most_id_characters)
+            return object_id(revised, destination, kind, most_characters=most)
+        name = state.name if with_store and self._settings.shares_name(state.name) else ""
         return visible_id(
-            revised,
-            self._lane.destination,
-            id_is_order=policy.id_is_order,
-            most_characters=policy.most_id_characters,
-            with_store=with_store,
+            revised, destination, id_is_order=policy.id_is_order, most_characters=most, with_store=with_store, name=name
         )
 
     async def send(self, call: Sequence[Attempt], turn: Turn) -> Sequence[Outcome]:

@@ -20,11 +20,13 @@ def visible_id(
     id_is_order: bool,
     most_characters: int,
     with_store: bool = True,
+    name: str = "",
 ) -> str:
     """Returns the id: the browser tag's for this destination, its id for all, the order's, else the event's.
 
     Order numbers repeat between shops, and one with a cycle names several conversions: "berlin/1001:2" is the second of
-    order 1001 in the store berlin. Where no store is named it is the number alone.
+    order 1001 in the store berlin. Where no store is named it is the number alone, as it is written: a tag that reports
+    order numbers knows no other.
 
     Args:
         revised: The conversion.
@@ -32,9 +34,13 @@ def visible_id(
         id_is_order: Whether the destination's tag reports order numbers.
         most_characters: What is longer is hashed.
         with_store: Whether the store is part of it; an earlier version left it out, and what that began goes on so.
+        name: Of the conversion, where the destination knows others of the same order under the same name: it follows
+            then, "1001|upsell", for to the destination one id is one conversion. "": none does.
     """
     state = revised.state
     order = _order(state, with_store=with_store) if id_is_order else ""
+    if order and name:
+        order = _of_several(order, name)
     return _within(shared_id(revised.match, destination_id) or order or _event(state), most_characters)
 
 
@@ -68,23 +74,46 @@ def object_id(revised: ConversionRevised, destination_id: str, kind: str, *, mos
     if not is_placeholder(named):
         return _within(named, most_characters)
     if state.lead.lead_id or state.lead.root_order_id:
-        lead, store = state.lead, state.order_key.store
-        root = f"{store}/{lead.root_order_id}" if store else lead.root_order_id
-        chosen = root if lead.root_order_id else f"lead:{lead.lead_id}"
+        lead = state.lead
+        chosen = _number(state.order_key.store, lead.root_order_id, "") or f"lead:{lead.lead_id}"
     else:
         chosen = shared_id(match, "") or _order(state, with_store=True) or _event(state)
-    if kind:
-        chosen += "|" + kind.replace("%", "%25").replace("|", "%7C")  # so that no two pairs read the same
-    return _within(chosen, most_characters)
+    return _within(_of_several(chosen, kind) if kind else chosen, most_characters)
 
 
 def _order(state: ConversionState, *, with_store: bool) -> str:
-    order = state.order_key.order_id
-    if order and state.order_key.cycle:
-        order = f"{order}:{state.order_key.cycle}"
-    if order and with_store and state.order_key.store:
-        order = f"{state.order_key.store}/{order}"
-    return order
+    key = state.order_key
+    if not with_store:
+        return f"{key.order_id}:{key.cycle}" if key.order_id and key.cycle else key.order_id
+    return _number(key.store, key.order_id, key.cycle)
+
+
+def _number(store: str, order_id: str, cycle: str) -> str:
+    """Returns an order as "store/number:cycle", as far as it has them; "": it has no number.
+
+    What is put together is quoted where it holds what separates the parts, so that no two orders read the same.
+
+    >>> _number("", "2026/7:1", ""), _number("berlin", "2026/7", ""), _number("berlin/mitte", "7", "2")
+    ('2026/7:1', 'berlin/2026/7', 'berlin%2Fmitte/7:2')
+    >>> _number("de", "7:1", "2"), _number("de", "7", "1:2"), _number("de", "7:1", ""), _number("", "de/7", "2")
+    ('de/7%3A1:2', 'de/7:1:2', 'de/7%3A1', 'de%2F7:2')
+    """
+    if not order_id or not (store or cycle):
+        return order_id
+    order = _quoted(order_id, ":" if store else ":/")
+    before, after = _quoted(store, "/") + "/" if store else "", f":{cycle}" if cycle else ""
+    return before + order + after
+
+
+def _of_several(order: str, kind: str) -> str:
+    """Returns what tells one of several conversions, or objects, of an order."""
+    return f"{order}|{_quoted(kind, '|')}"
+
+
+def _quoted(part: str, separators: str) -> str:
+    for sign in "%" + separators:
+        part = part.replace(sign, f"%{ord(sign):02X}")
+    return part
 
 
 def _event(state: ConversionState) -> str:

@@ -338,3 +338,26 @@ async def test_a_conversion_that_a_destination_cannot_take_back_is_counted_there
     assert [(one.state, one.residual_conversions) for one in untold] == [(DELIVERY_STATE_UNDELIVERABLE_CORRECTION, 1)]
     assert "no value" in untold[0].message
     assert await residual_rows(rig, workspace) == [("", 2, 0, 0, 2), 1]
+
+
+@pytest.mark.parametrize("kind", ["google", "google_ads"])
+async def test_an_order_s_conversions_of_two_names_that_are_one_action_there_are_two(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    lane = Lane(workspace, kind.replace("_", "-"))
+    first = a_purchase(lane, 1, order_id="1001", value_micros=90_000_000)
+    second = a_purchase(lane, 2, order_id="1001", name="upsell", value_micros=30_000_000)
+
+    def untagged(message: ConversionRevised) -> None:
+        message.match.ClearField("pixel_event_id")
+
+    with running_fake(kind) as server:
+        await publish(rig, lane, [first], untagged)
+        await deliver(rig, lane, server)  # one name by then
+        both = {"conversions": {name: {"name": "99"} for name in ("purchase", "upsell")}}
+        await publish(rig, lane, [second, first.then(value_micros=80_000_000)], untagged)
+        await deliver(rig, lane, server, **both)
+        await publish(rig, lane, [second.then(value_micros=0)], untagged)
+        await deliver(rig, lane, server, hours=1, **both)
+        assert dict(server.fake.counted) == {"1001": 1, "1001|upsell": 1}
+        assert {one: float(value) for one, value in server.fake.values.items()} == {"1001": 80.0, "1001|upsell": 0.0}

@@ -16,6 +16,7 @@ from tributary_delivery.destinations.adapter import (
     Verdict,
     policy_of,
 )
+from tributary_delivery.destinations.google_clicks import MOST_ID_CHARACTERS
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.reporting import RequestReport
 from tributary_delivery.destinations.trials import taken
@@ -34,7 +35,12 @@ class Google:
     def __init__(self, settings: GoogleDestination) -> None:
         self._settings = settings
         self.policy = policy_of(
-            settings, restates=True, retracts_by_value=True, repeats_identifiers=True, id_is_order=True
+            settings,
+            restates=True,
+            retracts_by_value=True,
+            repeats_identifiers=True,
+            id_is_order=True,
+            most_id_characters=MOST_ID_CHARACTERS,
         )
 
     def _head(self, *actions: str) -> bytes:

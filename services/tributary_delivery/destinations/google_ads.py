@@ -17,6 +17,7 @@ from tributary_delivery.destinations.adapter import (
     Verdict,
     policy_of,
 )
+from tributary_delivery.destinations.google_clicks import MOST_ID_CHARACTERS
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_runtime.search_destinations import GoogleAdsDestination
 
@@ -35,7 +36,9 @@ class GoogleAds:
 
     def __init__(self, settings: GoogleAdsDestination) -> None:
         self._settings = settings
-        self.policy = policy_of(settings, restates=True, id_is_order=True, keeps_newest=True)
+        self.policy = policy_of(
+            settings, restates=True, id_is_order=True, most_id_characters=MOST_ID_CHARACTERS, keeps_newest=True
+        )
 
     def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
         """Says one conversion, or an adjustment of one."""

@@ -1,4 +1,4 @@
-"""With which of a person's clicks Google is told: one, for two of them are refused together."""
+"""What Google takes, whichever API it is told by: an id so long, and one click, for two are refused together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final
 from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
 from tributary_delivery.destinations.adapter import Outgoing
 
+MOST_ID_CHARACTERS: Final = 64
+"""Of a transaction id, or an order id as it is called with uploads."""
 _FAMILIES: Final = ("gclid", "gbraid", "wbraid")
 """What names one click first, then what names many."""
 _COOKIE: Final = re.compile(r"GCL\.([0-9]{9,10})\.([\w-]{10,500})", re.ASCII)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.batches import a_batch_destination
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary_delivery.visible_ids import object_id
+from tributary_delivery.visible_ids import object_id, visible_id
 from tributary_runtime.crm_destinations import CrmDestination
 
 ONE = {"purchase": {}}
@@ -74,3 +74,42 @@ def test_an_object_is_an_order_s_or_a_lead_s(
 def test_only_a_crm_has_objects() -> None:
     with pytest.raises(ValueError, match="object is of CRMs only"):
         a_batch_destination("meta", conversions={"purchase": {"name": "Purchase", "object": "deal"}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param({"store": "de/nord", "order_id": "7"}, {"store": "de", "order_id": "nord/7"}, id="two stores"),
+        pytest.param({"store": "de", "order_id": "7:2"}, {"store": "de", "cycle": "2", "order_id": "7"}, id="a cycle"),
+        pytest.param({"order_id": "7:1", "cycle": "2"}, {"order_id": "7", "cycle": "1:2"}, id="two cycles"),
+        pytest.param({"order_id": "de/7", "cycle": "2"}, {"store": "de", "order_id": "7", "cycle": "2"}, id="a store"),
+        pytest.param({"store": "a%2Fb", "order_id": "7"}, {"store": "a/b", "order_id": "7"}, id="quoted already"),
+    ],
+)
+def test_no_two_orders_that_are_put_together_read_the_same(one: dict[str, str], other: dict[str, str]) -> None:
+    orders = of_an_order(**one), of_an_order(**other)
+    assert len({visible_id(order, "google", id_is_order=True, most_characters=64) for order in orders}) == 2
+    assert len({object_id(order, "crm", "", most_characters=128) for order in orders}) == 2
+
+
+@pytest.mark.parametrize(
+    ("order", "name", "expected"),
+    [
+        pytest.param({"order_id": "2026/1001:7|a%"}, "", "2026/1001:7|a%", id="as the tag knows it"),
+        pytest.param({"store": "berlin", "cycle": "2"}, "", "berlin/1001:2", id="a store's, a cycle"),
+        pytest.param({}, "upsell", "1001|upsell", id="of several of one name there"),
+        pytest.param({"order_id": ""}, "upsell", "c1:1", id="no order"),
+    ],
+)
+def test_an_order_is_known_by_its_number_and_by_what_tells_it_apart(
+    order: dict[str, str], name: str, expected: str
+) -> None:
+    revised = of_an_order(**order)
+    assert visible_id(revised, "google", id_is_order=True, most_characters=64, name=name) == expected
+    revised.match.pixel_event_id = "the tag's"
+    assert visible_id(revised, "google", id_is_order=True, most_characters=64, name=name) == "the tag's"
+
+
+def test_what_is_longer_than_google_takes_is_hashed_to_what_it_takes() -> None:
+    revised = of_an_order(order_id="7" * 65)
+    assert len(visible_id(revised, "google", id_is_order=True, most_characters=64)) == 64
