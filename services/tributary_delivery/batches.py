@@ -328,8 +328,10 @@ class BatchSender:
         try:
             while not asking.done():
                 await asyncio.wait({asking}, timeout=turn.patience_seconds)
-                await turn.keep()
-            return asking.result()
+                await turn.hold()
+            token = asking.result()
+            await turn.keep()  # last of all: a place in the quota that was waited with is over
+            return token
         finally:
             asking.cancel()
 

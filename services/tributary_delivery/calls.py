@@ -31,7 +31,7 @@ from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.sender import Sender
-from tributary_delivery.turns import PermitsChanged, Turn, TurnLost, Turns
+from tributary_delivery.turns import PermitsChanged, PlaceLost, Turn, TurnLost, Turns
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
@@ -56,6 +56,11 @@ _UNTAKEN: Final = Outcome(
 _NOT_MADE: Final = Outcome(
     OUTCOME_CLASS_RETRY, message="It was not sent: its time was over before the call could begin.", is_untaken=True
 )
+
+
+def _no_place(wait_seconds: float) -> Outcome:
+    message = "It was not sent: its place in the quota was over before the call could begin."
+    return Outcome(OUTCOME_CLASS_RETRY, message=message, retry_after_seconds=wait_seconds, is_untaken=True)
 
 
 @dataclass(slots=True)
@@ -102,8 +107,10 @@ class _Found:
 class Again(Protocol):
     """How a lane lets a part of a call be made, or what it takes instead."""
 
-    async def begin(self, attempts: Sequence[Attempt], waiting: Sequence[Attempt]) -> list[Attempt]:
-        """Waits for the quota and notes attempts; returns those that may be made. Keeps what waits ours meanwhile.
+    async def begin(self, attempts: Sequence[Attempt], waiting: Sequence[Attempt]) -> tuple[list[Attempt], float]:
+        """Waits for the quota and notes attempts; returns those that may be made, and since when at the earliest.
+
+        Keeps what waits ours meanwhile.
 
         Raises:
             UnavailableError: None may be made now.
@@ -165,7 +172,7 @@ class Calls:
         return len(self._tasks)
 
     def start(self, call: Sequence[Attempt], begin_seconds: float) -> None:
-        """Begins a call whose attempts were noted at `begin_seconds` of the monotonic clock."""
+        """Begins a call that was let be made, and noted, at `begin_seconds` of the monotonic clock, or later."""
         now_micros = self._clock.unix_micros()
         first = [replace(attempt, now_micros=now_micros) for attempt in call]
         for attempt in first:
@@ -186,9 +193,8 @@ class Calls:
             part = parts.pop()
             waiting = [attempt for later in parts for attempt in later]
             if part is not call:
-                begin_seconds = self._clock.monotonic_seconds()
                 try:
-                    part = await self._again.begin(part, waiting)
+                    part, begin_seconds = await self._again.begin(part, waiting)
                 except UnavailableError as outage:
                     log.warning("call_not_split", destination=self._lane.destination, reason=str(outage))
                     self._keep_all([*part, *waiting], _UNTAKEN, open_attempts)
@@ -204,6 +210,10 @@ class Calls:
                 await self._overtaking.let_go([one for one in part if one.job.conversion_id in changed.conversion_ids])
                 parts += self._begin_anew(part, changed.conversion_ids, open_attempts)
                 continue
+            except PlaceLost as lost:
+                await self._overtaking.let_go(part)
+                self._keep_all(list(open_attempts.values()), _no_place(lost.wait_seconds), open_attempts)
+                return
             except (TurnLost, UnavailableError) as lost:
                 await self._overtaking.let_go(part)
                 log.warning(

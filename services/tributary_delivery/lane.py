@@ -137,9 +137,8 @@ class LaneRunner:
         )
         about = (lane, settings, sender, stores.states, rules, clock, turns, self._overtaking)
         self._calls = Calls(*about, self._outbox, self._admission, again=self, ended=self.wake)
-        self._quota_free_seconds = 0.0
+        self._quota_free_seconds = self._company_seconds = 0.0
         self._quota_room = pace.concurrency
-        self._company_seconds = 0.0
         self._look_seconds = _LOOK_SECONDS
         self._wake = asyncio.Event()
         self._is_stopping = False
@@ -241,10 +240,10 @@ class LaneRunner:
         now, later = formed.calls[: self._sender.most_calls], formed.calls[self._sender.most_calls :]
         if later:
             await self._give_back([one.job.conversion_id for call in later for one in call], _LOOK_SECONDS)
+        begin_seconds = self._clock.monotonic_seconds()
         calls = await self._within_quota(await self._not_overtaking(now))
         if not calls:
             return
-        begin_seconds = self._clock.monotonic_seconds()
         noted = {one.job.conversion_id: one for one in await self._note([one for call in calls for one in call])}
         for call in calls:
             ours = [noted[one.job.conversion_id] for one in call if one.job.conversion_id in noted]
@@ -293,13 +292,14 @@ class LaneRunner:
             await self._replication.settle()
         return [replace(one, number=number) for number, one in zip(numbers, attempts, strict=True) if number]
 
-    async def begin(self, attempts: Sequence[Attempt], waiting: Sequence[Attempt]) -> list[Attempt]:
+    async def begin(self, attempts: Sequence[Attempt], waiting: Sequence[Attempt]) -> tuple[list[Attempt], float]:
         """Lets a part of a call be made that was refused as a whole: see `calls.Again`."""
         ours = [one.job.conversion_id for one in (*attempts, *waiting)]
         while not self._is_stopping:
             if (await self._states.read(self._lane)).is_paused(self._clock.unix_micros() // 1000):
                 raise UnavailableError("The destination was paused meanwhile.")
             await self._jobs.renew(self._lane, self._token, self._pace.lease_seconds, ours)
+            begin_seconds = self._clock.monotonic_seconds()
             granted, wait_seconds = await self._admission.take(1)
             if granted:
                 break
@@ -320,7 +320,7 @@ class LaneRunner:
         noted = await self._note(now)
         for lost in {one.job.conversion_id for one in now} - {one.job.conversion_id for one in noted}:
             self._outbox.release(lost)
-        return noted
+        return noted, begin_seconds
 
     async def _within_quota(self, calls: list[list[Attempt]]) -> list[list[Attempt]]:
         """Returns the calls that may be made now; gives the others back until the quota allows them."""

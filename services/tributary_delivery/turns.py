@@ -1,8 +1,9 @@
 """What a call has while it is made: its jobs, its place in the quota, and what people allow.
 
 The one rule: a request begins only if its jobs are ours until it must have ended, and people allow what they allowed
-when it was put into words. Both are made sure of immediately before it, after everything that may take long, an access
-token above all: whoever has a job next sends it anew, and what is allowed no longer is decided on anew.
+when it was put into words, and if it has a place in the quota of now: one of a while ago would be a call too many in
+the minute that it is made in. All are made sure of immediately before it, after everything that may take long, an
+access token above all: whoever has a job next sends it anew, and what is allowed no longer is decided on anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ FRESH_SECONDS: Final = 0.2
 """What people allowed so recently is not asked once more."""
 
 
+PLACE_SECONDS: Final = 0.9
+"""For how long a place in the quota holds. A quota counts its minute a second longer than it is, and on the way a call
+may lose the rest."""
+
+
 class TurnLost(Exception):
     """Somebody else may have a call's jobs: it is not made."""
 
@@ -34,6 +40,18 @@ class PermitsChanged(Exception):
     def __init__(self, conversion_ids: Collection[str]) -> None:
         super().__init__()
         self.conversion_ids = conversion_ids
+
+
+class PlaceLost(Exception):
+    """A call's place in the quota is over, and there is no other now: it is not made.
+
+    Args:
+        wait_seconds: When there could be one.
+    """
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__()
+        self.wait_seconds = wait_seconds
 
 
 class LastQuestion(Protocol):
@@ -54,14 +72,14 @@ class Turn:
     Args:
         turns: Of its lane.
         attempts: What it is about.
-        begin_seconds: Of the monotonic clock, when its lease began at the earliest.
+        begin_seconds: Of the monotonic clock, when its lease, and its place in the quota, began at the earliest.
     """
 
     def __init__(self, turns: Turns, attempts: Sequence[Attempt], begin_seconds: float) -> None:
         self._turns = turns
         self._attempts = attempts
         self.conversion_ids = [one.job.conversion_id for one in attempts]
-        self._begin_seconds = begin_seconds
+        self._begin_seconds = self._place_seconds = begin_seconds
         self._ask_seconds = min((one.ask_seconds for one in attempts), default=0.0)
         self.ours: Collection[str] = frozenset(self.conversion_ids)
         """The conversions whose jobs are ours, as far as is known."""
@@ -77,16 +95,25 @@ class Turn:
         Raises:
             TurnLost: Some are not ours.
             PermitsChanged: Some may not leave as they were put into words.
+            PlaceLost: There is no place for it in the quota now.
             StorageUnavailableError: Nobody can tell.
         """
-        await self._keep_lease()
+        await self.hold()
         now_seconds = self._turns.now_seconds
         if now_seconds - self._ask_seconds > FRESH_SECONDS:
             if changed := await self._turns.last_question.changed(self._attempts):
                 raise PermitsChanged(changed)
             self._ask_seconds = now_seconds
+        if self._turns.age_seconds(self._place_seconds) > PLACE_SECONDS and (wait_seconds := await self.again()):
+            raise PlaceLost(wait_seconds)
 
-    async def _keep_lease(self) -> None:
+    async def hold(self) -> None:
+        """Makes sure, while something is waited for, that its jobs stay ours.
+
+        Raises:
+            TurnLost: Some are not ours.
+            StorageUnavailableError: Nobody can tell.
+        """
         turns = self._turns
         if turns.age_seconds(self._begin_seconds) <= self.patience_seconds:
             return
@@ -104,8 +131,12 @@ class Turn:
         Raises:
             StorageUnavailableError: Nobody can tell.
         """
+        asked_seconds = self._turns.now_seconds
         granted, wait_seconds = await self._turns.admission.take(1)
-        return 0.0 if granted else max(wait_seconds, 1.0)
+        if not granted:
+            return max(wait_seconds, 1.0)
+        self._place_seconds = asked_seconds
+        return 0.0
 
 
 class Turns:
@@ -143,7 +174,7 @@ class Turns:
         self.last_question = last_question
 
     def of(self, attempts: Sequence[Attempt], begin_seconds: float) -> Turn:
-        """Returns that of a call whose attempts were noted at `begin_seconds` of the monotonic clock, or later."""
+        """Returns that of a call that was let be made, and noted, at `begin_seconds` (monotonic), or later."""
         return Turn(self, attempts, begin_seconds)
 
     @property

@@ -25,6 +25,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_PENDING,
     OUTCOME_CLASS_CONFIG,
+    OUTCOME_CLASS_OK,
     OUTCOME_CLASS_RETRY,
 )
 from tributary_cli.demo.fakes.server import FakeServer, Fault
@@ -209,3 +210,29 @@ async def test_the_second_call_with_another_token_is_within_the_quota(rig: Rig, 
         assert len(server.asks) == 1
     [delivery] = await rig.deliveries(lane, "c1:0000")
     assert (delivery.state, delivery.outcome) == (DELIVERY_STATE_PENDING, OUTCOME_CLASS_RETRY)
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "made"), [pytest.param(4, 0, id="none is left"), pytest.param(1_000_000, 1, id="others are left")]
+)
+async def test_a_call_that_waited_for_a_token_needs_a_place_in_the_quota_of_when_it_is_made(
+    rig: Rig, workspace: str, per_minute: int, made: int
+) -> None:
+    lane, over, clock = Lane(workspace, "google"), threading.Event(), Late()
+    await publish(rig, lane, [a_purchase(lane)])
+    with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        tokens.faults.append(Fault(takes=True, reply=None, until=over))
+        quota = {"quota": {"requests_per_minute": per_minute}}  # of four, one at once
+        settings = a_batch_destination("google", server.url, **oauth(tokens.url), **quota)
+        sender = rig.senders(5.0).make(lane, settings)
+        async with rig.running_lane(lane, settings, sender=sender, clock=clock, pace=Pace(16, 5.0, 4.0)):
+            try:
+                await eventually_async(lambda: tokens.asks)
+                clock.late_seconds = 1.0
+            finally:
+                over.set()
+            await eventually_async(lambda: rig.deliveries(lane, "c1:0000"))
+        assert len(server.asks) == made
+    [delivery] = await rig.deliveries(lane, "c1:0000")
+    assert delivery.outcome == (OUTCOME_CLASS_OK if made else OUTCOME_CLASS_RETRY)
+    assert ("place in the quota" in delivery.message) is not bool(made)
