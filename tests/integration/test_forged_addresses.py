@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -59,21 +59,30 @@ async def listener() -> AsyncIterator[tuple[int, list[int]]]:
         yield server.sockets[0].getsockname()[1], connected
 
 
+class Unasked:
+    """What people allow was asked just now."""
+
+    async def changed(self, attempts: Sequence[Attempt]) -> Collection[str]:
+        del attempts
+        return ()
+
+
 async def sent(rig: Rig, stand: Stand, lookup: Lookup | None = None, **own: Any) -> Outcome:
     """Sends something to a destination that is declared otherwise."""
     url = "url" if stand.kind == "webhook" else "base_url"
     stand.declared |= {(url if name == "address" else name): value for name, value in own.items()}
+    clock = SystemClock()
     attempt = Attempt(
         Job(C, 1, 0, 0, 1, never_sent=True, taken=None),
         Revision(workspace=stand.lane.workspace).message(),
         DELIVERY_OPERATION_CREATE,
         event=b"{}",
+        ask_seconds=clock.monotonic_seconds(),
     )
-    clock = SystemClock()
     admission = Admission(stand.lane, stand.settings, rig.stores.states, clock, call_seconds=5)
-    turns = Turns(stand.lane, "token", 3600, 1800, rig.stores.jobs, admission, clock)
+    turns = Turns(stand.lane, "token", 3600, 1800, rig.stores.jobs, admission, clock, Unasked())
     async with aclosing(rig.senders(lookup=lookup).make(stand.lane, stand.settings)) as sender:
-        [outcome] = await sender.send([attempt], turns.of([C], clock.monotonic_seconds()))
+        [outcome] = await sender.send([attempt], turns.of([attempt], clock.monotonic_seconds()))
     return outcome
 
 
