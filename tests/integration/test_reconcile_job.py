@@ -12,10 +12,12 @@ from tests.support.attribution import DAY, NOON, SHARDS, Attribution, Events, ru
 from tributary_attribution.reconcile import opened, reconciliation_of
 from tributary_attribution.runs import begun
 from tributary_attribution.settings import AttributionServiceSettings
+from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_runtime.workspaces_file import WorkspacesFile
+from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.redis import keys
 from tributary_storage.redis.conversions import conversion_key
 from tributary_storage.redis.epoch import confirm_loss
@@ -75,8 +77,10 @@ async def test_what_is_not_on_enough_replicas_is_not_repaired_yet(
 
 
 async def test_it_refuses_an_older_copy_and_knows_of_a_loss_that_was_confirmed(
-    migrated_redis_url: str, clickhouse_url: str, workspace: str, tmp_path: Path
+    migrated_redis_url: str, private_clickhouse: ClickHouseServer, workspace: str, tmp_path: Path
 ) -> None:
+    clickhouse_url = private_clickhouse.url  # a shared one knows what others publish, some of it by clocks of their own
+    await migrate(clickhouse_url)
     settings, make = _settings(migrated_redis_url, clickhouse_url, workspace, tmp_path), Events(workspace)
     clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
     async with running_attribution(migrated_redis_url, clickhouse_url, workspace) as world:
