@@ -1,7 +1,7 @@
 """Ids that name nothing: a script wrote "undefined" where an order number should be, or a template was not filled.
 
 All who send the same one would be one order, one session, one refund. The one rule: what is short may be real ("1",
-"1001"), and a cycle may be counted from 0; only what no system gives to one of many is taken for nothing.
+"1001"), and a cycle or a store may be counted from 0; only what no system gives to one of many is taken for nothing.
 """
 
 from typing import Final
@@ -12,12 +12,14 @@ from tributary_domain.reasons import Reason, ReasonCode
 
 _NAMES_OF_FIELDS: Final = frozenset(
     f"{thing}{between}{word}"
-    for thing in ("order", "transaction", "lead", "subscription", "session", "event", "refund")
+    for thing in ("order", "transaction", "lead", "subscription", "session", "event", "refund", "store", "shop")
     for between in ("", "_", "-", " ")
     for word in ("id", "number")
 )
 """A field's name where its value should be, in lower case."""
 _LONGEST_NAME: Final = max(map(len, _NAMES_OF_FIELDS))
+_NAMES_OF_STORES: Final = frozenset({"default", "guest", "id", "test", "user"})
+"""Words that name nobody, but may well be a shop's: "id" is the one of Indonesia, in lower case."""
 
 
 def is_placeholder(text: str) -> bool:
@@ -40,6 +42,15 @@ def is_placeholder_cycle(cycle: str) -> bool:
     return is_placeholder(cycle) and not cycle.isdecimal()
 
 
+def is_placeholder_store(store: str) -> bool:
+    """Tells whether a store names none; there are such of a number, 0 as well, and a default one.
+
+    >>> is_placeholder_store("null"), is_placeholder_store("0"), is_placeholder_store("default")
+    (True, False, False)
+    """
+    return is_placeholder(store) and not (store.isdecimal() or store.strip().lower() in _NAMES_OF_STORES)
+
+
 def named(text: str) -> str:
     """Returns an id that names something as it is, any other as nothing."""
     return "" if is_placeholder(text) else text
@@ -55,10 +66,13 @@ _IDS: Final = tuple(
     for group, ids in (
         (texts.EVENT, {"session_id": is_placeholder}),
         (texts.TOUCHPOINT, {"interaction_id": is_placeholder}),
-        (texts.CONVERSION, {"order_id": is_placeholder, "pixel_event_id": is_placeholder}),
+        (
+            texts.CONVERSION,
+            {"order_id": is_placeholder, "store": is_placeholder_store, "pixel_event_id": is_placeholder},
+        ),
         (texts.RECURRENCE, {"subscription_id": is_placeholder, "cycle": is_placeholder_cycle}),
         (texts.LEAD, {"lead_id": is_placeholder, "root_order_id": is_placeholder}),
-        (texts.ADJUSTMENT, {"cycle": is_placeholder_cycle}),
+        (texts.ADJUSTMENT, {"store": is_placeholder_store, "cycle": is_placeholder_cycle}),
     )
 )
 """Ids that an event may do without. What it cannot is refused by `validation`."""

@@ -87,7 +87,9 @@ def test_what_names_nothing_is_still_part_of_what_was_sent() -> None:
         pytest.param(a_purchase, "session_id", id="an order's session"),
         pytest.param(a_visit, "session_id", id="a visit's session"),
         pytest.param(a_visit, "touchpoint.interaction_id", id="a click's id"),
+        pytest.param(a_purchase, "conversion.store", id="an order's store"),
         pytest.param(lambda: a_refund("r-1"), "adjustment.cycle", id="a refund's cycle"),
+        pytest.param(lambda: a_refund("r-1"), "adjustment.store", id="a refund's store"),
     ],
 )
 def test_an_id_that_the_event_may_do_without_is_taken_out(make: Callable[[], Event], field: str) -> None:
@@ -97,6 +99,23 @@ def test_an_id_that_the_event_may_do_without_is_taken_out(make: Callable[[], Eve
     packed, admitted = pack(event)
     assert [(reason.code.value, reason.field) for reason in packed.reasons] == [("PLACEHOLDER_IGNORED", field)]
     assert attrgetter(field)(admitted.event) == ""
+
+
+@pytest.mark.parametrize("store", ["undefined", "null", "{{ shop.name }}", "store_id"])
+def test_a_store_that_names_none_makes_no_other_order_of_it_and_its_refund(store: str) -> None:
+    sale, same, refund = a_purchase(), a_purchase(), a_refund("r-1")
+    sale.conversion.order_id = same.conversion.order_id = refund.adjustment.order_id = "1001"
+    sale.conversion.store = refund.adjustment.store = store
+    keys = [pack(event)[0].key.conversion_id for event in (sale, same, refund)]
+    assert keys == [conversion_id(order_digest("shop", "purchase", "", "1001"))] * 3
+
+
+@pytest.mark.parametrize("store", ["0", "1", "de", "id", "default", "Test"])
+def test_a_short_or_plain_store_is_a_store(store: str) -> None:
+    event = a_purchase()
+    event.conversion.order_id, event.conversion.store = "1001", store
+    packed, _ = pack(event)
+    assert (packed.reasons, packed.key.order_digest) == ([], order_digest("shop", "purchase", store, "1001"))
 
 
 def test_an_id_for_one_destination_is_taken_out_and_the_others_stay() -> None:

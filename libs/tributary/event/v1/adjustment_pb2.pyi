@@ -77,7 +77,7 @@ class Adjustment(_message.Message):
     conversion_name: _builtins.str
     """Required with `order_id`. The conversion's name, 1-64 characters."""
     store: _builtins.str
-    """Optional. The shop, as in the conversion, at most 64 characters."""
+    """Optional. The shop, as in the conversion, at most 64 characters; one that names none is taken as not sent, too."""
     order_id: _builtins.str
     """The conversion's order id, 1-128 characters."""
     event_id: _builtins.str

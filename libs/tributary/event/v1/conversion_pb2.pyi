@@ -163,7 +163,9 @@ class Conversion(_message.Message):
     the warning PLACEHOLDER_IGNORED: the event id then stands for the conversion.
     """
     store: _builtins.str
-    """Optional. The shop that gave the order number, at most 64 characters: order numbers repeat between shops."""
+    """Optional. The shop that gave the order number, at most 64 characters: order numbers repeat between shops. What
+    names nothing is taken as not sent, as of an order number; but "0", "default", "id" and "test" may be a shop's.
+    """
     pixel_event_id: _builtins.str
     """Optional. The id that the destinations' browser tags sent for this conversion, so that they count it once with us. At
     most 128 characters.
