@@ -20,13 +20,13 @@ _TOKEN_CHARACTERS: Final = len(REDACTED_PREFIX) + 2 * _TOKEN_BYTES
 _NAMING: Final = tuple(
     (group, tuple(map(group.names.index, names)))
     for group, names in (
-        (texts.CONVERSION, ("order_id",)),
-        (texts.RECURRENCE, ("subscription_id",)),
-        (texts.LEAD, ("lead_id", "root_order_id")),
-        (texts.ADJUSTMENT, ("order_id", "event_id", "adjustment_id")),
+        (texts.CONVERSION, ("name", "order_id", "store")),
+        (texts.RECURRENCE, ("subscription_id", "cycle")),
+        (texts.LEAD, ("lead_id", "root_order_id", "stage")),
+        (texts.ADJUSTMENT, ("conversion_name", "store", "order_id", "event_id", "adjustment_id", "cycle")),
     )
 )
-"""Ids that decide which conversion or adjustment it is: those are told apart by what was sent."""
+"""What decides which conversion or adjustment it is: those are told apart by what was sent."""
 _SEND_THE_ORIGINAL: Final = (
     "This is shown in place of an id that was personal, and leads to nothing: send the original id, or name the "
     "conversion by its conversion_id."

@@ -208,13 +208,20 @@ def a_sale_named(field: str, text: str) -> Event:
     ("field", "code"),
     [
         ("event_id", "EVENT_ID_RESERVED"),
+        ("conversion.name", "FIELD_MALFORMED"),
         ("conversion.order_id", "FIELD_MALFORMED"),
+        ("conversion.store", "FIELD_MALFORMED"),
         ("conversion.recurrence.subscription_id", "FIELD_MALFORMED"),
+        ("conversion.recurrence.cycle", "FIELD_MALFORMED"),
         ("conversion.lead.lead_id", "FIELD_MALFORMED"),
         ("conversion.lead.root_order_id", "FIELD_MALFORMED"),
+        ("conversion.lead.stage", "FIELD_MALFORMED"),
+        ("adjustment.conversion_name", "FIELD_MALFORMED"),
+        ("adjustment.store", "FIELD_MALFORMED"),
         ("adjustment.order_id", "FIELD_MALFORMED"),
         ("adjustment.event_id", "FIELD_MALFORMED"),
         ("adjustment.adjustment_id", "FIELD_MALFORMED"),
+        ("adjustment.cycle", "FIELD_MALFORMED"),
     ],
 )
 def test_what_is_shown_in_place_of_a_personal_id_is_refused_when_it_is_sent(field: str, code: str) -> None:
