@@ -48,7 +48,7 @@ class Checked(NamedTuple):
 
 
 SPENT_HERE: Final = "spent here"
-"""The fault of a token that we had asked about before, without an answer that is known."""
+"""The fault of a token that we had asked about before, or may have, without an answer that is known."""
 
 REUSED: Final = "reused"
 """The fault of a token that has vouched for as many as it may."""
@@ -69,7 +69,8 @@ def read_answer(
         answer: Its JSON.
         minimum_score_percent: Below it the check has failed.
         is_late: Whether the event is older than a token lives: it may have expired on the way, through nobody's fault.
-        was_asked: Whether we asked about this token before, and do not know the answer: then it may be us who spent it.
+        was_asked: Whether we asked about this token before, or may have, and do not know the answer: then it may be us
+            who spent it.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
         return Checked(HumanVerdict.UNKNOWN, fault="malformed")

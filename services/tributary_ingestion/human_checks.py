@@ -5,7 +5,7 @@ for longer than its time-out; after a few failures in a row it is left alone for
 did: a call that found no free slot, or had to wait for one, says nothing of it. A token can be verified once, so that
 what came of one is kept, asked for once by all who carry it, and shared by all replicas: whoever is told that a token
 was spent, and that another replica asked, waits a moment for what that one was told. If nobody knows it (its provider
-was too slow) it is unknown.
+was too slow, or the replicas could not tell one another) it is unknown.
 
 One solved token vouches for a few orders, or events without one, and their retries: whoever comes with it later is
 not held for human. That costs a question more only where a token that is known comes with somebody new.
@@ -14,26 +14,24 @@ not held for human. That costs a question more only where a token that is known 
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple
 
 import httpx
 import structlog
 
 from tributary_domain.human_check import REUSED, SPENT_HERE, Checked, HumanVerdict, Provider, read_answer
+from tributary_ingestion.shared_checks import Shared, SharedChecks
 from tributary_runtime import metrics
 from tributary_runtime.checked_http import CheckedHttp, read_body
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import TributaryError
 from tributary_runtime.public_addresses import Lookup, RefusedAddressError
 from tributary_storage.redis.human_verdicts import Asked
 
 log = structlog.get_logger(__name__)
-
-_Known = TypeVar("_Known")
 
 TOKEN_LIFE_MICROS: Final = 120 * 1_000_000
 """The shortest life of a provider's tokens: reCAPTCHA's."""
@@ -51,9 +49,6 @@ _AT_ONCE_IN_ALL: Final = 256
 """Of all credentials: no more than a client has connections, so that nobody waits for one of these."""
 _WAITING_SHARE: Final = 0.5
 """Of a time-out, how much may be spent on waiting for a slot: with less left, hardly a provider would answer."""
-_SHARED_SECONDS: Final = 0.25
-"""How long what other replicas know may take."""
-_LOOKS: Final = 8
 _NOBODYS_FAULT: Final = frozenset({"late", SPENT_HERE})
 _NOT_ASKED: Final = Asked(was_asked=False, checked=None)
 _DOWN: Final = frozenset({"malformed", "internal-error"})
@@ -94,26 +89,6 @@ class Token(NamedTuple):
     """Digest of the order that carries it, or of the event that has none: the same for every retry."""
 
 
-class Shared(Protocol):
-    """What all replicas know, as `redis.human_verdicts.HumanVerdicts`. May raise `StorageUnavailableError`."""
-
-    async def begin(self, name: bytes, carrier: bytes, most: int) -> Asked:
-        """Notes that the provider is asked now, and for whom; returns what is known."""
-        ...
-
-    async def carry(self, name: bytes, carrier: bytes, most: int) -> bool:
-        """Notes who carries a token that is known; tells whether it is one of the first `most`."""
-        ...
-
-    async def look(self, name: bytes) -> Checked | None:
-        """Returns what came of a token; None: nothing yet."""
-        ...
-
-    async def remember(self, name: bytes, checked: Checked) -> None:
-        """Keeps what a provider said."""
-        ...
-
-
 class _Line:
     """The calls of one credential: so many at once, and none for a while after several in a row have failed."""
 
@@ -142,8 +117,7 @@ class HumanChecks:
 
     def __init__(self, clock: Clock, lookup: Lookup | None = None, shared: Shared | None = None) -> None:
         self._clock = clock
-        self._shared = shared
-        self._alone_until = 0.0
+        self._shared = SharedChecks(clock, shared)
         self._lookup = lookup
         self._tls: ssl.SSLContext | None = None
         self._clients: dict[tuple[str, bool], CheckedHttp] = {}
@@ -185,7 +159,7 @@ class HumanChecks:
             return True
         if len(carriers) >= most:
             return False
-        is_carrier = await self._ask_shared(lambda shared: shared.carry(name, token.carrier, most))
+        is_carrier = await self._shared.ask(lambda shared: shared.carry(name, token.carrier, most))
         if is_carrier is False or len(carriers) >= most:  # others may have come while this one was asked about
             return token.carrier in carriers
         carriers.add(token.carrier)
@@ -211,7 +185,7 @@ class HumanChecks:
         if self._clock.monotonic_seconds() >= line.rests_until:
             checked, has_answered = await self._ask_in_line(line, verifier, token, name)
             if checked.fault == SPENT_HERE:
-                checked = await self._from_others(name) or checked
+                checked = await self._shared.wait_for(name) or checked
             line.note(self._clock.monotonic_seconds(), has_answered=has_answered)
             if checked.verdict is HumanVerdict.UNKNOWN and checked.fault not in _NOBODYS_FAULT:
                 log.warning("human_check_unanswered", provider=verifier.provider.value, fault=checked.fault)
@@ -239,15 +213,16 @@ class HumanChecks:
             known = await self._begin(verifier, token, name)
             if known.checked is not None:
                 return known.checked, None
-            checked, has_answered = await self._post(verifier, token, left_seconds, was_asked=known.was_asked)
+            was_asked = known.was_asked or self._shared.may_have_missed()
+            checked, has_answered = await self._post(verifier, token, left_seconds, was_asked=was_asked)
         if checked.verdict is not HumanVerdict.UNKNOWN:
-            await self._ask_shared(lambda shared: shared.remember(name, checked))
+            await self._shared.ask(lambda shared: shared.remember(name, checked))
         is_unfair = has_waited and checked.fault == _TOO_SLOW
         return checked, None if is_unfair else has_answered
 
     async def _begin(self, verifier: Verifier, token: Token, name: bytes) -> Asked:
         most = verifier.carriers_per_token
-        asked = await self._ask_shared(lambda shared: shared.begin(name, token.carrier, most)) or _NOT_ASKED
+        asked = await self._shared.ask(lambda shared: shared.begin(name, token.carrier, most)) or _NOT_ASKED
         if asked.is_carrier:
             self._carriers_of(name).add(token.carrier)
         return asked
@@ -259,27 +234,6 @@ class HumanChecks:
             _make_room(self._carriers)
             carriers = self._carriers[name] = set()
         return carriers
-
-    async def _from_others(self, name: bytes) -> Checked | None:
-        """Returns what another replica is told in this moment; None if that does not come."""
-        for _ in range(_LOOKS):
-            checked = await self._ask_shared(lambda shared: shared.look(name))
-            if checked is not None:
-                return checked
-            await asyncio.sleep(_SHARED_SECONDS / _LOOKS)
-        return None
-
-    async def _ask_shared(self, ask: Callable[[Shared], Awaitable[_Known]]) -> _Known | None:
-        """Asks what all replicas know; None: nothing, or it does not answer, and is left alone for a while."""
-        if self._shared is None or self._clock.monotonic_seconds() < self._alone_until:
-            return None
-        try:
-            async with asyncio.timeout(_SHARED_SECONDS):
-                return await ask(self._shared)
-        except (TributaryError, TimeoutError) as outage:
-            self._alone_until = self._clock.monotonic_seconds() + _REST_SECONDS
-            log.warning("human_checks_not_shared", problem=type(outage).__name__)
-            return None
 
     def _client(self, verifier: Verifier) -> CheckedHttp:
         """Returns the client of an endpoint; made once."""

@@ -29,7 +29,7 @@ from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.human_verdicts import HumanVerdicts
+from tributary_storage.redis.human_verdicts import LIFE_SECONDS, HumanVerdicts
 from tributary_storage.redis.velocity import Velocity
 
 NOW = 1_795_000_000_000_000
@@ -38,6 +38,15 @@ HUMAN, BOT, UNKNOWN = HumanVerdict.HUMAN, HumanVerdict.BOT, HumanVerdict.UNKNOWN
 ACCEPTED, QUARANTINED = verdict_pb2.VERDICT_ACCEPTED, verdict_pb2.VERDICT_QUARANTINED
 GRACE_SECONDS = 1.0
 """What a busy machine may add to a time-out."""
+
+
+class HandClock(SystemClock):
+    """Runs on when it is told to."""
+
+    later_seconds = 0.0
+
+    def monotonic_seconds(self) -> float:
+        return super().monotonic_seconds() + self.later_seconds
 
 
 @pytest.fixture
@@ -162,6 +171,35 @@ async def test_a_store_of_what_replicas_know_that_is_gone_changes_nothing(provid
     ):
         found = await checks.verify([token("good"), token("bad")], verifiers(provider))
     assert [one.verdict for one in found] == [HUMAN, BOT]
+
+
+async def test_a_token_that_another_may_have_spent_while_replicas_could_not_tell_each_other_makes_nobody_guilty(
+    provider: FakeProvider, tmp_path: Path
+) -> None:
+    own, clock = verifiers(provider), HandClock()
+    with running_redis(tmp_path) as server:
+        async with (
+            connect(f"redis://127.0.0.1:{free_port()}", name="test") as nobody,
+            connect(server.url, name="test") as client,
+            aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(nobody))) as one,
+            aclosing(HumanChecks(clock, shared=HumanVerdicts(client))) as other,
+        ):
+            found = await one.verify([token("good-1"), token("good-2")], own)
+            assert [each.verdict for each in found] == [HUMAN, HUMAN]
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                found = await other.verify([token("good-1"), token("bad")], own)
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+            assert [each.verdict for each in found] == [UNKNOWN, BOT], "nobody has spent what never was a token"
+            clock.later_seconds = 11
+            (again,) = await other.verify([token("good-2")], own)
+            assert again.verdict is UNKNOWN, "the store answers again, but was told nothing"
+            assert await client.exists(*[key async for key in client.scan_iter("*")]), "it was asked"
+            provider.used.add("good-3")
+            clock.later_seconds += LIFE_SECONDS
+            (later,) = await other.verify([token("good-3")], own)
+            assert later.verdict is BOT, "who was asked about since then is noted"
 
 
 async def test_a_store_of_what_replicas_know_that_hangs_is_waited_for_once(
