@@ -27,7 +27,16 @@ from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.residuals import CORRECTIONS, put_residual, residual
 from tributary_delivery.sent_values import FULL, Told, sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
-from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Job, KnownAs, Residual, Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import (
+    UNKNOWN_VALUE,
+    Job,
+    KnownAs,
+    Residual,
+    Settled,
+    Settlement,
+    Taken,
+    Tried,
+)
 
 CONFIG_PAUSE_SECONDS: Final = 600.0
 """How long a destination is left alone whose configuration is wrong; then it is tried again, somebody may have mended
@@ -133,6 +142,18 @@ class Attempt:
     def last_revision(self) -> int:
         """The newest revision that this is about: what is sent may be an older one, sent once more."""
         return max(self.job.revision, self.revised.revision)
+
+
+def tried(attempt: Attempt) -> Tried:
+    """Returns what is noted of an attempt before it is made."""
+    return Tried(
+        attempt.job.conversion_id,
+        attempt.revised.revision,
+        attempt.operation == DELIVERY_OPERATION_CREATE,
+        attempt.attempts_before,
+        attempt.known_as,
+        is_refused_before=attempt.was_refused,
+    )
 
 
 def after_split(attempt: Attempt, outcome: Outcome) -> Attempt:

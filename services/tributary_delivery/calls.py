@@ -207,7 +207,7 @@ class Calls:
             try:
                 parts += await self._try(part, turn, open_attempts, found)
             except PermitsChanged as changed:
-                await self._overtaking.let_go([one for one in part if one.job.conversion_id in changed.conversion_ids])
+                await self._overtaking.let_go(part)  # the rest begins once more
                 parts += self._begin_anew(part, changed.conversion_ids, open_attempts)
                 continue
             except PlaceLost as lost:

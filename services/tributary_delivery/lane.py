@@ -14,9 +14,9 @@ from typing import Final
 
 import structlog
 
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, DELIVERY_STATE_DEAD
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_DEAD
 from tributary_delivery.admission import Admission
-from tributary_delivery.attempt import Attempt, AttemptRules, anew, ledger_line, left_by
+from tributary_delivery.attempt import Attempt, AttemptRules, anew, ledger_line, left_by, tried
 from tributary_delivery.calls import Calls
 from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
@@ -31,7 +31,7 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import UnavailableError
 from tributary_storage.redis.awaited_reports import AwaitedReports
-from tributary_storage.redis.delivery_job import Job, Lane, Settled, Settlement, Tried
+from tributary_storage.redis.delivery_job import Job, Lane, Settled, Settlement
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.object_holds import ObjectHolds
@@ -276,21 +276,14 @@ class LaneRunner:
 
     async def _note(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Notes that attempts are being made; returns those that are ours."""
-        tried = [
-            Tried(
-                one.job.conversion_id,
-                one.revised.revision,
-                one.operation == DELIVERY_OPERATION_CREATE,
-                one.attempts_before,
-                one.known_as,
-                is_refused_before=one.was_refused,
-            )
-            for one in attempts
-        ]
-        numbers = await self._jobs.begin(self._lane, self._token, self._pace.lease_seconds, tried)
-        if self._replication is not None:  # an attempt that a failover forgets could create the conversion twice
-            await self._replication.settle()
-        return [replace(one, number=number) for number, one in zip(numbers, attempts, strict=True) if number]
+        async with self._overtaking.letting_go(attempts):
+            notes = [tried(one) for one in attempts]
+            numbers = await self._jobs.begin(self._lane, self._token, self._pace.lease_seconds, notes)
+            if self._replication is not None:  # an attempt that a failover forgets could create the conversion twice
+                await self._replication.settle()
+        numbered = list(zip(numbers, attempts, strict=True))
+        await self._overtaking.let_go([one for number, one in numbered if not number])
+        return [replace(one, number=number) for number, one in numbered if number]
 
     async def begin(self, attempts: Sequence[Attempt], waiting: Sequence[Attempt]) -> tuple[list[Attempt], float]:
         """Lets a part of a call be made that was refused as a whole: see `calls.Again`."""
@@ -326,23 +319,25 @@ class LaneRunner:
         """Returns the calls that may be made now; gives the others back until the quota allows them."""
         if not calls:
             return []
-        granted, wait_seconds = await self._admission.take(len(calls))
-        self._quota_room = min(self._pace.concurrency, 2 * self._quota_room)
-        if granted < len(calls):
-            self._quota_room = max(1, granted)  # what cannot be sent need not be leased and read
-            self._quota_free_seconds = self._clock.monotonic_seconds() + wait_seconds
-            back = [one.job.conversion_id for call in calls[granted:] for one in call]
-            await self._give_back(back, wait_seconds)
-            await self._overtaking.let_go([one for call in calls[granted:] for one in call])
+        async with self._overtaking.letting_go([one for call in calls for one in call]):
+            granted, wait_seconds = await self._admission.take(len(calls))
+            self._quota_room = min(self._pace.concurrency, 2 * self._quota_room)
+            rest = [one for call in calls[granted:] for one in call]
+            if rest:
+                self._quota_room = max(1, granted)  # what cannot be sent need not be leased and read
+                self._quota_free_seconds = self._clock.monotonic_seconds() + wait_seconds
+                await self._give_back([one.job.conversion_id for one in rest], wait_seconds)
+        await self._overtaking.let_go(rest)
         return calls[:granted]
 
     async def _not_overtaking(self, calls: list[list[Attempt]]) -> list[list[Attempt]]:
         """Returns the calls without what may not be said yet, which is given back until it may."""
         later = await self._overtaking.begin([one for call in calls for one in call])
+        left = [[one for one in call if one.job.conversion_id not in later] for call in calls]
         if later:
             back = [Settled(one, Settlement.AGAIN, 0, delay_seconds=seconds) for one, seconds in later.items()]
-            await self._jobs.settle(self._lane, self._token, back)
-        left = ([one for one in call if one.job.conversion_id not in later] for call in calls)
+            async with self._overtaking.letting_go([one for call in left for one in call]):
+                await self._jobs.settle(self._lane, self._token, back)
         return [call for call in left if call]
 
     async def _give_back(self, conversion_ids: Sequence[str], delay_seconds: float) -> None:

@@ -8,7 +8,8 @@ while it waited, a later stage of its lead may have been told.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 import structlog
@@ -87,7 +88,8 @@ class Overtaking:
         }
         shared = [one for one, _ in about if one.mapped.object_id and one.job.conversion_id not in later]
         if shared:
-            outdated = await self._recent.outdated(shared)
+            async with self.letting_go([one for one, _ in about if one.job.conversion_id not in later]):
+                outdated = await self._recent.outdated(shared)
             await self.let_go([one for one in shared if one.job.conversion_id in outdated])
             later |= dict.fromkeys(outdated, 0.0)
         return later
@@ -105,6 +107,15 @@ class Overtaking:
                 if outcome.is_untaken or outcome.status_code not in _NO_ANSWER
             ]
         )
+
+    @asynccontextmanager
+    async def letting_go(self, attempts: Sequence[Attempt]) -> AsyncIterator[None]:
+        """Lets go of attempts that are not made, for a store did not answer in the block."""
+        try:
+            yield
+        except UnavailableError:
+            await self.let_go(attempts)
+            raise
 
     async def let_go(self, attempts: Sequence[Attempt]) -> None:
         """Notes that attempts are over, or are not made. What cannot be noted is over by itself in a while."""

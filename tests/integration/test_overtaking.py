@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,13 @@ from tests.support.eventually import eventually_async
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED
 from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.attempt import Attempt
+from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.sender import Formed
+from tributary_delivery.turns import PermitsChanged, Turn
+from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
+from tributary_storage.redis.destination_states import DestinationStates
 
 IMPATIENT = replace(PACE, call_seconds=0.3, alive_seconds=8.0)
 """What is not answered at once is not waited for, and may be carried out for eight seconds."""
@@ -172,3 +178,47 @@ async def test_a_stage_that_was_passed_after_it_was_put_into_words_is_not_told(r
         async with rig.running_lane(lane, settings, sender=sender):
             await idle(rig, lane)
     assert not server.asks
+
+
+@pytest.mark.parametrize("why", ["somebody allows something else", "no quota", "not noted", "no longer ours"])
+async def test_what_was_not_sent_holds_up_nothing(rig: Rig, workspace: str, why: str) -> None:
+    lane, failures = Lane(workspace, "microsoft"), [StorageUnavailableError("The store did not answer.")]
+    with running_fake("microsoft") as server:
+        settings = a_batch_destination("microsoft", server.url)
+        sender, stores = rig.senders().make(lane, settings), replace(rig.stores, jobs=DeliveryJobs(rig.redis))
+        stores = replace(stores, states=DestinationStates(rig.redis))
+        send, begin, take = sender.send, stores.jobs.begin, stores.states.take_quota
+
+        async def sent(attempts: Sequence[Attempt], turn: Turn) -> Sequence[Outcome]:
+            if len(attempts) == 2 and failures:
+                failures.clear()
+                raise PermitsChanged([attempts[0].job.conversion_id])
+            return await send(attempts, turn)
+
+        async def begun(*about: Any) -> list[int]:
+            if not failures:
+                return await begin(*about)
+            if why == "not noted":
+                raise failures.pop()
+            failures.clear()
+            lost = replace(about[-1][0], conversion_id="another")
+            return await begin(*about[:-1], [lost, *about[-1][1:]])
+
+        async def taken(*about: Any) -> tuple[int, float]:
+            if failures:
+                raise failures.pop()
+            return await take(*about)
+
+        if why == "somebody allows something else":
+            sender.send = sent  # type: ignore[method-assign]
+        elif why == "no quota":
+            stores.states.take_quota = taken  # type: ignore[method-assign]
+        else:
+            stores.jobs.begin = begun  # type: ignore[method-assign]
+        await publish(rig, lane, [a_purchase(lane, 0), a_purchase(lane, 1)], clicked)
+        async with rig.running_lane(lane, settings, stores=stores, sender=sender, pace=IMPATIENT):
+            await idle(rig, lane)
+        assert not failures
+        assert len(server.fake.values) == 2
+    names = [name async for name in rig.redis.scan_iter(f"*{workspace}*:object:*")]
+    assert not names, "nothing is on its way"
