@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +229,26 @@ async def test_a_name_that_changes_its_mind_is_called_at_the_address_that_was_ch
 async def test_an_address_nobody_listens_on_is_passed_over_for_the_next(endpoint: Endpoint) -> None:
     url = f"http://{NAME}:{endpoint.port}/hook"
     assert (await send(url, lookup=resolving("127.0.0.2", "127.0.0.1"))).outcome == OK
+
+
+@pytest.mark.parametrize("silent", [1, 3])
+async def test_addresses_that_drop_packets_are_passed_over_and_come_last_from_then_on(
+    endpoint: Endpoint, silent: int
+) -> None:
+    with ExitStack() as closing:
+        addresses = [f"127.0.0.{number + 2}" for number in range(silent)]
+        for address in addresses:
+            listener = closing.enter_context(socket.create_server((address, endpoint.port), backlog=0))
+            for _ in range(3):  # its queue is full: what comes now is dropped
+                waiting = closing.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(listener.getsockname())
+        settings = a_destination(f"http://{NAME}:{endpoint.port}/hook")
+        webhook = Webhook(settings, call_seconds=1.5, lookup=resolving(*addresses, "127.0.0.1"))
+        outcomes = [await webhook.send(a_message()) for _ in range(2)]
+        await webhook.aclose()
+    assert outcomes[1].outcome == OK
+    assert (outcomes[0].outcome == OK) == (silent == 1), "three take up the time of a call"
 
 
 async def test_the_trace_goes_along(endpoint: Endpoint) -> None:
