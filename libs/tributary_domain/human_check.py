@@ -47,6 +47,9 @@ class Checked(NamedTuple):
     """Why it is unknown, for the log: a code of the provider's, or what was wrong with the answer."""
 
 
+LATE: Final = "late"
+"""The fault of a token that may have expired on the way."""
+
 SPENT_HERE: Final = "spent here"
 """The fault of a token that we had asked about before, or may have, without an answer that is known."""
 
@@ -84,7 +87,7 @@ def read_answer(
         if code not in _BAD_TOKEN and code not in _SPENT_TOKEN:
             return Checked(HumanVerdict.UNKNOWN, fault=code[:64])
         if is_late and code in _SPENT_TOKEN:
-            return Checked(HumanVerdict.UNKNOWN, fault="late")
+            return Checked(HumanVerdict.UNKNOWN, fault=LATE)
         if was_asked and code in _MAYBE_SPENT:
             return Checked(HumanVerdict.UNKNOWN, fault=SPENT_HERE)
     return Checked(HumanVerdict.BOT)

@@ -90,8 +90,8 @@ class HumanCheckProvider(Declared):
     """Of providers that score: below it the check has failed. 0 is a bot, 100 a human."""
 
     carriers_per_token: Annotated[int, Field(ge=1, le=100)] = 3
-    """How many orders, or events without one, a solved token vouches for within ten minutes, their retries aside; who
-    comes with it later is quarantined."""
+    """How many conversions a token vouches for within ten minutes, their retries aside and those of one order counted
+    once; which comes with it later is quarantined. Touchpoints do not count."""
 
     timeout_milliseconds: Annotated[int, Field(ge=50, le=5000)] = 800
     """A provider that takes longer has not answered: unknown, not guilty."""

@@ -36,7 +36,7 @@ _FAILED: Final = Reason(ReasonCode.HUMAN_CHECK_FAILED, "human_check.token", "The
 _REUSED: Final = Reason(
     ReasonCode.HUMAN_CHECK_REUSED,
     "human_check.token",
-    "The token has vouched for as many orders, or events without one, as it may: ask the person again.",
+    "The token has vouched for as many conversions as it may, those of one order counted once: ask the person again.",
 )
 _UNVERIFIED: Final = Reason(
     ReasonCode.HUMAN_CHECK_UNVERIFIED,

@@ -7,8 +7,10 @@ what came of one is kept, asked for once by all who carry it, and shared by all 
 was spent, and that another replica asked, waits a moment for what that one was told. If nobody knows it (its provider
 was too slow, or the replicas could not tell one another) it is unknown.
 
-One solved token vouches for a few orders, or events without one, and their retries: whoever comes with it later is
-not held for human. That costs a question more only where a token that is known comes with somebody new.
+One solved token vouches for a few conversions and their retries, an order's counted once: whoever comes with it later
+is not held for human, nor is who comes with one that is spent through nobody's fault. That costs a question more only
+where a token that is known comes with somebody new. What is no conversion (the pages that were seen meanwhile) takes
+nobody's place.
 """
 
 import asyncio
@@ -23,7 +25,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 import structlog
 
-from tributary_domain.human_check import REUSED, SPENT_HERE, Checked, HumanVerdict, Provider, read_answer
+from tributary_domain.human_check import LATE, REUSED, SPENT_HERE, Checked, HumanVerdict, Provider, read_answer
 from tributary_ingestion.shared_checks import Shared, SharedChecks
 from tributary_runtime import metrics
 from tributary_runtime.checked_http import CheckedHttp, read_body
@@ -49,7 +51,7 @@ _AT_ONCE_IN_ALL: Final = 256
 """Of all credentials: no more than a client has connections, so that nobody waits for one of these."""
 _WAITING_SHARE: Final = 0.5
 """Of a time-out, how much may be spent on waiting for a slot: with less left, hardly a provider would answer."""
-_NOBODYS_FAULT: Final = frozenset({"late", SPENT_HERE})
+_NOBODYS_FAULT: Final = frozenset({LATE, SPENT_HERE})
 _NOT_ASKED: Final = Asked(was_asked=False, checked=None)
 _DOWN: Final = frozenset({"malformed", "internal-error"})
 """Faults of an answer that are the provider's own."""
@@ -72,7 +74,7 @@ class Verifier:
     allow_private_addresses: bool = False
     """Whether its endpoint may be at an address that is not public."""
     carriers_per_token: int = 3
-    """How many orders, or events without one, a token vouches for."""
+    """How many conversions a token vouches for, those of one order counted once."""
 
 
 class Token(NamedTuple):
@@ -86,7 +88,8 @@ class Token(NamedTuple):
     is_late: bool
     """Whether the event is older than a token lives."""
     carrier: bytes = b""
-    """Digest of the order that carries it, or of the event that has none: the same for every retry."""
+    """Digest of the order that carries it, or of the conversion that has none: the same for every retry. Empty: of no
+    conversion, for which the provider's word is enough."""
 
 
 class _Line:
@@ -147,7 +150,8 @@ class HumanChecks:
             return _UNKNOWN
         name = blake2b(f"{verifier.endpoint} {verifier.secret} {token.text}".encode(), digest_size=16).digest()
         checked = await self._checked(verifier, token, name, within_seconds)
-        if checked.verdict is HumanVerdict.HUMAN and not await self._is_carrier(verifier, token, name):
+        passes = checked.verdict is HumanVerdict.HUMAN or checked.fault in _NOBODYS_FAULT
+        if passes and token.carrier and not await self._is_carrier(verifier, token, name):
             metrics.HUMAN_CHECKS.add(1, outcome=metrics.HumanCheckOutcome.REUSED)
             return _REUSED
         return checked
@@ -223,7 +227,7 @@ class HumanChecks:
     async def _begin(self, verifier: Verifier, token: Token, name: bytes) -> Asked:
         most = verifier.carriers_per_token
         asked = await self._shared.ask(lambda shared: shared.begin(name, token.carrier, most)) or _NOT_ASKED
-        if asked.is_carrier:
+        if asked.is_carrier and token.carrier:
             self._carriers_of(name).add(token.carrier)
         return asked
 

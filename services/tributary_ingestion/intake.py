@@ -198,7 +198,8 @@ def take(
     token = None
     if texts.HUMAN_CHECK in readings and readings[texts.HUMAN_CHECK][1] and not (backfill or event.human_check.verdict):
         remote_ip = client_ip if is_persons_own(observer, is_touchpoint) else ""
-        token = _token(event, remote_ip, receive_micros, key.order_digest or digest)
+        carrier = key.order_digest or digest if kind == "conversion" else b""
+        token = _token(event, remote_ip, receive_micros, carrier)
     strip(event, readings, page, referrer)
     learned = write_learned(
         verdict, identity.tokens, _VERSION_BYTE + payload_digest, rank, key.conversion_id, address_token

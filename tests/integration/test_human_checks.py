@@ -138,6 +138,39 @@ async def test_a_token_vouches_for_a_few_whichever_replica_they_come_to_and_for_
         assert await client.scard(kept) == 3, "who replays a token must not fill the store"
 
 
+@pytest.mark.parametrize("is_shared", [True, False], ids=["late", "replicas cannot tell each other"])
+async def test_a_token_that_is_spent_through_nobodys_fault_passes_for_no_more_than_a_solved_one(
+    provider: FakeProvider, migrated_redis_url: str, *, is_shared: bool
+) -> None:
+    provider.used.add("good")
+    own = verifiers(provider, carriers_per_token=3)
+    url = migrated_redis_url if is_shared else f"redis://127.0.0.1:{free_port()}"
+    async with (
+        connect(url, name="test") as client,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as checks,
+    ):
+        for _ in range(2):  # sent again, the first three are the same orders
+            tokens = [token("good", is_late=is_shared)._replace(carrier=order.encode()) for order in "abcde"]
+            found = await checks.verify(tokens, own)
+            fault = "late" if is_shared else "spent here"
+            assert [(one.verdict, one.fault) for one in found] == [(UNKNOWN, fault)] * 3 + [(UNKNOWN, "reused")] * 2
+
+
+async def test_what_is_no_conversion_uses_nothing_of_a_token_up(
+    provider: FakeProvider, migrated_redis_url: str
+) -> None:
+    own = verifiers(provider, carriers_per_token=1)
+    async with (
+        connect(migrated_redis_url, name="test") as client,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as one,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as other,
+    ):
+        order, another = (token("good")._replace(carrier=order) for order in (b"a", b"b"))
+        for checks, carried, verdict in ((one, token("good"), HUMAN), (other, order, HUMAN), (one, another, UNKNOWN)):
+            assert (await checks.verify([carried], own))[0].verdict is verdict
+        assert (await one.verify([token("good")], own))[0].verdict is HUMAN
+
+
 async def test_a_replica_alone_counts_who_carries_a_token_too(provider: FakeProvider, checks: HumanChecks) -> None:
     tokens = [token("good", ip=f"203.0.113.{number}")._replace(carrier=bytes([number])) for number in range(200)]
     found = await checks.verify(tokens, verifiers(provider))
@@ -395,12 +428,15 @@ def rules(provider: FakeProvider) -> WorkspaceRules:
     )
 
 
-def visits(own: WorkspaceRules, *tokens: str, observed_by: int = 1, verdict: int = 0) -> list[Packed]:
+def visits(own: WorkspaceRules, *tokens: str, observed_by: int = 1, verdict: int = 0, bought: str = "") -> list[Packed]:
     events = []
     for number, text in enumerate(tokens):
         event = Event(event_id=f"e-{number}")
         event.event_time.FromMicroseconds(NOW)
-        event.touchpoint.kind = 1
+        if bought:
+            event.conversion.name = bought
+        else:
+            event.touchpoint.kind = 1
         event.identifiers.visitor_id = "v"
         event.context.observed_by = observed_by  # type: ignore[assignment]
         event.context.user_agent, event.context.client_ip = BROWSER, "203.0.113.7"
@@ -433,12 +469,12 @@ async def test_what_came_of_a_check_is_part_of_the_event_and_the_token_is_not(
     assert all(form["remoteip"] == "203.0.113.7" for form in provider.forms)
 
 
-async def test_an_event_that_comes_with_a_token_of_too_many_is_quarantined(
+async def test_a_conversion_that_comes_with_a_token_of_too_many_is_quarantined(
     provider: FakeProvider, fraud: Fraud
 ) -> None:
     own = rules(provider)
     for _ in range(2):  # sent again, the first three are the same events
-        judged = await fraud.judge(visits(own, *["good"] * 5), own)
+        judged = await fraud.judge(visits(own, *["good"] * 5, bought="purchase"), own)
         assert [one.verdict for one in judged] == [ACCEPTED] * 3 + [QUARANTINED] * 2
         assert [reason.code.value for reason in judged[4].reasons] == ["HUMAN_CHECK_REUSED"]
         admitted = [AdmittedEvent.FromString(one.admitted) for one in judged]

@@ -3,7 +3,7 @@
 State and not log: it may be lost. The one rule: that somebody asks is noted before the provider is asked, so that a
 token which its provider calls spent can be told from one that we have spent ourselves.
 
-Who carried a token first is kept beside it: a few orders, or events without one. Later ones are none of its carriers.
+Who carried a token first is kept beside it: a few conversions, an order's as one. Later ones are none of its carriers.
 """
 
 from __future__ import annotations
@@ -48,16 +48,18 @@ class HumanVerdicts:
 
         Args:
             name: Digest of endpoint, secret and token; nothing in the clear.
-            carrier: Digest of the order that carries it, or of the event that has none.
+            carrier: Digest of the order that carries it, or of the conversion that has none; empty: nobody is noted.
             most: How many may carry it.
         """
         pipeline = self._client.pipeline(transaction=False)
         pipeline.set(keys.human_check(name.hex()), _ASKED, nx=True, ex=LIFE_SECONDS)
         pipeline.get(keys.human_check(name.hex()))
-        _note(pipeline, name, carrier)
+        if carrier:
+            _note(pipeline, name, carrier)
         try:
-            is_first, value, is_new, carriers, _ = await pipeline.execute()
-            is_carrier = await self._is_carrier(name, carrier, is_one_too_many=is_new and carriers > most)
+            is_first, value, *noted = await pipeline.execute()
+            is_one_too_many = bool(noted) and noted[0] and noted[1] > most
+            is_carrier = await self._is_carrier(name, carrier, is_one_too_many=is_one_too_many)
         except redis.RedisError as error:
             raise _unavailable() from error
         return Asked(not is_first, _read(value), is_carrier)

@@ -145,7 +145,7 @@ def human_check(name: str) -> str:
 
 
 def human_check_carriers(name: str) -> str:
-    """Returns which orders, and events without one, have carried a human-check token, named by its digest."""
+    """Returns which orders, and conversions without one, have carried a human-check token, named by its digest."""
     return f"trb:human-check:{name}:carriers"
 
 

@@ -196,6 +196,15 @@ def test_a_touchpoint_of_an_unknown_kind_is_no_usual_visit() -> None:
     assert (parts.touch(known) is None, parts.touch(unknown) is None) == (False, True)
 
 
+@pytest.mark.parametrize(("make", "is_carrier"), [(a_purchase, True), (a_visit, False), (an_identification, False)])
+def test_a_solved_token_is_used_up_by_conversions_alone(make: Callable[[], Event], is_carrier: bool) -> None:
+    event = make()
+    event.human_check.provider, event.human_check.token = 3, "token"
+    packed, _ = pack(event)
+    assert packed.token is not None
+    assert packed.token.carrier == (packed.key.order_digest if is_carrier else b"")
+
+
 def test_an_adjustment_needs_no_identifier() -> None:
     assert pack(a_refund())[0].verdict == ACCEPTED
 

@@ -140,8 +140,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     came later than one window, by when they came.
     """
     REASON_CODE_HUMAN_CHECK_REUSED: _ReasonCode.ValueType  # 46
-    """QUARANTINED: the token of the human check is solved, but has vouched for as many orders, or events without one, as the
-    workspace lets it.
+    """QUARANTINED: the token of the human check has vouched for as many conversions as the workspace lets it, those of one
+    order counted once. Only of conversions.
     """
     REASON_CODE_PAYLOAD_DIFFERS: _ReasonCode.ValueType  # 60
     """CONFLICT: the event id is known with another payload."""
@@ -263,8 +263,8 @@ REASON_CODE_VELOCITY: ReasonCode.ValueType  # 45
 came later than one window, by when they came.
 """
 REASON_CODE_HUMAN_CHECK_REUSED: ReasonCode.ValueType  # 46
-"""QUARANTINED: the token of the human check is solved, but has vouched for as many orders, or events without one, as the
-workspace lets it.
+"""QUARANTINED: the token of the human check has vouched for as many conversions as the workspace lets it, those of one
+order counted once. Only of conversions.
 """
 REASON_CODE_PAYLOAD_DIFFERS: ReasonCode.ValueType  # 60
 """CONFLICT: the event id is known with another payload."""
