@@ -2,9 +2,13 @@
 
 All who send the same one would be one order, one session, one refund. The one rule: what is short may be real ("1",
 "1001"), and a cycle or a store may be counted from 0; only what no system gives to one of many is taken for nothing.
+What was put before or behind such a word ("WEB-undefined") is the same for all, unless it has a number.
 """
 
+import re
+from collections.abc import Callable
 from typing import Final
+from urllib.parse import unquote
 
 from tributary_domain import texts
 from tributary_domain.normalization import is_blocked
@@ -18,19 +22,58 @@ _NAMES_OF_FIELDS: Final = frozenset(
 )
 """A field's name where its value should be, in lower case."""
 _LONGEST_NAME: Final = max(map(len, _NAMES_OF_FIELDS))
+_TEMPLATE: Final = re.compile(
+    r"\{\{.*?\}\}|\{%.*?%\}|\$\{.*?\}|\{[a-z_.]+\}|%%.*?%%|\[\[.*?\]\]|<%.*?%>|\*\|.*?\|\*", re.DOTALL | re.IGNORECASE
+)
+"""A place in a template that nothing was put into, wherever it stands."""
+_NOTHING: Final = re.compile(
+    r"(?<![^\W_])(?:(?i:undefined|null)|NaN)(?![^\W_])|(?i:\[object \w*\]|\[[a-z_]+\]|<[a-z_ ]+>)"
+)
+"""What stands where there is nothing, as a word of a longer text: nothing unless a number tells one from another."""
+_has_digit: Final = re.compile(r"\d").search
+_LONGEST_ID: Final = 256
+"""Of ids: what is longer is refused for it, and is not looked through."""
 _NAMES_OF_STORES: Final = frozenset({"default", "guest", "id", "test", "user"})
 """Words that name nobody, but may well be a shop's: "id" is the one of Indonesia, in lower case."""
 
 
 def is_placeholder(text: str) -> bool:
-    """Tells whether an id names nothing; so does an empty one.
+    """Tells whether an id names nothing; so does an empty one, and one with a template's place in it.
 
     >>> is_placeholder("undefined"), is_placeholder(" "), is_placeholder("{{ order.id }}"), is_placeholder("order_id")
     (True, True, True, True)
     >>> is_placeholder("0"), is_placeholder("1"), is_placeholder("1001"), is_placeholder("0-1")
     (True, False, False, False)
+    >>> is_placeholder("WEB-undefined"), is_placeholder("SHOP-{{order_id}}"), is_placeholder("undefined-1001")
+    (True, True, False)
     """
-    return is_blocked(text) or (len(text) <= _LONGEST_NAME and text.lower() in _NAMES_OF_FIELDS)
+    if is_blocked(text) or (len(text) <= _LONGEST_NAME and text.lower() in _NAMES_OF_FIELDS):
+        return True
+    # Asked of every event: nearly all ids have a digit, and none of the signs that a template has.
+    has_sign = "{" in text or "%" in text or "[" in text or "<" in text or "*|" in text
+    if not has_sign and _has_digit(text):
+        return False
+    return len(text) <= _LONGEST_ID and _holds_nothing(text)
+
+
+def _holds_nothing(text: str) -> bool:
+    """Tells whether an id has a place that was not filled in it, also as URLs write it, and nothing that names one."""
+    decoded = unquote(unquote(text))
+    if _TEMPLATE.search(text) or _TEMPLATE.search(decoded):
+        return True
+    rest, places = _NOTHING.subn("", decoded)
+    return places > 0 and not _has_digit(rest)
+
+
+def is_placeholder_event_id(event_id: str) -> bool:
+    """Tells whether an event id names nothing; a number beside a place that was not filled still tells events apart.
+
+    >>> is_placeholder_event_id("sale-{{order_id}}"), is_placeholder_event_id("sale-{{order_id}}-1795000000")
+    (True, False)
+    """
+    if not is_placeholder(event_id):
+        return False
+    return is_blocked(event_id) or not _has_digit(_TEMPLATE.sub("", unquote(unquote(event_id))))
 
 
 def is_placeholder_cycle(cycle: str) -> bool:
@@ -95,8 +138,10 @@ def ignored(field: str) -> Reason:
     return Reason(ReasonCode.PLACEHOLDER_IGNORED, field, message)
 
 
-def refuse_placeholder(field: str, text: str, found: list[Reason]) -> None:
+def refuse_placeholder(
+    field: str, text: str, found: list[Reason], is_nothing: Callable[[str], bool] = is_placeholder
+) -> None:
     """Adds a reason if an id that an event cannot do without names nothing; an empty one is not looked at."""
-    if text and is_placeholder(text):
+    if text and is_nothing(text):
         message = "This is no id but what stands where none was filled in: all who send it would be one."
         found.append(Reason(ReasonCode.ID_PLACEHOLDER, field, message))

@@ -13,7 +13,7 @@ from tributary_domain.event_times import AcceptWindow, read_micros
 from tributary_domain.ids import CONVERSION_PREFIX, RESERVED_EVENT_PREFIXES
 from tributary_domain.lead_stages import LOST
 from tributary_domain.personal import holds_personal
-from tributary_domain.placeholders import is_placeholder, refuse_placeholder
+from tributary_domain.placeholders import is_placeholder, is_placeholder_event_id, refuse_placeholder
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.texts import (
     CLICK_IDS,
@@ -80,7 +80,7 @@ def refuse(event: EventLike, kind: str | None, readings: Readings, expected: Exp
     elif event_id.startswith(RESERVED_EVENT_PREFIXES):
         found.append(_EVENT_ID_RESERVED)
     else:
-        refuse_placeholder("event_id", event_id, found)
+        refuse_placeholder("event_id", event_id, found, is_placeholder_event_id)
     if kind in expected.kinds_with_session and is_placeholder(event.session_id):
         found.append(_SESSION_ID_MISSING)
     if not 0 <= event.traffic <= _TRAFFIC_KINDS:
@@ -182,7 +182,8 @@ def _adjustment(event: EventLike, expected: Expectations, found: list[Reason]) -
         message = f"A conversion id begins with {CONVERSION_PREFIX}, as Tributary answered it."
         found.append(Reason(ReasonCode.FIELD_MALFORMED, "adjustment.conversion_id", message))
     else:
-        refuse_placeholder(f"adjustment.{target}", getattr(adjustment, target), found)
+        is_nothing = is_placeholder_event_id if target == "event_id" else is_placeholder
+        refuse_placeholder(f"adjustment.{target}", getattr(adjustment, target), found, is_nothing)
     refuse_placeholder("adjustment.adjustment_id", adjustment.adjustment_id, found)
     if not adjustment.reason:
         _missing("adjustment.reason", "Say what changed the value.", found)

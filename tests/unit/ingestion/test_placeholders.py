@@ -38,8 +38,32 @@ NOTHING = [
     "order_id",
     "[object Object]",
     '"null"',
+    "WEB-undefined",
+    "undefined undefined",
+    "null_null",
+    "ORD_NULL",
+    "order-NaN",
+    "#[object HTMLElement]",
+    "#{{ order.name }}",
+    "SHOP-{{order_id}}",
+    "S2-{{order_id}}",
+    "2026-${order.id}",
+    "#{order.name}",
+    "*|ORDER|*",
+    "SHOP-*|ORDER|*",
+    "WEB-%%ORDER_ID%%",
+    "WEB-<%= order.id %>",
+    "WEB-[order_id]",
+    "WEB-<order_id>",
+    "%7B%7Border.id%7D%7D",
+    "SHOP-%257B%257B%20order.id%20%257D%257D",
+    "WEB%20undefined",
 ]
-REAL = ["1", "7", "1001", "000001", "0-1", "a", "test-1001", "undefined-1001", "{b7f1-22}"]
+REAL = [
+    *("1", "7", "1001", "000001", "0-1", "a", "test-1001", "undefined-1001", "{b7f1-22}", "1001-null", "NaN-7"),
+    *("annulled", "Wundefined", "nan-do", "Nullarbor", "1001[de]", "1001 <web>", "50%", "a%20b", "a|b", "[b-1]"),
+    "c3ab8ff1-3720-4e8a-9047-dd39466b3c8974e592c2fa383d4a3960714caef0c4f2",
+]
 
 
 def a_stage(stage: str, lead_id: str, root_order_id: str = "") -> Event:
@@ -181,8 +205,10 @@ def an_event_named(event_id: str, make: Callable[[], Event]) -> Event:
     [
         pytest.param(an_event_named("undefined", a_purchase), "event_id", id="an order"),
         pytest.param(an_event_named(" ", a_visit), "event_id", id="a visit"),
+        pytest.param(an_event_named("sale-{{order_id}}", a_purchase), "event_id", id="all sales of a template"),
         pytest.param(a_refund("null"), "adjustment.adjustment_id", id="a refund number"),
         pytest.param(a_refund("0"), "adjustment.adjustment_id", id="a refund number of nothing"),
+        pytest.param(a_refund_of(order_id="WEB-undefined"), "adjustment.order_id", id="a refund of all orders"),
         pytest.param(a_refund_of(order_id="undefined"), "adjustment.order_id", id="a refund of no order"),
         pytest.param(a_refund_of(event_id="undefined"), "adjustment.event_id", id="a refund of no event"),
         pytest.param(a_stage("lost", "undefined"), "conversion.lead.lead_id", id="no lead is lost"),
@@ -192,6 +218,12 @@ def test_an_id_that_the_event_cannot_do_without_is_refused(event: Event, field: 
     packed, _ = pack(event)
     assert packed.verdict == REJECTED
     assert [(reason.code.value, reason.field) for reason in packed.reasons] == [("ID_PLACEHOLDER", field)]
+
+
+@pytest.mark.parametrize("event_id", ["sale-{{order_id}}-1795000000", "x{{a}}-7-{{b}}"])
+def test_an_event_that_a_number_tells_apart_is_taken(event_id: str) -> None:
+    assert pack(an_event_named(event_id, a_purchase))[0].reasons == []
+    assert pack(a_refund_of(event_id=event_id))[0].reasons == []
 
 
 def a_sale_named(field: str, text: str) -> Event:
@@ -255,7 +287,10 @@ def test_an_order_without_a_number_is_known_for_as_long_as_its_event_id() -> Non
 
 
 @pytest.mark.parametrize("name", ["event_id", "session_id", "interaction_id"])
-@pytest.mark.parametrize("text", ["undefined", "  ", "{{ id }}", "s-1", "x1:0123456789abcdef01234567"])
+@pytest.mark.parametrize(
+    "text",
+    [*("undefined", "  ", "{{ id }}", "s-1", "x1:0123456789abcdef01234567"), *("v-null", "v-{{id}}", "v-{{id}}-7")],
+)
 def test_usual_visits_are_judged_alike(name: str, text: str) -> None:
     event, own = a_visit(), rules()
     setattr(event.touchpoint if name == "interaction_id" else event, name, text)
