@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from tributary_domain import texts
+from tributary_domain.blanks import bare
 from tributary_domain.normalization import is_blocked
 from tributary_domain.reasons import Reason, ReasonCode
 
@@ -47,6 +48,7 @@ def is_placeholder(text: str) -> bool:
     >>> is_placeholder("WEB-undefined"), is_placeholder("SHOP-{{order_id}}"), is_placeholder("undefined-1001")
     (True, True, False)
     """
+    text = bare(text)
     if is_blocked(text) or (len(text) <= _LONGEST_NAME and text.lower() in _NAMES_OF_FIELDS):
         return True
     # Asked of every event: nearly all ids have a digit, and none of the signs that a template has.
@@ -82,7 +84,7 @@ def is_placeholder_cycle(cycle: str) -> bool:
     >>> is_placeholder_cycle("null"), is_placeholder_cycle("0"), is_placeholder_cycle("2026-11")
     (True, False, False)
     """
-    return is_placeholder(cycle) and not cycle.isdecimal()
+    return is_placeholder(cycle) and not bare(cycle).isdecimal()
 
 
 def is_placeholder_store(store: str) -> bool:
@@ -91,7 +93,7 @@ def is_placeholder_store(store: str) -> bool:
     >>> is_placeholder_store("null"), is_placeholder_store("0"), is_placeholder_store("default")
     (True, False, False)
     """
-    return is_placeholder(store) and not (store.isdecimal() or store.strip().lower() in _NAMES_OF_STORES)
+    return is_placeholder(store) and not (bare(store).isdecimal() or bare(store).lower() in _NAMES_OF_STORES)
 
 
 def named(text: str) -> str:
@@ -102,6 +104,11 @@ def named(text: str) -> str:
 def named_cycle(cycle: str) -> str:
     """Returns a cycle that names one as it is, any other as nothing."""
     return "" if is_placeholder_cycle(cycle) else cycle
+
+
+def named_store(store: str) -> str:
+    """Returns a store that names one as it is, any other as nothing."""
+    return "" if is_placeholder_store(store) else store
 
 
 _IDS: Final = tuple(

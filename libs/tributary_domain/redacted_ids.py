@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Final
 
 from tributary_domain import texts
+from tributary_domain.blanks import bare
 from tributary_domain.ids import REDACTED_PREFIX
 from tributary_domain.personal import holds_personal, may_hold_personal
 from tributary_domain.reasons import Reason, ReasonCode
@@ -81,4 +82,5 @@ def refuse_tokens(event_id: str, readings: texts.Readings, found: list[Reason]) 
 
 
 def _is_token(text: str) -> bool:
+    text = bare(text)
     return text.startswith(REDACTED_PREFIX) and len(text) == _TOKEN_CHARACTERS

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from tributary_domain.amounts import check_amounts, check_items, check_money
+from tributary_domain.blanks import bare
 from tributary_domain.event_shape import EventLike, MomentLike
 from tributary_domain.event_times import AcceptWindow, read_micros
 from tributary_domain.ids import CONVERSION_PREFIX, RESERVED_EVENT_PREFIXES
@@ -178,7 +179,7 @@ def _adjustment(event: EventLike, expected: Expectations, found: list[Reason]) -
         _missing("adjustment.order_id", message, found)
     elif target == "order_id" and not adjustment.conversion_name:
         _missing("adjustment.conversion_name", "An order id is only unique with its conversion's name.", found)
-    elif target == "conversion_id" and not adjustment.conversion_id.startswith(CONVERSION_PREFIX):
+    elif target == "conversion_id" and not bare(adjustment.conversion_id).startswith(CONVERSION_PREFIX):
         message = f"A conversion id begins with {CONVERSION_PREFIX}, as Tributary answered it."
         found.append(Reason(ReasonCode.FIELD_MALFORMED, "adjustment.conversion_id", message))
     else:

@@ -41,7 +41,7 @@ from tributary_ingestion.clocks import settle_times
 from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
 from tributary_ingestion.match_keys import match_keys_of
 from tributary_ingestion.packed import BACKEND_RANK, FRONT_RANK, UTM_IGNORED, Packed
-from tributary_ingestion.placeholders import drop_placeholders
+from tributary_ingestion.placeholders import drop_placeholders, strip_ids
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.redaction import redact, redacted_url, telling_campaign
 from tributary_ingestion.sealing import refused_rest, strip
@@ -142,6 +142,8 @@ def take(
     dropped = drop_placeholders(event, kind, readings)  # likewise
     if dropped:
         warnings.extend(dropped)
+        readings = texts.read_texts(event, kind)
+    if not is_touchpoint and strip_ids(event, readings):
         readings = texts.read_texts(event, kind)
     key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
     if may_be_personal or kind in _WITH_COLLECTIONS or event.properties or telling_campaign(readings):

@@ -1,4 +1,4 @@
-"""Ids that name nothing, taken out of an event that may do without them.
+"""Ids that name nothing, taken out of an event that may do without them; and blanks, taken off those that name.
 
 A shop whose tag sends "undefined" for every order number sells all the same: each sale is then known by its event id.
 The one rule: what an event is told apart by (the digests of what was sent) is made before, so that it stays the same.
@@ -9,6 +9,7 @@ from typing import Any
 
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
+from tributary_domain.blanks import bare, blank_ended
 from tributary_domain.placeholders import ignored, is_placeholder, placeholders
 from tributary_domain.reasons import Reason
 
@@ -36,3 +37,20 @@ def drop_placeholders(event: Event, kind: str | None, readings: texts.Readings) 
         if nameless:
             reasons.append(ignored("conversion.pixel_event_ids"))
     return reasons
+
+
+def strip_ids(event: Event, readings: texts.Readings) -> bool:
+    """Takes blanks and line ends off the ids that tell orders, leads and refunds apart.
+
+    Args:
+        event: Ours: it is changed.
+        readings: Its texts.
+
+    Returns:
+        Whether anything was changed; else `readings` still holds.
+    """
+    ended = blank_ended(readings)
+    for group, at in ended:
+        message: Any = attrgetter(group.path)(event)
+        setattr(message, group.names[at], bare(readings[group][0][at]))
+    return bool(ended)

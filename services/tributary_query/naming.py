@@ -11,7 +11,9 @@ from tributary.query.v1.query_service_pb2 import (
     OrderReference,
     SimulateAttributionRequest,
 )
+from tributary_domain.blanks import bare
 from tributary_domain.ids import conversion_id, event_digest, order_digest
+from tributary_domain.placeholders import named_cycle, named_store
 from tributary_query.violations import Violations, refuse
 from tributary_runtime.errors import NotFoundError
 
@@ -59,7 +61,8 @@ class ConversionNames:
                 _check(request.order, wrong)
                 wrong.raise_if_any()
                 order = request.order
-                digest = order_digest(workspace, order.conversion_name, order.store, order.order_id, order.cycle)
+                store, cycle = named_store(bare(order.store)), named_cycle(bare(order.cycle))  # as the door reads them
+                digest = order_digest(workspace, order.conversion_name, store, bare(order.order_id), cycle)
                 return conversion_id(digest)
             case "event_id" if request.event_id:
                 (stored,) = self._stored_ids(workspace, [request.event_id])  # a token, where it is somebody's address
@@ -85,5 +88,5 @@ def not_found(name: str) -> NotFoundError:
 def _check(order: OrderReference, wrong: Violations) -> None:
     if not order.conversion_name:
         wrong.add("order.conversion_name", "Is required: order numbers are told apart by it.")
-    if not order.order_id:
+    if not bare(order.order_id):
         wrong.add("order.order_id", "Is required.")

@@ -299,3 +299,57 @@ def test_usual_visits_are_judged_alike(name: str, text: str) -> None:
     packed, admitted = pack(event, own)
     assert (quick.verdict, quick.reasons) == (packed.verdict, packed.reasons)
     assert AdmittedEvent.FromString(quick.admitted) == admitted
+
+
+@pytest.mark.parametrize(
+    "around", ["{}\n", " {}", "\t{}\r\n", "\ufeff{}", "{}\u00a0", "\u200b{} \u2028"], ids=lambda around: ascii(around)
+)
+@pytest.mark.parametrize(
+    ("make", "fields"),
+    [
+        pytest.param(a_purchase, ["conversion.order_id", "conversion.store"], id="an order"),
+        pytest.param(
+            lambda: a_renewal_of(""),
+            ["conversion.recurrence.subscription_id", "conversion.recurrence.cycle"],
+            id="a cycle",
+        ),
+        pytest.param(lambda: a_renewal_of("0"), ["conversion.recurrence.cycle"], id="the first cycle"),
+        pytest.param(lambda: a_stage("won", "L-1"), ["conversion.lead.lead_id"], id="a lead"),
+        pytest.param(lambda: a_stage("won", "", "7"), ["conversion.lead.root_order_id"], id="a lead's first order"),
+        pytest.param(
+            lambda: a_refund("r-1"),
+            [f"adjustment.{name}" for name in ("order_id", "store", "adjustment_id", "cycle")],
+            id="a refund",
+        ),
+        pytest.param(lambda: a_refund_of(conversion_id="c1:7"), ["adjustment.conversion_id"], id="a conversion's"),
+    ],
+)
+def test_blanks_around_an_id_make_no_other_order_of_it(
+    make: Callable[[], Event], fields: list[str], around: str
+) -> None:
+    plain, blank = make(), make()
+    for field in fields:
+        part, _, name = field.rpartition(".")
+        text = getattr(attrgetter(part)(plain), name) or "0"
+        setattr(attrgetter(part)(plain), name, text)
+        setattr(attrgetter(part)(blank), name, around.format(text))
+    (one, as_sent), (other, stripped) = pack(plain), pack(blank)
+    assert (one.reasons, other.reasons, one.key) == ([], [], other.key)
+    assert stripped.event == as_sent.event
+    assert one.payload_digest != other.payload_digest, "it is of what was sent"
+
+
+def a_renewal_of(cycle: str) -> Event:
+    event = a_renewal()
+    event.conversion.order_id, event.conversion.recurrence.kind = "", 3
+    event.conversion.recurrence.cycle = cycle or "2026-11"
+    return event
+
+
+def test_blanks_alone_name_nothing_and_hide_no_token() -> None:
+    event = a_purchase()
+    event.conversion.order_id = "\u00a0\u2028"
+    assert codes(pack(event)[0]) == ["PLACEHOLDER_IGNORED"]
+    event = a_purchase()
+    event.conversion.order_id = "x1:0123456789abcdef01234567\n"
+    assert codes(pack(event)[0]) == ["FIELD_MALFORMED"]

@@ -157,11 +157,12 @@ class Conversion(_message.Message):
     name: _builtins.str
     """Required. The conversion's name in the workspace: "purchase", "lead". 1-64 characters."""
     order_id: _builtins.str
-    """Optional. The order number, 1-128 characters; case and leading zeros count. What has the same number, store and name
-    is one conversion whatever stage of a lead it is said to be; the cycle of `recurrence` tells two apart. What names
-    nothing ("undefined", "null", "0", a blank, an unfilled template) is taken as not sent, here and in the ids below, with
-    the warning PLACEHOLDER_IGNORED: the event id then stands for the conversion. So is what has a template's place in it
-    ("WEB-{{order_id}}"), or such a word and no number ("WEB-undefined").
+    """Optional. The order number, 1-128 characters; case and leading zeros count, blanks and line ends around it do not,
+    here and in the ids below. What has the same number, store and name is one conversion whatever stage of a lead it is
+    said to be; the cycle of `recurrence` tells two apart. What names nothing ("undefined", "null", "0", a blank, an
+    unfilled template) is taken as not sent, here and in the ids below, with the warning PLACEHOLDER_IGNORED: the event id
+    then stands for the conversion. So is what has a template's place in it ("WEB-{{order_id}}"), or such a word and no
+    number ("WEB-undefined").
     """
     store: _builtins.str
     """Optional. The shop that gave the order number, at most 64 characters: order numbers repeat between shops. What
