@@ -20,6 +20,7 @@ from tributary_domain.import_outcomes import ImportOutcome, outcome_of
 from tributary_domain.personal import holds_personal
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.spend import check_slice
+from tributary_ingestion.placeholders import settle_deal
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.workspace_rules import WorkspaceRules
 from tributary_storage.clickhouse import import_rows
@@ -88,9 +89,10 @@ class Importing:
             StorageUnavailableError: Unknown; import the same again.
         """
         problems = [check_deal(deal, now_micros) for deal in deals]
+        warnings = [[] if found else settle_deal(deal) for deal, found in zip(deals, problems, strict=True)]
         good = _without_problems(deals, problems)
         if validate_only or not good:
-            return _checked(problems)
+            return _warned(_checked(problems), warnings)
         rows = [
             (rules.workspace_id, deal.system, deal.deal_id, micros(deal.modify_time), *_deal_state(deal, rules))
             for deal in good
@@ -107,7 +109,7 @@ class Importing:
             for row, contact, outcome in zip(rows, contacts, outcomes, strict=True)
         ]
         await self._imports.write_deals(_to_store(rows, outcomes))
-        return _results(problems, outcomes)
+        return _warned(_results(problems, outcomes), warnings)
 
     async def exchange_rates(
         self, rates: Sequence[ExchangeRate], rules: WorkspaceRules, now_micros: int, *, validate_only: bool
@@ -183,6 +185,12 @@ def _results(problems: Iterable[Sequence[Reason]], outcomes: Iterable[ImportOutc
     for found in problems:
         outcome = ImportOutcome.REJECTED if found else next(decided)
         results.append(_result(outcome, [_DIFFERS] if outcome is ImportOutcome.CONFLICT else found))
+    return results
+
+
+def _warned(results: list[ImportResult], warnings: Iterable[Sequence[Reason]]) -> list[ImportResult]:
+    for result, told in zip(results, warnings, strict=True):
+        result.reasons.extend(to_messages(told))
     return results
 
 

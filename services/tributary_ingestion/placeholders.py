@@ -4,14 +4,19 @@ A shop whose tag sends "undefined" for every order number sells all the same: ea
 The one rule: what an event is told apart by (the digests of what was sent) is made before, so that it stays the same.
 """
 
+from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from tributary.event.v1.event_pb2 import Event
+from tributary.ingestion.v1.deal_pb2 import Deal
 from tributary_domain import texts
 from tributary_domain.blanks import bare, blank_ended
-from tributary_domain.placeholders import ignored, is_placeholder, placeholders
+from tributary_domain.placeholders import ignored, is_placeholder, named, named_store, placeholders
 from tributary_domain.reasons import Reason
+
+_OF_A_DEAL: Final[dict[str, Callable[[str], str]]] = {"order_id": named, "lead_id": named, "store": named_store}
+"""What a deal is compared with conversions by -> what it is worth."""
 
 
 def drop_placeholders(event: Event, kind: str | None, readings: texts.Readings) -> list[Reason]:
@@ -54,3 +59,23 @@ def strip_ids(event: Event, readings: texts.Readings) -> bool:
         message: Any = attrgetter(group.path)(event)
         setattr(message, group.names[at], bare(readings[group][0][at]))
     return bool(ended)
+
+
+def settle_deal(deal: Deal) -> list[Reason]:
+    """Reads the ids by which a deal is compared with conversions as those of conversions are read.
+
+    Args:
+        deal: Ours: it is changed.
+
+    Returns:
+        A warning per id that names nothing, and was taken out.
+    """
+    reasons: list[Reason] = []
+    for name, worth in _OF_A_DEAL.items():
+        sent = getattr(deal, name)
+        read = bare(worth(sent))
+        if read != sent:
+            setattr(deal, name, read)
+            if not read:
+                reasons.append(ignored(name))
+    return reasons

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from tests.support.door import Door, running_door
 from tests.support.stores import Stores, create_test_epoch, run_apart
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
-from tributary.event.v1.verdict_pb2 import REASON_CODE_STATEMENT_DIFFERS
+from tributary.event.v1.verdict_pb2 import REASON_CODE_PLACEHOLDER_IGNORED, REASON_CODE_STATEMENT_DIFFERS
 from tributary.ingestion.v1.deal_pb2 import Deal
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.import_result_pb2 import ImportOutcome
@@ -175,6 +175,22 @@ def test_states_of_deals_stay_and_the_newest_counts(door: Door) -> None:
     assert deals(door, a_deal("d-1", 7, **full)) == ["STORED"]
     assert deals(door, a_deal("d-1", 7, **full), a_deal("d-1", 3, stage="open", status=1)) == ["DUPLICATE"] * 2
     assert deals(door, a_deal("d-1", 7, stage="lost", status=3)) == ["CONFLICT"]
+
+
+def test_a_deal_names_its_order_as_conversions_do(door: Door, stores: Stores) -> None:
+    plain = {"order_id": "1001", "lead_id": "L-1"}
+    assert deals(door, a_deal("d-named", 1, **plain)) == ["STORED"]
+    metadata = [("authorization", f"Bearer {door.keys['shop']}")]
+    odd = a_deal("d-named", 1, order_id="1001\n", lead_id=" L-1", store="undefined")
+    for validate_only, outcome in ((True, "VALID"), (False, "DUPLICATE")):
+        request = ImportDealsRequest(deals=[odd, Deal()], validate_only=validate_only)
+        told, refused = IngestionServiceStub(door.channel).ImportDeals(request, timeout=20, metadata=metadata).results
+        assert ImportOutcome.Name(told.outcome) == f"IMPORT_OUTCOME_{outcome}"
+        assert [(reason.code, reason.field) for reason in told.reasons] == [(REASON_CODE_PLACEHOLDER_IGNORED, "store")]
+        assert ImportOutcome.Name(refused.outcome) == "IMPORT_OUTCOME_REJECTED"
+    assert deals(door, a_deal("d-unnamed", 1, order_id="null", store="0")) == ["STORED"]
+    row = stores.clickhouse.execute("SELECT order_id, store FROM deals WHERE deal_id = 'd-unnamed' FORMAT TSV")
+    assert row == "\t0\n"
 
 
 def test_who_a_deal_is_about_and_who_made_it_are_kept_as_tokens(door: Door, stores: Stores) -> None:

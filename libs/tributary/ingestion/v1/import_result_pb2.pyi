@@ -76,7 +76,7 @@ class ImportResult(_message.Message):
     """The decision. Never IMPORT_OUTCOME_UNSPECIFIED in an answer."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_verdict_pb2.Reason]:
-        """Why: at least one if REJECTED or CONFLICT, else none. Fields are paths into the statement: "rows[3].date"."""
+        """Why: at least one if REJECTED or CONFLICT, else each is a warning. Fields are paths into the statement: "rows[3].date"."""
 
     def __init__(
         self,
