@@ -28,8 +28,7 @@ ALIVE_SECONDS: Final = 300.0
 _LOOK_SECONDS: Final = 1.0
 """How often it is looked whether a request is over that may be answered any moment."""
 _DIGEST_BYTES: Final = 16
-_NO_ANSWER: Final = frozenset({0, 408, 502, 504, *range(520, 525)})
-"""Of what stands before the destination: it may be carried out all the same."""
+_NO_ANSWER, _REQUEST_TIMEOUT, _SERVER_ERROR = 0, 408, 500
 
 
 class Recent(Protocol):
@@ -104,7 +103,7 @@ class Overtaking:
             [
                 one
                 for one, outcome in zip(attempts, outcomes, strict=True)
-                if outcome.is_untaken or outcome.status_code not in _NO_ANSWER
+                if _is_over(outcome)
             ]
         )
 
@@ -128,6 +127,18 @@ class Overtaking:
         if not self._is_possible:
             return []
         return [(one, _said(one)) for one in attempts if not one.is_test]
+
+
+def _is_over(outcome: Outcome) -> bool:
+    """Tells whether nothing of a request is carried out any more.
+
+    An error of the destination's own, 500, is its last word. All above may come from what stands before it, a 503 too
+    where the line behind it broke: what was sent through may be carried out all the same.
+    """
+    if outcome.is_untaken:
+        return True
+    status = outcome.status_code
+    return status not in {_NO_ANSWER, _REQUEST_TIMEOUT} and status <= _SERVER_ERROR
 
 
 def _said(attempt: Attempt) -> Said:

@@ -16,14 +16,16 @@ from tests.integration.test_crm_objects import LEAD, OWN, stage, superseded
 from tests.support.batches import a_batch_destination, a_purchase, clicked, publish, running_fake
 from tests.support.delivery import PACE, Rig, a_rig
 from tests.support.eventually import eventually_async
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_RESTATE, DELIVERY_STATE_ACCEPTED
 from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.attempt import Attempt
-from tributary_delivery.destinations.destination import Outcome
+from tributary_delivery.destinations.destination import OK, RETRY, SPLIT, Outcome
+from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.sender import Formed
 from tributary_delivery.turns import PermitsChanged, Turn
 from tributary_runtime.errors import StorageUnavailableError
-from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_job import Job, Lane
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 
@@ -178,6 +180,38 @@ async def test_a_stage_that_was_passed_after_it_was_put_into_words_is_not_told(r
         async with rig.running_lane(lane, settings, sender=sender):
             await idle(rig, lane)
     assert not server.asks
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_over"),
+    [
+        *((Outcome(OK, status), True) for status in (200, 207)),
+        *((Outcome(RETRY, status), True) for status in (200, 409, 500)),
+        *((Outcome(RETRY, status), False) for status in (0, 408, 502, 503, 504, 520, 524, 529, 530)),
+        *((Outcome(RETRY, status, is_untaken=True), True) for status in (0, 503)),
+        (Outcome(SPLIT, 413, is_untaken=True), True),
+    ],
+)
+async def test_what_comes_next_waits_for_a_request_that_may_still_be_carried_out(
+    rig: Rig, workspace: str, outcome: Outcome, is_over: bool
+) -> None:
+    overtaking = Overtaking(
+        Lane(workspace, "microsoft"),
+        rig.stores.holds,
+        rig.stores.newest,
+        alive_seconds=60.0,
+        lease_seconds=30.0,
+        is_possible=True,
+    )
+    older, newer = (
+        Attempt(
+            Job("c1", revision, 0, 0, 0, False, None), ConversionRevised(revision=revision), DELIVERY_OPERATION_RESTATE
+        )
+        for revision in (1, 2)
+    )
+    assert await overtaking.begin([older]) == {}
+    await overtaking.end([older], [outcome])
+    assert (await overtaking.begin([newer]) == {}) == is_over
 
 
 @pytest.mark.parametrize("why", ["somebody allows something else", "no quota", "not noted", "no longer ours"])
