@@ -267,7 +267,7 @@ class LaneRunner:
                 self._outbox.add(settled, line)
             else:  # it has something wrong from now on
                 what = (one.revised, destination, one.operation, one.taken, one.job.plan_micros, one.told)
-                self._outbox.add(*left_wrong(*what, refused.message))
+                self._outbox.add(*left_wrong(*what, refused.message, reason=refused.reason))
         for one, outcome in formed.failed:
             line = ledger_line(replace(one, now_micros=self._clock.unix_micros()), outcome)
             line.destination_id, line.state = self._lane.destination, DELIVERY_STATE_DEAD

@@ -99,13 +99,7 @@ class Overtaking:
 
     async def end(self, attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> None:
         """Notes what was answered: it is over."""
-        await self.let_go(
-            [
-                one
-                for one, outcome in zip(attempts, outcomes, strict=True)
-                if _is_over(outcome)
-            ]
-        )
+        await self.let_go([one for one, outcome in zip(attempts, outcomes, strict=True) if _is_over(outcome)])
 
     @asynccontextmanager
     async def letting_go(self, attempts: Sequence[Attempt]) -> AsyncIterator[None]:

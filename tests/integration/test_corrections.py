@@ -18,6 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_PENDING,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
+    INELIGIBLE_REASON_NO_MATCH_KEY,
     Delivery,
 )
 from tributary.event.v1.event_pb2 import ORIGIN_STORE, ORIGIN_WEB
@@ -110,6 +111,7 @@ async def test_a_refund_whose_person_cannot_be_named_again_makes_no_second_conve
     _, *left = await rig.deliveries(lane, first.conversion_id)
     assert residuals(left) == [20_000_000, 30_000_000]
     assert "new conversion" in left[0].message
+    assert {one.ineligible_reason for one in left} == {INELIGIBLE_REASON_NO_MATCH_KEY}
 
 
 def with_click(family: str) -> Any:
