@@ -3,6 +3,7 @@
 The one rule: a family stands in one of the two tables, and the first of a table decides where a link carries several.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -65,12 +66,20 @@ ORGANIC_LINKS: Final = frozenset({"fbclid", "igshid"})
 MAIL_IDS: Final = frozenset({"mc_cid", "hsenc", "kx"})
 
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def holds_control(value: str) -> bool:
+    """Tells whether a click id holds a line break or another control character: no destination writes such a one."""
+    return not value.isprintable() and _CONTROL.search(value) is not None
+
+
 def names_a_click(value: str) -> bool:
-    """Tells whether a click id names a click, and is not what a script or a template writes where it has none.
+    r"""Tells whether a click id names a click, and is not what a script or a template writes where it has none.
 
     All who carry such a value would be one click: bought too often by one sender, and one touch.
 
-    >>> [names_a_click(value) for value in ("Cj0KCQ", "undefined", "{gclid}", " null ", "")]
-    [True, False, False, False, False]
+    >>> [names_a_click(value) for value in ("Cj0KCQ", "undefined", "{gclid}", " null ", "", "Cj0\nKCQ")]
+    [True, False, False, False, False, False]
     """
-    return not is_blocked(value)
+    return not is_blocked(value) and not holds_control(value)

@@ -37,6 +37,7 @@ from tributary_domain.redacted_ids import refuse_tokens, stored_event_id
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
 from tributary_ingestion.admitted import join, write_learned, write_rest
+from tributary_ingestion.click_ids import settle_click_ids
 from tributary_ingestion.clocks import settle_times
 from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
 from tributary_ingestion.match_keys import match_keys_of
@@ -140,7 +141,7 @@ def take(
     warnings = identity.warnings
     settle_unknown_values(event, kind, warnings)  # after the digests of what was sent, before what depends on it
     dropped = drop_placeholders(event, kind, readings)  # likewise
-    if dropped:
+    if settle_click_ids(event, readings, warnings) or dropped:
         warnings.extend(dropped)
         readings = texts.read_texts(event, kind)
     if not is_touchpoint and strip_ids(event, readings):

@@ -41,9 +41,9 @@ EVENT_DETAILS: Final = (
     *("click_times_micros", "target_conversion_id", "own_click_ids"),
 )
 """Every key of `events.details`; `coupon_codes` are lines, and so are `click_times_micros`: one per click id, 0 where
-nobody said when the click was made. `own_click_ids`, of a conversion, are lines of family=value. `consent_by_strings`
-are the states that consent strings and the browser's signal say, packed as in `consent_decisions`: SQL reads no such
-string."""
+nobody said when the click was made. `own_click_ids`, of a conversion, are lines of family=value: no click id holds a
+line break. `consent_by_strings` are the states that consent strings and the browser's signal say, packed as in
+`consent_decisions`: SQL reads no such string."""
 
 _CONSENT: Final = names_of(ConsentState.DESCRIPTOR)
 _CUSTOMERS: Final = names_of(CustomerType.DESCRIPTOR)

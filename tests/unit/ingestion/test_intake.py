@@ -27,6 +27,7 @@ from tributary_ingestion.touches import touch_of
 from tributary_ingestion.visit_parts import VisitParts
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.event_details import event_details
 from tributary_storage.codec.own_clicks import own_click_ids
 
 NOW = 1_795_000_000_000_000
@@ -780,6 +781,35 @@ def test_what_is_no_address_is_a_warning() -> None:
     packed, admitted = pack(a_visit(client_ip="203.0.113.7:443"))
     assert (packed.verdict, codes(packed)) == (ACCEPTED, ["ADDRESS_UNREADABLE"])
     assert not admitted.agent_evidence.address_token
+
+
+@pytest.mark.parametrize(
+    ("said", "page", "kept", "is_told"),
+    [
+        pytest.param("Cj0\nmsclkid=b", "", {}, True, id="a line break"),
+        pytest.param("Cj0\nmsclkid=b", "?gclid=a", {"gclid": "a"}, True, id="the page's own is used"),
+        pytest.param("Cj0\x00", "", {}, True, id="an end"),
+        pytest.param("Cj0\x85b", "", {}, True, id="a next line"),
+        pytest.param(" Cj0 \r\n", "", {"gclid": "Cj0"}, False, id="blanks around it"),
+        pytest.param("", "?ttclid=x%0Afbclid%3Dy&gclid=a%0A", {"gclid": "a"}, False, id="in the page's URL"),
+        pytest.param("", "#ttclid=x%0Afbclid%3Dy&gclid=a%0A", {"gclid": "a"}, False, id="in its fragment"),
+    ],
+)
+@pytest.mark.parametrize("make", [a_purchase, a_visit])
+def test_a_click_id_is_of_one_line(
+    make: Callable[[], Event], said: str, page: str, kept: dict[str, str], is_told: bool
+) -> None:
+    event = make()
+    event.context.user_agent, event.context.page_url = BROWSER, f"https://shop.example/{page}"
+    event.click_ids.gclid = said
+    packed, admitted = pack(event)
+    assert [reason.field for reason in packed.reasons] == (["click_ids.gclid"] if is_told else [])
+    assert own_click_ids(admitted.event) == kept
+    if admitted.event.HasField("touchpoint"):
+        assert {click.family: click.value for click in admitted.channel_evidence.click_ids} == kept
+    else:  # what reconciliation reads
+        lines = event_details(admitted, "conversion").get("own_click_ids", "").splitlines()
+        assert lines == [f"{family}={value}" for family, value in kept.items()]
 
 
 @pytest.mark.parametrize("value", ["  ", "undefined", "{gclid}"])

@@ -20,7 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class ClickIds(_message.Message):
     """The ids that ad destinations put on a click, named as the parameter of the landing page. Each at most 512 characters;
-    case counts. Those in `Context.page_url` are used where a field is empty.
+    case counts, blanks around it do not. One that holds a line break or another control character is taken as not sent,
+    with a warning. Those in `Context.page_url` are used where a field is empty.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

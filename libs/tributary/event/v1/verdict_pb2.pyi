@@ -193,7 +193,9 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     and is stored, as the enum's comment says of unknown ones.
     """
     REASON_CODE_PLACEHOLDER_IGNORED: _ReasonCode.ValueType  # 111
-    """Warning: an id that names nothing ("undefined", "null", a blank, an unfilled template) was taken as not sent."""
+    """Warning: an id that names nothing ("undefined", "null", a blank, an unfilled template) was taken as not sent; or a click
+    id that holds a line break or another control character.
+    """
     REASON_CODE_TIME_AHEAD: _ReasonCode.ValueType  # 112
     """Warning: a click that was made after what it led to, or a decision about consent after it was told. The time of the
     event, or now, was taken in its place.
@@ -316,7 +318,9 @@ REASON_CODE_VALUE_UNKNOWN: ReasonCode.ValueType  # 110
 and is stored, as the enum's comment says of unknown ones.
 """
 REASON_CODE_PLACEHOLDER_IGNORED: ReasonCode.ValueType  # 111
-"""Warning: an id that names nothing ("undefined", "null", a blank, an unfilled template) was taken as not sent."""
+"""Warning: an id that names nothing ("undefined", "null", a blank, an unfilled template) was taken as not sent; or a click
+id that holds a line break or another control character.
+"""
 REASON_CODE_TIME_AHEAD: ReasonCode.ValueType  # 112
 """Warning: a click that was made after what it led to, or a decision about consent after it was told. The time of the
 event, or now, was taken in its place.
