@@ -112,5 +112,5 @@ def _is_answered(outcome: Outcome) -> bool:
     A conversion that is to be sent again later, or a call that was one too many, holds up itself and its destination.
     """
     if outcome.outcome in _MAYBE_ANSWERED:
-        return 0 < outcome.status_code < _SERVER_ERROR and outcome.status_code != _REQUEST_TIMEOUT
+        return outcome.is_answer and 0 < outcome.status_code < _SERVER_ERROR and outcome.status_code != _REQUEST_TIMEOUT
     return True

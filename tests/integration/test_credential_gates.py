@@ -149,8 +149,9 @@ async def test_a_throttled_destination_narrows_itself_and_a_dead_api_all_that_sh
         for _ in range(FAILURES_UNTIL_OPEN):
             await one.record([outcome], 0.1)
         assert (await other.take(1))[0] == 1
-    for status in (503, 408, 0, 503, 408)[:FAILURES_UNTIL_OPEN]:
-        await one.record([Outcome(RETRY, status)], 0.1)
+    failed = [Outcome(RETRY, 503), Outcome(RETRY, 408), Outcome(RETRY, 0)] + [Outcome(RETRY, 200, is_answer=False)] * 9
+    for outcome in failed[:FAILURES_UNTIL_OPEN]:
+        await one.record([outcome], 0.1)
     assert (await other.take(1))[0] == 0
     await other.record([Outcome(OK, 200)], 0.1)
     assert (await one.take(1))[0] == 1

@@ -56,6 +56,10 @@ class Outcome:
     is_gone: bool = False
     """Whether the destination has the conversion no more, and takes no change of it: it was taken back before."""
 
+    is_answer: bool = True
+    """Whether it speaks for a destination that works, by a status that would: no page of what stands before it, and not
+    that nothing works now."""
+
     @property
     def is_ok(self) -> bool:
         """Whether it was taken."""

@@ -82,7 +82,8 @@ def classify(answer: Answer, events: int) -> Verdict:
     }
     results = objects_of(body.get("results"))
     if len(results) != events and not rows:
-        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without a result for each", request_id))
+        why = f"HTTP {answer.status} without a result for each"
+        return Verdict(outcome_of(RETRY, answer, why, request_id, is_answer=bool(results)))
     for place in range(events):
         if place not in rows and not (place < len(results) and results[place]):
             rows[place] = outcome_of(RETRY, answer, f"HTTP {answer.status}, neither result nor error", request_id)

@@ -42,7 +42,7 @@ def classify(answer: Answer, events: int) -> Verdict:
     if not error:
         request_id = text_of(body.get("requestId"))
         if 200 <= answer.status < 300 and not request_id:
-            return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without a request id"))
+            return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without a request id", is_answer=False))
         if answer.status == _REAUTH_STATUS:
             return Verdict(outcome_of(REAUTH, answer, "HTTP 401"))
         return Verdict(usual(answer, request_id))

@@ -37,7 +37,8 @@ def classify(answer: Answer, events: int, zone: tzinfo = UTC) -> Verdict:
         is_locked = answer.status in _LOCKED
         return Verdict(outcome_of(_CLASSES[answer.status], answer, why, request_id, wait=wait, is_untaken=is_locked))
     if 200 <= answer.status < 300 and answer.status != _NO_CONTENT and not isinstance(answer.body, Mapping):
-        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without an answer of its own", request_id))
+        why = f"HTTP {answer.status} without an answer of its own"
+        return Verdict(outcome_of(RETRY, answer, why, request_id, is_answer=False))
     errors = objects_of(body.get("errors"))
     if answer.status != _PARTLY and not (answer.status < 300 and errors):
         return Verdict(usual(answer, request_id))

@@ -48,7 +48,7 @@ def _taken(answer: Answer, events: int, request_id: str) -> Verdict:
     if not elements:
         if answer.status == _CREATED or events == 1:
             return Verdict(Outcome(OK, answer.status, request_id=request_id))
-        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without statuses", request_id))
+        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without statuses", request_id, is_answer=False))
     rows = {}
     for place in range(events):
         status = number_of(elements[place].get("status")) if place < len(elements) else 0

@@ -36,7 +36,7 @@ def classify(answer: Answer, events: int) -> Verdict:
         return Verdict(outcome_of(kind, answer, why, request_id, wait=_asked_wait(answer)))
     if 200 <= answer.status < 300 and body.get("events_received") != events:
         why = f"HTTP {answer.status} that does not confirm all events"
-        return Verdict(outcome_of(RETRY, answer, why, request_id))
+        return Verdict(outcome_of(RETRY, answer, why, request_id, is_answer="events_received" in body))
     return Verdict(usual(answer, request_id))
 
 

@@ -37,7 +37,8 @@ def classify(answer: Answer, events: int) -> Verdict:
             return Verdict(outcome_of(PERMANENT, answer, f"HTTP {answer.status}, errors {codes}", request_id))
         return Verdict(usual(answer, request_id))
     if not isinstance(answer.body, Mapping):
-        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without an answer", request_id))
+        why = f"HTTP {answer.status} without an answer"
+        return Verdict(outcome_of(RETRY, answer, why, request_id, is_answer=False))
     rows, rest = {}, Outcome(OK, answer.status, request_id=request_id)
     for partial in objects_of(body.get("PartialErrors")):
         place, code = _place(partial, events), number_of(partial.get("Code"))

@@ -33,5 +33,6 @@ def classify(answer: Answer, events: int) -> Verdict:
     if answer.status == _BAD_REQUEST:
         return Verdict(outcome_of(SPLIT, answer, why))
     if is_success and number_of(body.get("num_events_processed")) != events:
-        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} that does not confirm all events"))
+        why = f"HTTP {answer.status} that does not confirm all events"
+        return Verdict(outcome_of(RETRY, answer, why, is_answer="num_events_processed" in body))
     return Verdict(usual(answer))

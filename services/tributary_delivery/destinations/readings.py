@@ -21,6 +21,7 @@ def outcome_of(
     *,
     wait: float = 0.0,
     is_untaken: bool = False,
+    is_answer: bool = True,
 ) -> Outcome:
     """Returns what an error comes to that the destination has a code for.
 
@@ -32,11 +33,12 @@ def outcome_of(
         request_id: The destination's id of the request.
         wait: Seconds to wait where no header says otherwise.
         is_untaken: Whether it is certain that nothing was taken, though it is to be sent again: it was refused for now.
+        is_answer: Whether it shows that the destination works, if its status does.
     """
     if kind in {RETRY, THROTTLED}:
         wait = retry_after_seconds(answer.headers.get("retry-after", ""), answer.now_seconds) or wait
     is_untaken = is_untaken or kind not in {OK, RETRY}
-    return Outcome(kind, answer.status, why, wait, request_id, is_untaken=is_untaken)
+    return Outcome(kind, answer.status, why, wait, request_id, is_untaken=is_untaken, is_answer=is_answer)
 
 
 def mapping_of(value: object) -> Mapping[str, Any]:

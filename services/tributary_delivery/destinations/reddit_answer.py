@@ -30,7 +30,7 @@ def classify(answer: Answer, events: int) -> Verdict:
     if answer.status == _UNAUTHORIZED:
         return Verdict(outcome_of(REAUTH, answer, "HTTP 401"))
     if 200 <= answer.status < 300 and not isinstance(answer.body, Mapping):
-        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without an answer of its own"))
+        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without an answer of its own", is_answer=False))
     invalid = objects_of(body.get("invalid_events")) or objects_of(mapping_of(body.get("data")).get("invalid_events"))
     if not 200 <= answer.status < 300 or not invalid:
         return Verdict(usual(answer))

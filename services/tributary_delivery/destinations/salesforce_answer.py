@@ -29,7 +29,8 @@ def classify(answer: Answer, events: int) -> Verdict:
     results = objects_of(answer.body)
     if 200 <= answer.status < 300:
         if len(results) != events:
-            return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without a result for each"))
+            why = f"HTTP {answer.status} without a result for each"
+            return Verdict(outcome_of(RETRY, answer, why, is_answer=bool(results)))
         rows = {
             place: _row(answer, result) for place, result in enumerate(results) if result.get("success") is not True
         }

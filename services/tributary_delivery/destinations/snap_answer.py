@@ -21,7 +21,7 @@ def classify(answer: Answer, events: int) -> Verdict:
     status = text_of(body.get("status"))
     is_success = 200 <= answer.status < 300
     if is_success and not status:
-        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without a status"))
+        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without a status", is_answer=False))
     if (is_success and status != "VALID") or answer.status == _BAD_REQUEST:
         why = f"HTTP {answer.status}, status other than VALID" if is_success else "HTTP 400"
         refused = outcome_of(PERMANENT, answer, why)

@@ -15,6 +15,8 @@ _DONE, _PARTLY = 0, 20_001
 _CLASSES: Final = {40_100: THROTTLED, 40_001: CONFIG, 40_002: SPLIT, 40_105: CONFIG}
 _UNAUTHORIZED: Final = range(40_100, 40_200)
 _REQUEST_AT_FAULT: Final = range(40_000, 50_000)
+_SERVER_ERROR: Final = 50_000
+"""And above: TikTok's own, of whatever it is sent."""
 
 
 def classify(answer: Answer, events: int) -> Verdict:
@@ -24,13 +26,15 @@ def classify(answer: Answer, events: int) -> Verdict:
     code = body.get("code")
     if not isinstance(code, int) or isinstance(code, bool):
         if 200 <= answer.status < 300:
-            return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without a code", request_id))
+            why = f"HTTP {answer.status} without a code"
+            return Verdict(outcome_of(RETRY, answer, why, request_id, is_answer=False))
         return Verdict(usual(answer, request_id))
     if code == _DONE and answer.status < 300:
         return Verdict(Outcome(OK, answer.status, request_id=request_id))
     if code == _PARTLY:
         return _partly(answer, mapping_of(body.get("data")), events, request_id)
-    return Verdict(outcome_of(_class_of(code), answer, f"HTTP {answer.status}, code {code}", request_id))
+    why = f"HTTP {answer.status}, code {code}"
+    return Verdict(outcome_of(_class_of(code), answer, why, request_id, is_answer=code < _SERVER_ERROR))
 
 
 def _class_of(code: int) -> OutcomeClass.ValueType:
