@@ -44,7 +44,7 @@ NOW = datetime.now(UTC)  # noqa: TID251 - events must lie within the accept wind
 EURO = 1_000_000
 MICRO = timedelta(microseconds=1)
 CALL_SECONDS = 10.0
-WAIT_SECONDS = 25.0
+WAIT_SECONDS = 45
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.1, 0.4
 """A look is a call that asks all stores, and costs as much as the event that is waited for."""
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
