@@ -15,7 +15,7 @@ import pytest
 import redis.asyncio
 from pydantic import SecretStr
 
-from tests.faults.load import Load, events_in_log, findings
+from tests.faults.load import events_in_log
 from tests.support.admissions import (
     AN_EPOCH,
     INTERNAL_TOKEN,
@@ -154,111 +154,6 @@ async def test_a_slot_that_moved_is_found_again_and_nothing_is_accepted_twice(
     assert set((await events_in_log(client)).values()) == {1}
 
 
-async def move(slot: int, source: int, target: int, cluster: Cluster, members: Members) -> None:
-    """Moves a slot with all that is in it, as `redis-cli --cluster reshard` does."""
-    here, there = members[source], members[target]
-    await there[0].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", here[1])
-    await here[0].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", there[1])
-    while found := await here[0].execute_command("CLUSTER GETKEYSINSLOT", slot, 5):
-        port = cluster.servers[target].port
-        await here[0].execute_command("MIGRATE", "127.0.0.1", port, "", 0, 5_000, "KEYS", *found)
-    for one, _ in (there, here, *members):
-        await one.execute_command("CLUSTER SETSLOT", slot, "NODE", there[1])
-
-
-def a_load(admission: Admission, workspace: str, events: int) -> Load:
-    sent = [Sent(f"e-{number}", order=f"o-{number}" if number % 5 == 0 else "") for number in range(events)]
-    return Load(lambda batch: admit(admission, workspace, *batch), sent)
-
-
-async def test_slots_that_move_with_their_keys_under_load_lose_and_double_nothing(
-    cluster: Cluster, client: ClusterRedis, members: Members, workspace: str
-) -> None:
-    async with running_admission(cluster.url) as admission:
-        load = a_load(admission, workspace, 1_000)
-        running = asyncio.create_task(load.run())
-        moves = 0
-        while not running.done() or moves < AN_EPOCH.shards:
-            slot = slot_of(keys.event_log(moves % AN_EPOCH.shards, "live"))
-            source = await owner_of(slot, cluster)
-            await move(slot, source, (source + 1) % len(members), cluster, members)
-            moves += 1
-        await running
-        assert load.unanswered, "nothing was disturbed"
-        assert await findings(load, client) == []
-        await eventually_async(lambda: all_known(admission, workspace, load))
-
-
-async def all_known(admission: Admission, workspace: str, load: Load) -> None:
-    """Fails unless everything is decided, and nothing new."""
-    with suppress(StorageUnavailableError):
-        assert set(await admit(admission, workspace, *load.events)) == {DUPLICATE}
-        return
-    raise AssertionError("nothing was decided")
-
-
-async def replaces(replica: redis.asyncio.Redis, name: str) -> None:
-    """Makes a Redis that has joined the replica of a node."""
-
-    async def follows() -> None:
-        with suppress(redis.ResponseError):  # it does not know it yet
-            await replica.execute_command("CLUSTER REPLICATE", name)
-        told: Any = await replica.info("replication")
-        assert told.get("master_link_status") == "up"
-
-    await eventually_async(follows, timeout_seconds=30)
-
-
-async def test_a_node_that_dies_under_load_is_followed_by_its_replica_which_has_what_was_waited_for(
-    cluster: Cluster, client: ClusterRedis, members: Members, workspace: str, tmp_path: Path
-) -> None:
-    first, name = members[0]
-    for slot in (slot_of(keys.event_log(shard, "live")) for shard in range(AN_EPOCH.shards)):
-        source = await owner_of(slot, cluster)
-        if source:  # all on one node: only that needs a replica
-            await move(slot, source, 0, cluster, members)
-    settings = {"cluster-enabled": "yes", "databases": "1", "cluster-node-timeout": "2000"}
-    settings["cluster-replica-validity-factor"] = "0"  # it leads however long it was paused
-    with running_redis(tmp_path / "replica", settings) as server:
-        async with redis.asyncio.Redis.from_url(server.url, decode_responses=True) as replica:
-            await replica.execute_command("CLUSTER MEET", "127.0.0.1", cluster.servers[0].port)
-            await replaces(replica, name)
-
-            async def leads(one: redis.asyncio.Redis) -> None:
-                with suppress(redis.ConnectionError):
-                    assert (await one.role())[0] == "master"
-                    return
-                raise AssertionError("it is away")
-
-            async with running_admission(cluster.url, replicas=1) as admission:
-                load = a_load(admission, workspace, 1_000)
-                running = asyncio.create_task(load.run())
-                await eventually_async(lambda: load.progress > 0.2)
-                server.pause()
-                await first.execute_command("CLIENT", "KILL", "TYPE", "replica")  # what follows it will not have
-                await eventually_async(lambda: load.unanswered)
-                cluster.servers[0].kill()
-                server.resume()
-                await eventually_async(lambda: leads(replica), timeout_seconds=30)
-                cluster.servers[0].start()  # and follows from now on: what is sent needs a replica again
-                cluster.servers[0].wait_until_ready()
-                await eventually_async(lambda: load.progress > 0.6, timeout_seconds=30)
-
-                async def leads_again() -> None:
-                    with suppress(redis.ResponseError, redis.ConnectionError):  # it leads already, or is no replica yet
-                        await first.execute_command("CLUSTER FAILOVER")
-                    await leads(first)
-
-                await eventually_async(leads_again, timeout_seconds=30)
-                await running
-                found = await findings(load, client)
-                assert found == []
-                await eventually_async(lambda: all_known(admission, workspace, load))
-            gone = await replica.execute_command("CLUSTER MYID")
-    for one, _ in members:
-        await one.execute_command("CLUSTER FORGET", gone)
-
-
 async def test_a_command_follows_a_slot_that_is_just_moving(
     cluster: Cluster, client: ClusterRedis, members: Members
 ) -> None:
@@ -375,7 +270,6 @@ async def test_dedup_serves_and_records_the_other_shards_while_a_node_hangs_and_
 
 async def test_what_is_waited_for_is_on_a_replica_of_every_node(tmp_path: Path) -> None:
     settings = {"cluster-enabled": "yes", "databases": "1", "cluster-node-timeout": "2000"}
-    settings["cluster-replica-validity-factor"] = "0"  # it leads however long it was paused
     with running_cluster(tmp_path) as cluster, running_redis(tmp_path / "replica", settings) as replica:
         first = redis.asyncio.Redis.from_url(cluster.servers[0].url, decode_responses=True)
         other = redis.asyncio.Redis.from_url(replica.url, decode_responses=True)
