@@ -1,7 +1,7 @@
 -- Orders that are two counted conversions because one observer told the cycle of a subscription and another, who could not
--- know of it, told none: of the run's days, of what came in these, and those that a finding is about which is not resolved. One row per pair that
--- is close enough in time to be one purchase: later cycles may have the number of the first order. In parts, so that each
--- reads by its own index, and the second not at all while there is no such finding.
+-- know of it, told none: of the run's days, of what came in these, and those that a finding is about which is not resolved.
+-- One row per pair that is close enough in time to be one purchase: later cycles may have the number of the first order. In
+-- parts, so that the first reads by its days, and the second not at all where it is not wanted.
 WITH
     named AS
     (
@@ -47,33 +47,20 @@ WITH
             value_micros
         FROM conversions FINAL
         WHERE workspace = %(workspace)s
-            AND (SELECT count() FROM named) > 0
+            AND (%(with_changes)s OR (SELECT count() FROM named) > 0)
             AND counted
             AND order_id != ''
             AND (cycle = '' OR subscription_id != '')
-            AND conversion_id IN (SELECT conversion_id FROM named)
-        UNION ALL
-        SELECT
-            conversion_id,
-            name,
-            store,
-            order_id,
-            cycle,
-            toUnixTimestamp64Micro(conversion_time) AS time,
-            currency,
-            value_micros
-        FROM conversions FINAL
-        WHERE workspace = %(workspace)s
-            AND %(with_changes)s
-            AND counted
-            AND (cycle = '' OR subscription_id != '')
-            AND order_id IN
-            (
-                SELECT order_id
-                FROM conversions
-                WHERE workspace = %(workspace)s
-                    AND order_id != ''
-                    AND conversion_id IN (SELECT conversion_id FROM targets)
+            AND (
+                conversion_id IN (SELECT conversion_id FROM named)
+                OR order_id IN
+                (
+                    SELECT order_id
+                    FROM conversions
+                    WHERE workspace = %(workspace)s
+                        AND order_id != ''
+                        AND conversion_id IN (SELECT conversion_id FROM targets)
+                )
             )
     )
 SELECT DISTINCT
