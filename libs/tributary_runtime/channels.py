@@ -41,6 +41,9 @@ RENEW_SECONDS = 5.0
 FINISH_SECONDS = 60.0
 """How long calls under way may take when the certificate is renewed."""
 
+REACH_SECONDS = 20.0
+"""How long a process that starts waits for one that it cannot work without."""
+
 _SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": READINESS}}
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
@@ -101,6 +104,27 @@ async def open_channel(
         if renewing is not None:
             renewing.cancel()
         await channel.close(grace=None)
+
+
+async def reach(channel: grpc.aio.Channel, target: str, patience_seconds: float = REACH_SECONDS) -> bool:
+    """Waits until a replica at the other end says that it is ready; tells whether one did.
+
+    For a process that starts and can answer nobody alone: one that says it is ready while its channel still waits for
+    its next try to connect fails the first calls. Where nobody is reached in time it goes on: callers are told so in
+    words then, which beats a port that is closed.
+
+    Args:
+        channel: Made by `open_channel`.
+        target: Its, for the log.
+        patience_seconds: How long to wait.
+    """
+    try:
+        async with asyncio.timeout(patience_seconds):
+            await channel.channel_ready()
+    except TimeoutError:
+        log.warning("not_reached", target=target, waited_seconds=patience_seconds)
+        return False
+    return True
 
 
 class _CarryingChannel(grpc.aio.Channel):

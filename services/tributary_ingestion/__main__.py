@@ -18,7 +18,7 @@ from tributary_ingestion.turns import Turns
 from tributary_ingestion.workspace_rules import RulesBook
 from tributary_runtime.address_lists import AddressLists
 from tributary_runtime.authentication import Authenticator
-from tributary_runtime.channels import open_channel
+from tributary_runtime.channels import open_channel, reach
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.heap import settle_heap
 from tributary_runtime.server import run, serve
@@ -64,6 +64,7 @@ async def main(settings: IngestionSettings) -> None:
         quotas = Quotas(workspaces, SharedRates(state, clock), backlog)
         peppers = PepperCheck(Peppers(state), clock)
         room = Room(settings.ingestion_bytes_at_once)
+        await reach(channel, settings.dedup_target)
         await serve(
             settings,
             IngestionServicer(

@@ -17,7 +17,7 @@ from tests.support.ports import free_port
 from tests.unit.runtime.conftest import INTERNAL_TOKEN, Keys, ServeEcho
 from tests.unit.runtime.echo_service import FAILURES, SERVICE
 from tributary_runtime import channels
-from tributary_runtime.channels import open_channel
+from tributary_runtime.channels import open_channel, reach
 from tributary_runtime.errors import TributaryError, UnavailableError
 from tributary_runtime.readiness import Health
 from tributary_runtime.remote_errors import error_of
@@ -72,6 +72,32 @@ async def test_what_another_service_refused_is_passed_on_as_it_was(serve_echo: S
     assert isinstance(original, TributaryError)
     assert isinstance(original, type(passed_on))
     assert passed_on.status() == original.status()
+
+
+async def test_who_is_reached_answers_the_first_call_though_it_started_later() -> None:
+    health = Health([SERVICE])
+    port = free_port()
+    async with open_channel(f"127.0.0.1:{port}", SecretStr("x" * 16)) as channel:
+        await failure_of(channel.unary_unary("/grpc.health.v1.Health/Check", None, None)(b""))  # now it waits to retry
+        reached = asyncio.create_task(reach(channel, "late"))
+        server = grpc.aio.server()
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        server.add_insecure_port(f"127.0.0.1:{port}")
+        await server.start()
+        try:
+            await asyncio.sleep(0.1)
+            assert not reached.done(), "it listens, and is not ready"
+            await health.set_ready(True)
+            assert await reached
+            assert await channel.unary_unary("/grpc.health.v1.Health/Check", None, None)(b"")
+        finally:
+            await health.close()
+            await server.stop(0)
+
+
+async def test_who_cannot_be_reached_is_not_waited_for_for_ever() -> None:
+    async with open_channel(f"127.0.0.1:{free_port()}", SecretStr("x" * 16)) as channel:
+        assert not await reach(channel, "nobody", patience_seconds=0.1)
 
 
 async def test_no_answer_means_unknown() -> None:
