@@ -5,15 +5,14 @@ All who send the same one would be one order, one session, one refund. The one r
 What was put before or behind such a word ("WEB-undefined") is the same for all, unless it has a number.
 """
 
-import re
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import unquote
 
 from tributary_domain import texts
 from tributary_domain.blanks import bare
 from tributary_domain.normalization import is_blocked
 from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.unfilled import LONGEST, NOTHING, TEMPLATE, decoded, has_digit, holds_template, may_be_unfilled
 
 _NAMES_OF_FIELDS: Final = frozenset(
     f"{thing}{between}{word}"
@@ -23,17 +22,8 @@ _NAMES_OF_FIELDS: Final = frozenset(
 )
 """A field's name where its value should be, in lower case."""
 _LONGEST_NAME: Final = max(map(len, _NAMES_OF_FIELDS))
-_TEMPLATE: Final = re.compile(
-    r"\{\{.*?\}\}|\{%.*?%\}|\$\{.*?\}|\{[a-z_.]+\}|%%.*?%%|\[\[.*?\]\]|<%.*?%>|\*\|.*?\|\*", re.DOTALL | re.IGNORECASE
-)
-"""A place in a template that nothing was put into, wherever it stands."""
-_NOTHING: Final = re.compile(
-    r"(?<![^\W_])(?:(?i:undefined|null)|NaN)(?![^\W_])|(?i:\[object \w*\]|\[[a-z_]+\]|<[a-z_ ]+>)"
-)
-"""What stands where there is nothing, as a word of a longer text: nothing unless a number tells one from another."""
-_has_digit: Final = re.compile(r"\d").search
-_LONGEST_ID: Final = 256
-"""Of ids: what is longer is refused for it, and is not looked through."""
+_DIGITS_THAT_TELL: Final = 10
+"""Of a time to the second: so many digits beside a template's place are another number for every event."""
 _NAMES_OF_STORES: Final = frozenset({"default", "guest", "id", "test", "user"})
 """Words that name nobody, but may well be a shop's: "id" is the one of Indonesia, in lower case."""
 
@@ -51,31 +41,30 @@ def is_placeholder(text: str) -> bool:
     text = bare(text)
     if is_blocked(text) or (len(text) <= _LONGEST_NAME and text.lower() in _NAMES_OF_FIELDS):
         return True
-    # Asked of every event: nearly all ids have a digit, and none of the signs that a template has.
-    has_sign = "{" in text or "%" in text or "[" in text or "<" in text or "*|" in text
-    if not has_sign and _has_digit(text):
-        return False
-    return len(text) <= _LONGEST_ID and _holds_nothing(text)
+    return may_be_unfilled(text) and len(text) <= LONGEST and _holds_nothing(text)
 
 
 def _holds_nothing(text: str) -> bool:
-    """Tells whether an id has a place that was not filled in it, also as URLs write it, and nothing that names one."""
-    decoded = unquote(unquote(text))
-    if _TEMPLATE.search(text) or _TEMPLATE.search(decoded):
+    """Tells whether an id has a place that was not filled in it, and nothing that names one."""
+    if holds_template(text):
         return True
-    rest, places = _NOTHING.subn("", decoded)
-    return places > 0 and not _has_digit(rest)
+    rest, places = NOTHING.subn("", decoded(text))
+    return places > 0 and has_digit(rest) is None
 
 
 def is_placeholder_event_id(event_id: str) -> bool:
-    """Tells whether an event id names nothing; a number beside a place that was not filled still tells events apart.
+    """Tells whether an event id names nothing.
 
-    >>> is_placeholder_event_id("sale-{{order_id}}"), is_placeholder_event_id("sale-{{order_id}}-1795000000")
-    (True, False)
+    A template's place names nothing here, too; but a long number beside it, of a time or a random one, still tells
+    events apart, and who sends such ids would lose them all.
+
+    >>> [is_placeholder_event_id(f"sale-{{{{order_id}}}}{rest}") for rest in ("", "-1", "-20261126", "-1795000000")]
+    [True, True, True, False]
     """
     if not is_placeholder(event_id):
         return False
-    return is_blocked(event_id) or not _has_digit(_TEMPLATE.sub("", unquote(unquote(event_id))))
+    rest, places = TEMPLATE.subn("", decoded(event_id))
+    return not places or sum(map(str.isdigit, rest)) < _DIGITS_THAT_TELL
 
 
 def is_placeholder_cycle(cycle: str) -> bool:

@@ -36,7 +36,9 @@ class IdentitySettings(Declared):
     blocked_identifiers: tuple[str, ...] = ()
     """Values that never link anyone, beside the shipped list: test@example.com, 0000. One added later parts from then
     on whom it had joined, also where it was only sent hashed; what was credited before is credited anew when
-    something happens to it, or by `tributary reattribute`. Other ids (`other_ids`) are blocked where they come in."""
+    something happens to it, or by `tributary reattribute`. Other ids (`other_ids`) are blocked where they come in. So
+    is what stands where nothing was filled in ("user-undefined"); one that came in before it was known as such links
+    until it is listed here."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -51,6 +51,35 @@ def test_a_place_that_nothing_was_put_into_is_nobody(value: str) -> None:
     assert is_blocked(value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("user-undefined", "cust_null", "user:undefined", "web/app/null", "undefined_undefined", "Käufer-undefined"),
+        *("user-(null)", "user-NaN", "cust_None", "_null", "user[object Object]", "user-[user_id]", "a@undefined"),
+        *("user-none", "customer_nan", "visitor:anonymous", "guest-unknown", "crm-user-nil", "device-none"),
+        *("WEB-{{customer.id}}", "shop7-{{ id }}-2", "v-${userId}", "12-%%CONTACT_ID%%", "id:%USER_ID%", "7[[id]]"),
+        *("user-{user_id}", "u-<%= user.id %>", "*|UNIQID|*-9", "c-__CLICKID__", "{{customer.name}}@shop.example"),
+        *("user-%7B%7Bid%7D%7D", "1-%257B%257Bid%257D%257D", "user%20undefined", " 'shop-{{id}}-1' "),
+    ],
+)
+def test_what_was_put_around_nothing_is_nobody(value: str) -> None:
+    assert is_blocked(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("null-pointer-shop@example.com", "Undefined Records Ltd 77", "nullriver42", "null-pointer-shop", "annull"),
+        *("undefined-1001", "shop-7-null", "user2-undefined", "bar.none", "li-nan", "second-to-none", "judy.guest"),
+        *("none.such@example.com", "nil-garcia", "user-ann", "user-nullo", "contact@web.test", "null@shop.example"),
+        *("M%fcnchen%20Ost%20", "caf%e9%e8s%20", "50% off", "100%", "a__b__c", "ann [web]", "{b7f1-22}-1", "a{1}b"),
+        *("%E2%82%AC%C3%A9", "web__DE__9", "c3ab8ff13720e8ad9047dd39466b3c8974e592c2fa383d4a3960714caef0c4f2"),
+    ],
+)
+def test_an_id_that_holds_such_a_word_or_sign_may_be_somebody(value: str) -> None:
+    assert not is_blocked(value)
+
+
 @pytest.mark.parametrize("value", ["{7f2b-11}", "ff", "f-1", "fff", "_ann", "$1", "[12]", "%20ann", "{b1a2c3d4-0001}"])
 def test_an_id_with_signs_around_it_may_be_somebody(value: str) -> None:
     assert not is_blocked(value)
@@ -129,6 +158,9 @@ def test_other_ids_of_two_kinds_are_two_people() -> None:
     ("fields", "code"),
     [
         ({"customer_id": "anonymous"}, ReasonCode.IDENTIFIER_BLOCKED),
+        ({"customer_id": "user-undefined"}, ReasonCode.IDENTIFIER_BLOCKED),
+        ({"visitor_id": "id:%USER_ID%"}, ReasonCode.IDENTIFIER_BLOCKED),
+        ({"email": "{{customer.name}}@shop.example"}, ReasonCode.IDENTIFIER_BLOCKED),
         ({"email_sha256": sha256("")}, ReasonCode.IDENTIFIER_BLOCKED),
         ({"email": "nonsense"}, ReasonCode.EMAIL_UNREADABLE),
         ({"phone": "call me"}, ReasonCode.PHONE_UNREADABLE),

@@ -58,6 +58,8 @@ NOTHING = [
     "%7B%7Border.id%7D%7D",
     "SHOP-%257B%257B%20order.id%20%257D%257D",
     "WEB%20undefined",
+    "WEB-None",
+    "2026-%ORDER_ID%-1",
 ]
 REAL = [
     *("1", "7", "1001", "000001", "0-1", "a", "test-1001", "undefined-1001", "{b7f1-22}", "1001-null", "NaN-7"),
@@ -206,6 +208,9 @@ def an_event_named(event_id: str, make: Callable[[], Event]) -> Event:
         pytest.param(an_event_named("undefined", a_purchase), "event_id", id="an order"),
         pytest.param(an_event_named(" ", a_visit), "event_id", id="a visit"),
         pytest.param(an_event_named("sale-{{order_id}}", a_purchase), "event_id", id="all sales of a template"),
+        pytest.param(an_event_named("evt-{{id}}-1", a_purchase), "event_id", id="all sales of a numbered template"),
+        pytest.param(an_event_named("{{id}}-20261126", a_visit), "event_id", id="all visits of a day"),
+        pytest.param(a_refund_of(event_id="x{{a}}-7-{{b}}"), "adjustment.event_id", id="a refund of all events"),
         pytest.param(a_refund("null"), "adjustment.adjustment_id", id="a refund number"),
         pytest.param(a_refund("0"), "adjustment.adjustment_id", id="a refund number of nothing"),
         pytest.param(a_refund_of(order_id="WEB-undefined"), "adjustment.order_id", id="a refund of all orders"),
@@ -220,8 +225,8 @@ def test_an_id_that_the_event_cannot_do_without_is_refused(event: Event, field: 
     assert [(reason.code.value, reason.field) for reason in packed.reasons] == [("ID_PLACEHOLDER", field)]
 
 
-@pytest.mark.parametrize("event_id", ["sale-{{order_id}}-1795000000", "x{{a}}-7-{{b}}"])
-def test_an_event_that_a_number_tells_apart_is_taken(event_id: str) -> None:
+@pytest.mark.parametrize("event_id", ["sale-{{order_id}}-1795000000", "{{a}}-9f0a3c77-1e22-4b6d-8e51"])
+def test_an_event_that_a_long_number_tells_apart_is_taken(event_id: str) -> None:
     assert pack(an_event_named(event_id, a_purchase))[0].reasons == []
     assert pack(a_refund_of(event_id=event_id))[0].reasons == []
 

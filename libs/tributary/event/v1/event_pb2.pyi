@@ -154,7 +154,8 @@ class Event(_message.Message):
     differ then, anything else is a CONFLICT. Empty: derived from a digest of all of that, prefixed "d1:". Ids that
     start with "d1:" or "t1:" are REJECTED from callers with EVENT_ID_RESERVED, and so is what is shown in place of an id
     that was personal ("x1:" and 24 digits): send the original. What names nothing ("undefined", "null", "0", a blank, an
-    unfilled template) is REJECTED with ID_PLACEHOLDER, unless a number beside it tells events apart.
+    unfilled template, "evt-{{id}}-1") is REJECTED with ID_PLACEHOLDER, unless ten digits or more beside a template's place
+    tell events apart.
     """
     session_id: _builtins.str
     """Optional. The caller's session id, 1-128 characters. Empty, or what names nothing: sessions are cut by inactivity."""
