@@ -1,4 +1,6 @@
-"""E-mail addresses in base64, as mailers put them into links: `?u=YW5uQGV4YW1wbGUuY29t`.
+"""E-mail addresses in base64, as mailers put them into links: `?u=YW5uQGV4YW1wbGUuY29t`; and tokens of a log-in.
+
+Such a token (a JWT) says in base64 who somebody is, and lets whoever has it be them.
 
 The one rule: quick where there is none, because this is asked of most parameters: an `@` between letters, digits and
 the like gives few pairs of characters in base64, each with a capital, and what has none of them at its place is let go.
@@ -16,8 +18,10 @@ ENCODED_CHARACTERS: Final = 8
 
 _SIGN: Final = re.compile(r"(?:[\w+/-]{4})*?(?:Q[C-H]|[\w+/-](?:[EUk0][AB]|[\w+/-][BFJNRVZdhlptx159]A))", re.ASCII)
 """The pairs that an `@` gives as the first, second or third of three bytes."""
-_PART: Final = re.compile(r"[/?#&=;,]")
-"""What parts of a URL end with; the `/` and `=` of base64 itself are escaped there, or are padding."""
+_PART: Final = re.compile(r"[/?#&=;,.]")
+"""What parts of a URL or a token end with; the `/` and `=` of base64 itself are escaped there, or are padding."""
+_TOKEN: Final = re.compile(r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{4,}\.", re.ASCII)
+"""A JWT: what is in base64 are two objects of JSON."""
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _PADDING: Final = ("", "", "==", "=")
 """By how many characters are over a multiple of four; of one there is no base64."""
@@ -48,11 +52,15 @@ def holds_encoded_address(value: str) -> bool:
 
 
 def holds_encoded_part(text: str) -> bool:
-    """Tells whether a part of a path, of a fragment or of a link within a link is such a text.
+    """Tells whether a part of a path, of a fragment or of a link within a link is such a text, or a token.
 
     >>> [holds_encoded_part(text) for text in ("u/YW5uQGV4YW1wbGUuY29t/off", "p/Spring-Sale/shoes", "p/spring")]
     [True, False, False]
+    >>> holds_encoded_part("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2ln")
+    True
     """
     if len(text) < ENCODED_CHARACTERS or text.islower():
         return False
+    if "eyJ" in text and _TOKEN.search(text) is not None:
+        return True
     return any(holds_encoded_address(part) for part in _PART.split(text))

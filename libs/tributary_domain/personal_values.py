@@ -1,8 +1,9 @@
-"""What is somebody's by what it looks like though its name does not say so: in properties, and in parameters of links.
+"""What is somebody's by what it looks like though its name does not say so: in properties, campaigns and links.
 
-The hash of an address or a number, an e-mail address in base64, a network address, a user agent, and a phone number as
-it is dialled from abroad. The one rule: quick where there is nothing, and a name that says of what thing it is (an
-order, a version, a code on a product) keeps what might be one.
+The hash of an address or a number, an e-mail address in base64, a token of a log-in, a network address, a user agent,
+and a phone number as it is dialled from abroad. The one rule: quick where there is nothing, and a name that says of
+what thing it is (an order, a version, a code on a product) keeps what might be one: four numbers with dots are an app's
+version where the name speaks of one, and an address everywhere else.
 """
 
 import re
@@ -19,7 +20,20 @@ from tributary_domain.personal_names import words_of
 _SHORTEST: Final = 7
 """1.2.3.4"""
 _ADDRESS: Final = re.compile(r"[\da-fA-F:.]{1,45}")
-_AGENT: Final = re.compile(r"Mozilla/\d\.\d+ \(")
+_LISTED: Final = re.compile(r"[,;]")
+"""What parts the addresses of a header."""
+_HOP: Final = re.compile(r"(?:for|by|ip|addr|address|client|from)\s*=\s*", re.IGNORECASE)
+"""Before one, as proxies write it: `for="[2001:db8::7]:4711"`."""
+_AROUND: Final = " \t\r\n\"'"
+_PORT: Final = re.compile(r":\d{1,5}\Z")
+_AGENT: Final = re.compile(
+    r"Mozilla/\d\.\d+ \(|\b(?:Dalvik|Opera)/\d[\d.]* \(|\b(?:okhttp|CFNetwork)/\d|"
+    r"(?<![\w.+-])[A-Za-z][\w.+-]*/\d[\w.+-]* \((?=[^()]*;)[^()]*"
+    r"\b(?:Linux|Android|Windows|Macintosh|iPhone|iPad|iPod|iOS|X11|CrOS|compatible)\b"
+)
+"""A browser's, or that of an app: what it is, its version, and in brackets what it runs on. Each word is begun once."""
+_CALLED: Final = re.compile(r"\s*(?:tel|sms|callto|fax|whatsapp):[\s/]*[+(]{0,2}\d[\d ()./-]{5,}", re.IGNORECASE)
+"""A link that is called, or written to."""
 _FROM_ABROAD: Final = re.compile(r"00[1-9]\d{7,13}")
 _BETWEEN_DIGITS: Final = str.maketrans("", "", " -/()")
 
@@ -27,6 +41,11 @@ _VERSIONS: Final = frozenset(words_of("version ver v build rev revision release 
 _CODES: Final = frozenset(
     words_of("id ref reference code sku ean gtin upc isbn barcode order invoice transaction item product batch serial")
 )
+_PAGES_OF_VERSIONS: Final = _VERSIONS | {"download", "doc", "changelog"}
+_PAGES_OF_CODES: Final = _CODES | frozenset(
+    words_of("p dp pd article artikel produkt bestellung checkout confirmation success receipt thank thanks")
+)
+"""What else a part of a path says of the next one."""
 _FREE: Final = frozenset({"content", "term"})
 """Parts of a campaign that people fill as they like; the id of one may look like a hash."""
 
@@ -54,37 +73,81 @@ def is_telling_parameter(name: str, value: str) -> bool:
     """
     if len(name) + len(value) >= HASH_CHARACTERS - 1 and is_hashed_parameter(name, value):
         return True
-    if len(value) < _SHORTEST or not ("." in value or ":" in value or "%" in value or value.startswith("00")):
-        return False
-    return _is_telling(name, unquote_plus(value) if "%" in value or "+" in value else value)
+    return _may_be_telling(value) and _is_telling(name, _plain(value))
 
 
 def is_telling_campaign(name: str, value: str) -> bool:
-    """Tells whether a part of a campaign (source, content, ...) is the hash of somebody.
+    """Tells whether a part of a campaign (source, content, ...), as it stands in a link or an event, is somebody's.
 
     >>> md5 = "b4c9a289323b21a01c3e940f150eb9b8"
     >>> is_telling_campaign("content", md5), is_telling_campaign("id", md5), is_telling_campaign("term", "red shoes")
     (True, False, False)
+    >>> is_telling_campaign("term", "203.0.113.7"), is_telling_campaign("content", "YW5uQGV4YW1wbGUuY29t")
+    (True, True)
     """
-    return name in _FREE and is_hashed_parameter(name, value)
-
-
-def _is_telling(name: str, value: str) -> bool:
-    if "." in value or ":" in value:
-        if "Mozilla/" in value:
-            return _AGENT.search(value) is not None
-        is_shaped = value.count(".") >= 3 or value.count(":") >= 2
-        return is_shaped and any(map(_is_network_address, value.split(","))) and not _is_named(name, _VERSIONS)
-    if not value.startswith("00"):
+    if len(value) < _SHORTEST:
         return False
-    digits = value.translate(_BETWEEN_DIGITS)
-    return (
-        _FROM_ABROAD.fullmatch(digits) is not None and is_as_written(f"+{digits[2:]}") and not _is_named(name, _CODES)
+    if (name in _FREE and is_hashed_parameter(name, value)) or holds_encoded_address(value):
+        return True
+    return holds_encoded_part(value) or (_may_be_telling(value) and _is_telling(name, _plain(value)))
+
+
+def may_hold_telling_part(path: str) -> bool:
+    """Tells whether a path may have a part that is somebody's by what it looks like; quick, as for nearly all."""
+    if path.count(".") > 2 or ":" in path or "/00" in path or path.startswith("00"):
+        return True
+    return "%2F" in path or "%2f" in path or "%3" in path  # encoded: of an agent, or of an address
+
+
+def is_telling_part(before: str, part: str) -> bool:
+    """Tells whether a part of a path is somebody's.
+
+    Args:
+        before: The part before it, which may say of what it is: "order", "versions".
+        part: As it stands.
+
+    >>> is_telling_part("ip", "203.0.113.7"), is_telling_part("u", "00491712345678")
+    (True, True)
+    >>> is_telling_part("releases", "10.2.1.4"), is_telling_part("orders", "00491712345678")
+    (False, False)
+    """
+    return _may_be_telling(part) and _is_telling(before, _plain(part), _PAGES_OF_VERSIONS, _PAGES_OF_CODES)
+
+
+def _may_be_telling(value: str) -> bool:
+    return len(value) >= _SHORTEST and (
+        "." in value or ":" in value or "%" in value or "/" in value or value.startswith("00")
     )
 
 
+def _plain(value: str) -> str:
+    return unquote_plus(value) if "%" in value or "+" in value else value
+
+
+def _is_telling(name: str, value: str, versions: frozenset[str] = _VERSIONS, codes: frozenset[str] = _CODES) -> bool:
+    if "/" in value and _AGENT.search(value) is not None:
+        return True
+    if ":" in value and _CALLED.match(value) is not None:
+        return True
+    if value.count(".") >= 3 or value.count(":") >= 2:
+        return any(map(_is_network_address, _LISTED.split(value))) and not _is_named(name, versions)
+    if not value.startswith("00"):
+        return False
+    digits = value.translate(_BETWEEN_DIGITS)
+    is_somebodys = _FROM_ABROAD.fullmatch(digits) is not None and is_as_written(f"+{digits[2:]}")
+    return is_somebodys and not _is_named(name, codes)
+
+
 def _is_network_address(text: str) -> bool:
-    text = text.strip(" []")
+    text = text.strip(_AROUND)
+    hop = _HOP.match(text)
+    text = text[hop.end() :].strip(_AROUND) if hop is not None else text
+    if text.startswith("["):
+        return _reads(text[1:].partition("]")[0].strip())
+    return _reads(text) or _reads(_PORT.sub("", text))
+
+
+def _reads(text: str) -> bool:
     if len(text) < _SHORTEST or _ADDRESS.fullmatch(text) is None:  # what the library raises is slow
         return False
     try:
@@ -97,4 +160,4 @@ def _is_network_address(text: str) -> bool:
 @lru_cache(4_096)
 def _is_named(name: str, of: frozenset[str]) -> bool:
     words = words_of(name)
-    return any(word in of or (of is _CODES and word.endswith("id")) for word in words)
+    return any(word in of or word.removesuffix("s") in of or (of >= _CODES and word.endswith("id")) for word in words)

@@ -12,13 +12,13 @@ from urllib.parse import unquote_plus
 
 from tributary_domain.click_id_proofs import names_a_click
 from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
-from tributary_domain.personal import AT_SIGN, IN_URL, PHONE, holds_address
-from tributary_domain.personal_hashes import may_hold_hash, without_hashed_parts
+from tributary_domain.personal import AT_SIGN, PHONE, holds_address
 from tributary_domain.personal_names import plainer
 from tributary_domain.personal_values import is_telling_campaign, is_telling_parameter
 from tributary_domain.sites import plain_host
 from tributary_domain.texts import CLICK_ID_CHARACTERS
-from tributary_domain.url_parameters import CLICK, COMMON, MAIL, MAILERS, PARAMETERS, PERSONAL, UTM, find_parameter
+from tributary_domain.url_parameters import CLICK, MAIL, MAILERS, PARAMETERS, PERSONAL, UTM, find_parameter
+from tributary_domain.url_parts import DOUBTFUL, clean_path, holds_inner, holds_user, may_hold_part, telling_parts
 
 _KEPT_URL_CHARACTERS: Final = 256
 
@@ -35,18 +35,12 @@ _ENCODED: Final = re.compile(
 )
 """What every percent-encoded spelling of an `@`, and of a parameter or a phone number within a value, has; and encoded
 letters and digits, which hide something: an `@` may be written %25%34%30."""
-_DOUBTFUL: Final = re.compile(r"[^\w./~!*'(),$-]|[^\x00-\x7f]")
-"""What is in every text that holds an address, a phone number or a parameter."""
 _IN_FULL_WIDTH: Final = frozenset("\uff20\ufe6b\uff0b")
 """An `@`, and the "+" of a phone number, as wide as a letter of Chinese."""
 _REFERENCE: Final = re.compile(r"&(?:amp;)*(?:#0*64|#x0*40|commat);", re.IGNORECASE)
 """An `@` as HTML writes it."""
 _SIGN: Final = re.compile(r"(&amp;|[&;?])")
 _FRAGMENT_PART: Final = re.compile(r"[/?]")
-_PATH_SIGN: Final = re.compile(r"([/;])")
-_PART: Final = re.compile(r"[\s/?#&=;,]")
-_INNER: Final = re.compile(r"(^|[?&;,#/{\"'\s])([\w.\[\]-]{2,64})[\"']?[=:](?=[\"']?[^&;#,\s\"'/])")
-"""(What is before it, the name of a parameter) within a text, of which something is said."""
 
 
 class Url(NamedTuple):
@@ -96,14 +90,14 @@ def read_url(url: str) -> Url:
         return _read_carefully(url)
     if "#" in url:
         before, _, fragment = url.partition("#")
-        if "=" in fragment or may_hold_hash(fragment) or holds_encoded_part(fragment):
+        if "=" in fragment or may_hold_part(fragment):
             return _read_carefully(url)
         read = read_url(before)
         return read._replace(cleaned=f"{read.cleaned}#{fragment}")
     address, _, query = url.partition("?")
     _, separator, rest = address.partition("://")
     authority, slash, path = (rest if separator else address).partition("/")
-    if "=" in path or "?" in query or may_hold_hash(path) or holds_encoded_part(path):
+    if "=" in path or "?" in query or may_hold_part(path):
         return _read_carefully(url)
     if not query:
         return Url(_host(authority), slash + path, _NOTHING, _NOTHING, url, False)
@@ -141,13 +135,13 @@ def _read_campaign(said: str) -> dict[str, str]:
     """Reads campaign parameters, of which a few combinations account for most: they are remembered.
 
     Returns:
-        `_CUT` where one of them holds somebody's address in base64, or as a hash.
+        `_CUT` where one of them is somebody's by what it looks like.
     """
     utm: dict[str, str] = {}
     for pair in said.split("&") if said else ():
         name, _, value = pair.partition("=")
         found = PARAMETERS.get(name) or find_parameter(name)
-        if holds_encoded_address(value) or (found is not None and is_telling_campaign(found[1], value)):
+        if is_telling_campaign(found[1] if found is not None else "", value):
             return _CUT
         if found is not None:
             utm[found[1]] = unquote_plus(value)[:CLICK_ID_CHARACTERS]
@@ -177,9 +171,9 @@ def _read_carefully(url: str) -> Url:
         kept.append(f"{sign if kept else ''}{pair}")
         _note(kind, name, value, utm, click_ids)
     if fragment:
-        pairs = [pair for part in _FRAGMENT_PART.split(fragment) for _, pair in _pairs(part)]
-        found = [_judge(pair) for pair in pairs]
-        if any(kind is PERSONAL for kind, _, _ in found) or holds_encoded_part(fragment):
+        parts = _FRAGMENT_PART.split(fragment)
+        found = [_judge(pair) for part in parts for _, pair in _pairs(part)]
+        if any(kind is PERSONAL for kind, _, _ in found) or holds_encoded_part(fragment) or telling_parts(parts):
             hash_sign = fragment = ""
         for kind, name, value in found:  # of the routes of a page that is an app: what its query says goes before
             if not (name in utm if kind is UTM else name in click_ids):
@@ -187,7 +181,7 @@ def _read_carefully(url: str) -> Url:
     authority = _without_user(authority)
     if PHONE.search(authority) is not None:
         authority = "-"
-    path = _clean_path(path)
+    path = clean_path(path)
     rest = f"{authority}{slash}{path}{mark if kept or (mark and not query) else ''}{''.join(kept)}{hash_sign}{fragment}"
     cleaned = f"{scheme}{separator}{rest}"
     return Url(
@@ -224,16 +218,16 @@ def _judge(pair: str) -> tuple[str, str, str]:
         is_telling_campaign(name, value) if kind is UTM else not kind and is_telling_parameter(said, value)
     ):
         return PERSONAL, name, value
-    if _DOUBTFUL.search(value) is None and (kind or _DOUBTFUL.search(said) is None):
+    if DOUBTFUL.search(value) is None and (kind or DOUBTFUL.search(said) is None):
         return kind, name, value
     plain = plainer(pair)[-1]
     # As it stands too: a "+" that is meant, as in ann+shop@example.com, is a blank only to whoever decodes it.
-    if holds_address(pair) or holds_address(plain) or _holds_user(plain):
+    if holds_address(pair) or holds_address(plain) or holds_user(plain):
         return PERSONAL, name, value
     if kind is not CLICK and (
         PHONE.search(plain) is not None
         or ("+" in pair and PHONE.search(pair) is not None)
-        or _holds_personal(plain, is_campaign=kind is UTM)
+        or holds_inner(plain, is_campaign=kind is UTM)
         or holds_encoded_part(plain)
     ):
         return PERSONAL, name, value
@@ -255,54 +249,6 @@ def _note(kind: str, name: str, value: str, utm: dict[str, str], click_ids: dict
         utm[name] = value[:CLICK_ID_CHARACTERS]
     elif 0 < len(value := value.strip()) <= CLICK_ID_CHARACTERS and names_a_click(value):
         click_ids[name] = value
-
-
-def _holds_personal(text: str, *, is_campaign: bool = False, is_path: bool = False) -> bool:
-    """Tells whether a text holds a personal parameter of its own: a link within a link, or an object.
-
-    Args:
-        text: Decoded as often as it takes.
-        is_campaign: Whether it is a parameter of a campaign, whose name, the first in it, is known.
-        is_path: Whether it is part of a path.
-    """
-    if not any(sign in text for sign in "=:"):
-        return False
-    names = [found[2] for found in _INNER.finditer(text)]
-    if is_campaign:
-        names = names[1:]
-    if is_campaign or is_path:
-        names = [name for name in names if name.lower() not in COMMON]
-    return any((found := find_parameter(name)) is not None and found[0] is PERSONAL for name in names)
-
-
-def _holds_user(text: str) -> bool:
-    """Tells whether a text names somebody at a host without a domain: ann@localhost, but not 12@home."""
-    if "@" not in text and "%" not in text:
-        return False
-    for part in _PART.split(text):
-        found = AT_SIGN.search(part)
-        if found is not None and found.end() < len(part) and any(map(str.isalpha, part[: found.start()])):
-            return True
-    return False
-
-
-def _clean_path(path: str) -> str:
-    """Puts a dash for every part of a path that is personal."""
-    path = without_hashed_parts(path)
-    if _DOUBTFUL.search(path) is None and not holds_encoded_part(path):
-        return path
-    path = IN_URL.sub("-", path)
-    pieces = _PATH_SIGN.split(path)
-    pieces[::2] = [piece if not piece or _judge_part(piece) else "-" for piece in pieces[::2]]
-    return "".join(pieces)
-
-
-def _judge_part(piece: str) -> bool:
-    """Tells whether a part of a path may stay."""
-    return not holds_encoded_part(piece) and not any(
-        _holds_user(text) or PHONE.search(text) is not None or _holds_personal(text, is_path=True)
-        for text in plainer(piece)
-    )
 
 
 @lru_cache(8_192)

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
-from tributary_domain.encoded_addresses import holds_encoded_address
 from tributary_domain.personal import (
     holds_address,
     holds_personal,
@@ -33,10 +32,13 @@ _WORDS: Final = ("name", "category", "brand")
 _NAMED: Final = "A property was named as what is personal, and taken out: send it among identifiers, or in the context."
 
 _TELLING: Final = (
-    "A property held what looks like somebody's address, number or user agent, or the hash of one, taken out: send it "
+    "A property held what looks like somebody's address, number, token or user agent, or a hash, taken out: send it "
     "among identifiers, or in the context; what is of a thing is kept where its name says so (order_id, app_version)."
 )
-_CAMPAIGN: Final = "This held what looks like somebody's e-mail address in base64, or the hash of one, taken out."
+_CAMPAIGN: Final = (
+    "This held what looks like somebody's: an e-mail address in base64, the hash of one, an IP address, a user agent, "
+    "a phone number or a token; taken out."
+)
 
 
 def redact(event: Event, kind: str | None, readings: texts.Readings, token: Token) -> list[Reason]:
@@ -84,13 +86,13 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
 
 
 def telling_campaign(readings: texts.Readings) -> list[str]:
-    """Returns the parts of a touchpoint's campaign that are somebody's address in base64, or the hash of one."""
+    """Returns the parts of a touchpoint's campaign that are somebody's by what they look like."""
     if texts.UTM not in readings:
         return []
     return [
         name
         for name, value in zip(texts.UTM.names, readings[texts.UTM][0], strict=True)
-        if value and (is_telling_campaign(name, value) or holds_encoded_address(value))
+        if value and is_telling_campaign(name, value)
     ]
 
 

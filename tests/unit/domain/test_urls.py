@@ -14,6 +14,11 @@ _ADDRESS = b"ann@example.com"
 MD5, SHA1, SHA256 = (hashlib.new(name, _ADDRESS).hexdigest() for name in ("md5", "sha1", "sha256"))
 BASE64 = base64.urlsafe_b64encode(hashlib.sha256(_ADDRESS).digest()).decode().rstrip("=")
 
+JWT = ".".join(
+    base64.urlsafe_b64encode(part).decode().rstrip("=")
+    for part in (b'{"alg":"HS256"}', b'{"sub":"7","email":"ann@example.com"}', b"\xfb\x01signature")
+)
+
 
 @pytest.mark.parametrize(
     ("url", "cleaned"),
@@ -139,6 +144,32 @@ BASE64 = base64.urlsafe_b64encode(hashlib.sha256(_ADDRESS).digest()).decode().rs
             for said in (
                 *("x=203.0.113.7", "x=2001%3Adb8%3A%3A7", "fwd=203.0.113.7,10.0.0.1", "x=00491712345678"),
                 "x=Mozilla%2F5.0%20(X11%3B%20Linux)%20Gecko",
+                *("x=203.0.113.7%3A8080", "x=for%3D203.0.113.7%3Bproto%3Dhttp", "x=%5B2001%3Adb8%3A%3A7%5D%3A443"),
+                *("x=Dalvik%2F2.1.0%20(Linux%3B%20U)", "x=okhttp/4.9.3", "x=Shop/7+CFNetwork/1240+Darwin/20"),
+                *("x=tel:00491712345678", "x=tel%3A00491712345678", f"x={JWT}", f"utm_content={JWT}"),
+                *("utm_term=203.0.113.7", "utm_content=203.0.113.7%3A80", "utm_source=00491712345678"),
+                "utm_content=Dalvik%2F2.1.0%20(Linux%3B%20U)",
+            )
+        ),
+        *(
+            pytest.param(f"https://s.example{said}", f"https://s.example{kept}", id=f"by its shape: {said}")
+            for said, kept in (
+                *(("/ip/203.0.113.7", "/ip/-"), ("/ip/203.0.113.7:80/x?a=1", "/ip/-/x?a=1"), ("/203.0.113.7", "/-")),
+                *(("/n/2001:db8::7/x", "/n/-/x"), ("/n/2001%3Adb8%3A%3A7", "/n/-"), ("/u/00491712345678", "/u/-")),
+                *(("/00491712345678/a", "/-/a"), ("/tel:00491712345678", "/-"), ("/tel%3A00491712345678", "/-")),
+                *(("/a/Mozilla%2F5.0%20(X11%3B%20Linux)", "/a/-"), ("/a/okhttp%2F4.9.3", "/a/-")),
+                *((f"/login/{JWT}?a=1", "/login/-?a=1"), (f"/p#/login/{JWT}", "/p"), (f"/p?{JWT}&a=1", "/p?a=1")),
+                *(("/p#/u/203.0.113.7", "/p"), ("/p#00491712345678", "/p")),
+            )
+        ),
+        *(
+            pytest.param(f"https://s.example{said}", f"https://s.example{said}", id=f"of no person: {said}")
+            for said in (
+                *("/releases/10.2.1.4/notes", "/docs/1.2.3.4", "/v1.2.3.4/x", "/lib-1.2.3.4.js", "/a/1.2.3.4.zip"),
+                *("/orders/00491712345678", "/order/00491712345678/thanks", "/p/00491712345678", "/p/00123456789"),
+                *("/0/007/x", "/a/12:30:45", "/wiki/A:B:C", "/a%20b/c%2Fd", "/p#1.2.3.4.5", "/app/4.0.1.2#top"),
+                *("/p?utm_id=00491712345678", "/p?utm_campaign=00123456789", "/p?utm_content=v1.2.3.4", "/p?x=a/b(c)"),
+                *("/p?x=Size/42+(slim)", "/p?tel_shop=1", "/p?utm_source=a.b.c.d", "/p?sdk=4.0.1.2"),
             )
         ),
         *(

@@ -235,8 +235,11 @@ class Event(_message.Message):
         for personal data: what looks like an e-mail address, or a phone number with its country code, is refused; what is
         named as such ("phone", "customer_email", "client_ip") is cut, with the warning PERSONAL_DATA_REDACTED; so is what has
         the shape of a hash (MD5, SHA-1, SHA-256 in hexadecimal: ad tags hash addresses so), unless the name says of what
-        thing it is ("order_id", "click_id", "file_hash"). A phone number without its country code is found by its name alone:
-        in free text it looks like any other number.
+        thing it is ("order_id", "click_id", "file_hash"), and what is nothing but a network address (with its port, or as a
+        proxy writes it), a user agent, a "tel:" link, a number dialled with "00", or has a token of a log-in (JWT) in it. Four
+        numbers with dots are a version where the name speaks of one ("app_version"), and an address elsewhere; digits behind
+        "00" an order's where it does ("order_id"). A phone number without its country code is found by its name alone: in
+        free text it looks like any other number.
         """
 
     @_builtins.property

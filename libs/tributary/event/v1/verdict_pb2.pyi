@@ -180,7 +180,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_PERSONAL_DATA_REDACTED: _ReasonCode.ValueType  # 107
     """Warning: a text held what looks like an e-mail address, or a phone number with its country code. A keyed token stands
     for an id now, the same for the same id; from anything else it was cut. Or a property was named as what is personal,
-    or held what looks like it: a network address, a user agent, a phone number, or an e-mail address in base64 or as a hash.
+    or it or a part of a campaign held what looks like it: a network address, a user agent, a phone number, a token of a
+    log-in, or an e-mail address in base64 or as a hash.
     """
     REASON_CODE_ADDRESS_UNREADABLE: _ReasonCode.ValueType  # 108
     """Warning: the client address is none, and was ignored."""
@@ -305,7 +306,8 @@ definition must not cost a conversion.
 REASON_CODE_PERSONAL_DATA_REDACTED: ReasonCode.ValueType  # 107
 """Warning: a text held what looks like an e-mail address, or a phone number with its country code. A keyed token stands
 for an id now, the same for the same id; from anything else it was cut. Or a property was named as what is personal,
-or held what looks like it: a network address, a user agent, a phone number, or an e-mail address in base64 or as a hash.
+or it or a part of a campaign held what looks like it: a network address, a user agent, a phone number, a token of a
+log-in, or an e-mail address in base64 or as a hash.
 """
 REASON_CODE_ADDRESS_UNREADABLE: ReasonCode.ValueType  # 108
 """Warning: the client address is none, and was ignored."""

@@ -1,0 +1,81 @@
+"""Parts of a path, of a fragment, and of a text within a URL: which of them are personal.
+
+The one rule: such a part has no name of its own; what stands in it decides, and the part before may say of what it is.
+"""
+
+import re
+from typing import Final
+
+from tributary_domain.encoded_addresses import holds_encoded_part
+from tributary_domain.personal import AT_SIGN, IN_URL, PHONE
+from tributary_domain.personal_hashes import may_hold_hash, without_hashed_parts
+from tributary_domain.personal_names import plainer
+from tributary_domain.personal_values import is_telling_part, may_hold_telling_part
+from tributary_domain.url_parameters import COMMON, PERSONAL, find_parameter
+
+DOUBTFUL: Final = re.compile(r"[^\w./~!*'(),$-]|[^\x00-\x7f]")
+"""What is in every text that holds an address, a phone number or a parameter."""
+_PATH_SIGN: Final = re.compile(r"([/;])")
+_PART: Final = re.compile(r"[\s/?#&=;,]")
+_INNER: Final = re.compile(r"(^|[?&;,#/{\"'\s])([\w.\[\]-]{2,64})[\"']?[=:](?=[\"']?[^&;#,\s\"'/])")
+"""(What is before it, the name of a parameter) within a text, of which something is said."""
+
+
+def holds_inner(text: str, *, is_campaign: bool = False, is_path: bool = False) -> bool:
+    """Tells whether a text holds a personal parameter of its own: a link within a link, or an object.
+
+    Args:
+        text: Decoded as often as it takes.
+        is_campaign: Whether it is a parameter of a campaign, whose name, the first in it, is known.
+        is_path: Whether it is part of a path.
+    """
+    if not any(sign in text for sign in "=:"):
+        return False
+    names = [found[2] for found in _INNER.finditer(text)]
+    if is_campaign:
+        names = names[1:]
+    if is_campaign or is_path:
+        names = [name for name in names if name.lower() not in COMMON]
+    return any((found := find_parameter(name)) is not None and found[0] is PERSONAL for name in names)
+
+
+def holds_user(text: str) -> bool:
+    """Tells whether a text names somebody at a host without a domain: ann@localhost, but not 12@home."""
+    if "@" not in text and "%" not in text:
+        return False
+    for part in _PART.split(text):
+        found = AT_SIGN.search(part)
+        if found is not None and found.end() < len(part) and any(map(str.isalpha, part[: found.start()])):
+            return True
+    return False
+
+
+def clean_path(path: str) -> str:
+    """Puts a dash for every part of a path that is personal."""
+    path = without_hashed_parts(path)
+    if DOUBTFUL.search(path) is None and not may_hold_part(path):
+        return path
+    path = IN_URL.sub("-", path)
+    pieces = _PATH_SIGN.split(path)
+    telling = telling_parts(pieces[::2])
+    pieces[::2] = [
+        piece if not piece or (_may_stay(piece) and at not in telling) else "-" for at, piece in enumerate(pieces[::2])
+    ]
+    return "".join(pieces)
+
+
+def may_hold_part(path: str) -> bool:
+    """Tells whether a path or a fragment may have a part that is somebody's, though it has no sign of an address."""
+    return may_hold_telling_part(path) or may_hold_hash(path) or holds_encoded_part(path)
+
+
+def telling_parts(parts: list[str]) -> set[int]:
+    """Returns which parts, each named by the one before it, are somebody's by what they look like."""
+    return {at for at, part in enumerate(parts) if is_telling_part(parts[at - 1] if at else "", part)}
+
+
+def _may_stay(piece: str) -> bool:
+    """Tells whether a part of a path may stay."""
+    return not holds_encoded_part(piece) and not any(
+        holds_user(text) or PHONE.search(text) is not None or holds_inner(text, is_path=True) for text in plainer(piece)
+    )
