@@ -34,15 +34,13 @@ class CrossChecks:
         self._deals = deals
         self._waiting = waiting
 
-    async def check(
-        self, scope: Scope, workspace: Workspace, accepted_until_micros: int, now_micros: int
-    ) -> tuple[dict[str, int], Answers]:
+    async def check(self, scope: Scope, workspace: Workspace, now_micros: int) -> tuple[dict[str, int], Answers]:
         """Checks the days of a run.
 
         Raises:
             StorageUnavailableError: ClickHouse did not answer.
         """
-        sums = await self._sources.sums(scope, accepted_until_micros)
+        sums = await self._sources.sums(scope)
         outliers = find_outliers(await self._sources.amounts(scope))
         counts, answers = await self._waiting.check(scope, workspace.findings, now_micros)
         matched, found = await self._deals.check(scope, workspace, now_micros)
@@ -53,7 +51,7 @@ class CrossChecks:
         answers.add([_split(scope, one, now_micros) for one in split], is_cut=len(split) >= most)
         answers.add([_merged(scope, one, now_micros) for one in merged], is_cut=len(merged) >= most)
         counts |= {"conversions": sums.conversions, "changed": sums.changed}
-        counts |= {"too_recent": sums.too_recent, "outliers": len(outliers)}
+        counts["outliers"] = len(outliers)
         for wrong in _sums(scope, sums, now_micros):
             answers.add(wrong, is_cut=len(wrong) >= most)
         found += [_outlier(scope, one, now_micros) for one in outliers]

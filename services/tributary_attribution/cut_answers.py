@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tributary_domain.findings import Finding, FindingKind
+from tributary_domain.findings import Finding, FindingKind, Severity
 
 
 class Answers:
@@ -24,6 +24,8 @@ class Answers:
         """Ids of findings that would be named if they were fewer."""
         self.cut: set[FindingKind] = set()
         """Kinds of which there is more than was looked at."""
+        self.hides_errors = False
+        """Whether something that breaks a promise is not named, or may not be."""
 
     def add(self, found: Sequence[Finding], *, is_cut: bool = False) -> None:
         """Adds what one check found.
@@ -36,3 +38,5 @@ class Answers:
         self.unnamed.update(one.finding_id for one in found[self.MOST_NAMED :])
         if is_cut:
             self.cut.update(one.kind for one in found)
+        if is_cut or len(found) > self.MOST_NAMED:
+            self.hides_errors = self.hides_errors or any(one.severity is Severity.ERROR for one in found)

@@ -43,6 +43,8 @@ log = structlog.get_logger(__name__)
 GRACE_SECONDS: Final = 60
 """Conversions of people with younger events are left to the next run: the streaming may still be at them."""
 
+_SHORT: Final = frozenset({"cut_slices", "cut_checks", "cut_losses", "unrecorded"})
+"""Counts of a run that vouches for nothing, as `finality/complete_runs.sql` knows them too."""
 _FOREVER: Final = 2**62
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -111,7 +113,8 @@ class Reconciliation:
         unrecorded: list[Finding] = []
         if self._recording is not None:
             sums, unrecorded = await self._recording.check(scope, now, repairs=run.repairs)
-        settled = Settled(now - round(grace_seconds * SECOND), now)
+        grace_micros = round(grace_seconds * SECOND)
+        settled = Settled(now - grace_micros, now)
         chains = await self._repair.mend_chains(scope, now, settled.accepted_until_micros, repairs=run.repairs)
         read = await self._reading.read(scope, workspace)
         is_whole = not run.finished_slices
@@ -121,7 +124,7 @@ class Reconciliation:
                 run = replace(run, finished_slices=(*run.finished_slices, part), counts=_added(run.counts, counts))
                 await self._runs.save(run, self._clock.unix_micros())
                 told(run)
-        counts, answers = await self._checks.check(scope, workspace, settled.accepted_until_micros, now)
+        counts, answers = await self._checks.check(scope, workspace, now)
         extra = await self._extra(scope, settled)
         answers.add(extra, is_cut=len(extra) >= LIMIT)
         counts["lost_revisions"] = len(chains)
@@ -135,6 +138,12 @@ class Reconciliation:
             is_whole=is_whole and "cut_slices" not in run.counts,
         )
         counts["resolved"] = len(resolved)
+        if answers.hides_errors:
+            counts["cut_checks"] = 1
+        # What an attempt before this one compared, it compared as it was then.
+        until = settled.accepted_until_micros if is_whole else run.create_micros - grace_micros
+        notes = not _SHORT & {*run.counts, *sums, *counts}
+        counts |= await self._comparison.looked_at(scope, run.create_micros, until, notes=notes)
         await self._reading.drop(scope)
         run = replace(run, is_complete=True, counts={**run.counts, **sums, **counts, **_by_severity(found, run.counts)})
         await self._runs.save(run, self._clock.unix_micros())
@@ -148,10 +157,11 @@ class Reconciliation:
         """Compares one slice of people, stores what differs, repairs it; returns what was counted."""
         differences = await self._differences(scope, workspace, part, settled, read)
         stale = await self._comparison.stale_people(scope, part, settled)
+        miscounted = await self._miscounted(scope, workspace, part, settled, read)
+        is_cut = max(len(differences), len(stale), len(miscounted)) >= LIMIT
         known = {one.conversion_id for one in differences}
         stale = [one for one in stale if one.conversion_id not in known]
         known |= {one.conversion_id for one in stale}
-        miscounted = await self._miscounted(scope, workspace, part, settled, read)
         miscounted = [one for one in miscounted if one.conversion_id not in known]
         now = self._clock.unix_micros()
         found = [
@@ -171,7 +181,7 @@ class Reconciliation:
         causes = {f"cause_{one.cause.lower()}": 0 for one in found}
         for one in found:
             causes[f"cause_{one.cause.lower()}"] += 1
-        if max(len(differences), len(stale), len(miscounted)) >= LIMIT:
+        if is_cut:
             causes["cut_slices"] = 1
         return {"differences": len(found), "repaired": repaired, "open_errors": len(found) - repaired, **causes}
 

@@ -59,4 +59,6 @@ class RecordingChecks:
         counts |= {"lost_events": len(lost), "lost_refusals": len(refused)}
         if max(len(lost), len(refused)) >= MOST:
             counts["cut_losses"] = 1
+        if through < before.moment_micros:
+            counts["unrecorded"] = 1
         return counts, [*lost, *refused, *found]

@@ -14,7 +14,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.query.v1 import report_pb2
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Reporting
-from tributary_storage.clickhouse.reconciled_days import GRACE_MICROS, CompleteRun, ReconciledDays, Span
+from tributary_storage.clickhouse.reconciled_days import GRACE_MICROS, CompleteRun, Look, ReconciledDays, Span
 from tributary_storage.clickhouse.report_query import Basis, ReportQuery
 
 KNOWN_SECONDS: Final = 10.0
@@ -65,9 +65,10 @@ class Finalities:
         state, published = newest.state, newest.publish_time.ToMicroseconds()
         moment = state.conversion_time.ToMicroseconds()
         spans = spans_of(await self._days.runs(workspace, moment, moment + 1), moment, moment + 1)
-        if spans:
+        verified = verified_micros(spans, await self._days.look_at(workspace, state.conversion_id))
+        if verified is not None:
             is_doubted, is_repaired = await self._days.findings_of(workspace, state.conversion_id, newest.revision)
-            if not is_doubted and (is_repaired or published <= spans[0].verified_micros):
+            if not is_doubted and (is_repaired or published <= verified):
                 return report_pb2.FINALITY_RECONCILED
         return report_pb2.FINALITY_TIER2_PASSED
 
@@ -109,6 +110,19 @@ def finality(
             return report_pb2.FINALITY_CLOSED
     is_over = query.basis is Basis.CONVERSION and query.as_of_micros is None and complete >= query.end_micros
     return report_pb2.FINALITY_TIER2_PASSED if is_over and not has_pending else report_pb2.FINALITY_PROVISIONAL
+
+
+def verified_micros(spans: Sequence[Span], look: Look | None) -> int | None:
+    """Returns until when what was published of a conversion is as it should be; None: no run vouches for it.
+
+    Args:
+        spans: Of its moment; none where no run looked at that.
+        look: What a run said of it beside its days; the newer one counts.
+    """
+    of_days = spans[0].verified_micros if spans else None
+    if look is None or (of_days is not None and look.verified_micros < of_days):
+        return of_days
+    return look.verified_micros if look.is_compared else None
 
 
 def spans_of(runs: Sequence[CompleteRun], begin_micros: int, end_micros: int) -> list[Span]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +174,7 @@ async def test_a_report_is_what_was_credited(stub: Stub, owner: KeyedWorkspace, 
 async def test_what_runs_of_reconciliation_agree_with_is_reconciled_until_it_changes(
     stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
 ) -> None:
-    day = datetime(2025, 3, 10, tzinfo=UTC)
+    day = SystemClock().now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=100)
     begin, looked = day - timedelta(days=9), day + timedelta(days=30)
     revision = Revision(workspace=owner.id, time=day, published=day + timedelta(hours=1))
     runs, writer = ReconciliationRuns(clickhouse), ConversionWriter(clickhouse)
@@ -190,19 +190,26 @@ async def test_what_runs_of_reconciliation_agree_with_is_reconciled_until_it_cha
         said = found.finality, (await stub.QueryReport(request)).basis.finality
         return tuple(report_pb2.Finality.Name(one).removeprefix("FINALITY_") for one in said)
 
-    async def run(name: str, **own: Any) -> None:
-        days = [round(one.timestamp()) * 1_000_000 for one in (begin, day + timedelta(days=2), looked)]
+    async def run(name: str, at: datetime = looked, **own: Any) -> None:
+        days = [round(one.timestamp()) * 1_000_000 for one in (begin, day + timedelta(days=2), at)]
         await runs.save(Run(owner.id, name, *days, repairs=True, slices=1, **own), next(numbers))
 
     async def say(state: FindingState, repair_revision: int = 0) -> None:
         found = finding("r-2", FindingKind.DIFFERENT, "It differs.", conversion_id=revision.conversion_id)
         await runs.write(owner.id, [replace(found, state=state, repair_revision=repair_revision)], next(numbers))
 
+    async def look(at: datetime, *, is_compared: bool) -> None:
+        columns = ("workspace", "conversion_id", "conversion_time", "run_time", "is_compared")
+        row = owner.id, revision.conversion_id, day, at, is_compared
+        await clickhouse.insert("reconciled_conversions", columns, [[value] for value in row])
+
     passed, reconciled = ("TIER2_PASSED",) * 2, ("RECONCILED",) * 2
     assert await finalities() == passed
     await run("r-1", is_complete=True, counts={"too_recent": 1})
     await run("r-2")
-    assert await finalities() == passed, "neither has looked at all"
+    for short in ("cut_slices", "cut_checks", "cut_losses", "unrecorded"):
+        await run(f"r-{short}", is_complete=True, counts={short: 1})
+    assert await finalities() == passed, "none has looked at all"
     await run("r-2", is_complete=True)
     assert await finalities() == reconciled
     assert await finalities(begin - timedelta(seconds=1)) == ("RECONCILED", "TIER2_PASSED")
@@ -214,6 +221,16 @@ async def test_what_runs_of_reconciliation_agree_with_is_reconciled_until_it_cha
     assert await finalities() == passed, "it has changed since"
     await say(FindingState.RESOLVED, later.number)
     assert await finalities() == reconciled, "the run has changed it itself"
+    await run("r-3", is_complete=True, counts={"too_recent": 1, "noted": 1})
+    await look(looked, is_compared=False)
+    assert await finalities() == passed, "the newest run left it to the next"
+    await run("r-4", is_complete=True, at=looked + timedelta(days=1))
+    assert await finalities() == reconciled, "which has looked at all"
+    again = later.then(published=looked + timedelta(days=40), value_micros=2)
+    await writer.write([again.packed()])
+    assert await finalities() == passed
+    await look(looked + timedelta(days=41), is_compared=True)
+    assert await finalities() == reconciled, "a run of other days has looked at what changed"
     request = a_report()
     request.time_range.end_time.FromDatetime(SystemClock().now() + timedelta(days=1))
     assert (await stub.QueryReport(request)).basis.finality == report_pb2.FINALITY_PROVISIONAL

@@ -16,6 +16,7 @@ from tests.support.stores import Stores
 from tests.support.worlds import a_world, people_who_share
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.event_pb2 import Traffic
+from tributary_attribution import reconciliation
 from tributary_attribution.reconcile import reconciliation_of
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.runs import begun, exit_status
@@ -24,7 +25,9 @@ from tributary_domain.findings import DIFFERENCE_KINDS, Finding, FindingCause, F
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse import reconciliation_comparison
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
+from tributary_storage.clickhouse.reconciled_days import ReconciledDays
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.redis import keys
 from tributary_storage.redis.conversions import conversion_key
@@ -527,7 +530,27 @@ async def test_what_is_younger_than_the_grace_is_left_to_the_next_run(
         await world.attribution.record(Events(workspace).order("customer:a"))
         until_then = (SystemClock().unix_micros() - (NOON + 2 * DAY)) / 1e6
         run = await world.reconciliation.run(world.a_run(), world.attribution.workspace, grace_seconds=until_then + 60)
-        assert (run.counts["too_recent"], run.counts["differences"]) == (1, 0)
+        assert (run.counts["too_recent"], run.counts["noted"], run.counts["differences"]) == (1, 1, 0)
+        look = await ReconciledDays(world.attribution.clickhouse).look_at(workspace, Events(workspace).conversion_id())
+        assert look is not None
+        assert not look.is_compared
+
+
+async def test_a_part_was_cut_though_some_of_what_differs_does_so_twice(
+    redis_url: str, clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (reconciliation, reconciliation_comparison):
+        monkeypatch.setattr(module, "LIMIT", 2)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make = Events(workspace)
+        await world.happen(*(make.order("visitor:a", order_id=f"a-{number}") for number in range(7)))
+        stale = [make.conversion_id(f"a-{number}") for number in range(3)]
+        harm = "ALTER TABLE conversions UPDATE {} WHERE workspace = %(w)s AND conversion_id IN %(c)s"
+        await world.execute(harm.format("person_id = 'p1:before'"), c=stale)
+        await world.execute(harm.format("order_id = 'harmed'"), c=sorted(stale)[:1])
+        run = await world.run(world.a_run(repairs=False))
+        assert (run.counts["differences"], run.counts["cut_slices"]) == (2, 1)
+        assert "noted" not in run.counts
 
 
 async def test_reading_a_run_leaves_nothing_behind(redis_url: str, clickhouse_url: str, workspace: str) -> None:

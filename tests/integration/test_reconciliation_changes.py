@@ -17,6 +17,7 @@ from tributary_attribution.wanted_runs import WantedRuns
 from tributary_domain.findings import FindingKind, FindingState
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import NotFoundError
+from tributary_storage.clickhouse.reconciled_days import GRACE_MICROS, ReconciledDays
 from tributary_storage.clickhouse.reconciliation_runs import Run
 
 _OLD = NOON - 100 * DAY
@@ -65,6 +66,10 @@ async def test_what_came_in_its_days_is_compared_with_all_that_it_changes_howeve
         stored = await world.runs.find(workspace, run.reconciliation_id)
         assert stored is not None
         assert (stored.with_changes, stored.is_complete, stored.counts["changed"]) == (True, True, 3)
+        assert await ReconciledDays(world.attribution.clickhouse).look_at(workspace, make.conversion_id("late")) == (
+            *(run.create_micros - GRACE_MICROS, True),
+        )
+        assert run.counts["noted"] == 3
         run = await world.run(_a_run(world, with_changes=True, repairs=True))
         assert (run.counts["differences"], run.counts["repaired"]) == (3, 3)
         assert {one.state for one in await world.differences()} == {FindingState.RESOLVED}

@@ -165,7 +165,7 @@ async def test_more_rows_than_were_counted_are_a_finding(recording: Recording) -
 async def test_what_waits_for_the_recorder_is_no_finding(recording: Recording) -> None:
     await recording.accept(Events(recording.workspace).touch("visitor:a"))
     counts, found = await recording.check()
-    assert (counts["verdicts_unsettled"], found) == (1, [])
+    assert (counts["verdicts_unsettled"], counts["unrecorded"], found) == (1, 1, [])
 
 
 async def test_counters_that_were_lost_with_the_log_are_not_compared(recording: Recording) -> None:

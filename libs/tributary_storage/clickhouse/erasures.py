@@ -28,6 +28,7 @@ _AT_ONCE: Final = 2_000
 
 _OF_CONVERSIONS: Final = (
     *("conversions", "conversion_revisions", "deliveries", "events_by_conversion", "reconciliation_findings"),
+    "reconciled_conversions",
 )
 """In the order of deleting: what is copied last goes first, for while copy and original are there, totals have both."""
 _OF_TOKENS: Final = ("events_by_identifier", "consent_decisions", "identity_changes", "identity_words")

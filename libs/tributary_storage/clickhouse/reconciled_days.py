@@ -1,7 +1,9 @@
 """What runs of reconciliation have looked at: whether what is stored of some days is what they saw.
 
 The one rule: a run vouches for what was published before it began, and for what it repaired and looked at again. What
-changed since is for the next run. Every method raises `StorageUnavailableError` if ClickHouse does not answer.
+changed since, and what it left, is for the next run.
+
+Every method raises `StorageUnavailableError` if ClickHouse does not answer.
 """
 
 from __future__ import annotations
@@ -35,6 +37,15 @@ class Span(NamedTuple):
     """What was published by then is as it should be."""
 
 
+class Look(NamedTuple):
+    """What the newest run said of one conversion that said of it what its days do not tell."""
+
+    verified_micros: int
+    """What was published by then is as it should be, if it was compared."""
+    is_compared: bool
+    """Else it was left to the next run."""
+
+
 class ReconciledDays:
     """Asks ClickHouse."""
 
@@ -49,19 +60,26 @@ class ReconciledDays:
         return [CompleteRun(*row) for row in rows]
 
     async def is_doubted(self, workspace: str, begin_micros: int, end_micros: int, spans: Sequence[Span]) -> bool:
-        """Tells whether something is found and open about these days, or changed since a run looked at it."""
+        """Tells whether something is found and open about these days, or no run looked at it since it changed."""
         values = {
             "workspace": workspace,
             "begin": begin_micros,
             "end": end_micros,
             "begins": [span.begin_micros for span in spans],
             "verified": [span.verified_micros for span in spans],
+            "grace": GRACE_MICROS,
         }
         for name in ("open_errors", "revised_since"):
             [[is_so]] = await self._clickhouse.execute(statement(f"finality/{name}"), values)
             if is_so:
                 return True
         return False
+
+    async def look_at(self, workspace: str, conversion_id: str) -> Look | None:
+        """Returns what a run said of a conversion beside its days; None: nothing."""
+        values = {"workspace": workspace, "conversion_id": conversion_id}
+        rows = await self._clickhouse.execute(statement("finality/look_at_conversion"), values)
+        return next((Look(created - GRACE_MICROS, bool(is_compared)) for created, is_compared in rows), None)
 
     async def findings_of(self, workspace: str, conversion_id: str, revision: int) -> tuple[bool, bool]:
         """Tells whether an error is open about a conversion, and whether a run repaired it by this revision."""

@@ -222,6 +222,24 @@ class ReconciliationComparison:
         rows = await self._clickhouse.execute(reconciliation_statement("standing"), values) if conversion_ids else ()
         return {row[0]: Standing(*row[1:]) for row in rows}
 
+    async def looked_at(
+        self, scope: Scope, create_micros: int, accepted_until_micros: int, *, notes: bool
+    ) -> dict[str, int]:
+        """Returns counts of what the run looked at; notes of which conversions its days do not tell that.
+
+        Args:
+            scope: The run, all slices of which are compared.
+            create_micros: When it was asked for.
+            accepted_until_micros: As of `Settled`.
+            notes: Whether it vouches for what it compared.
+        """
+        values = {**scope.values, "create": create_micros, "settled": accepted_until_micros}
+        [(left, noted)] = await self._clickhouse.execute(reconciliation_statement("count_looked_at"), values)
+        if not notes:
+            return {"too_recent": left}
+        await self._clickhouse.execute(reconciliation_statement("note_looked_at"), values)
+        return {"too_recent": left, "noted": noted}
+
     def _values(self, scope: Scope, part: int, settled: Settled) -> dict[str, Any]:
         return {
             **self._days(scope),

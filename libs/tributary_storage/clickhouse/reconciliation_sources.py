@@ -75,8 +75,6 @@ class Sums:
     conversions: int
     changed: int
     """Of these not of the days of the run: what was accepted in these days may have changed them."""
-    too_recent: int
-    """Conversions that were left to the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +134,9 @@ class ReconciliationSources:
             for verdict, accept_micros, traceparent, admitted in rows
         ]
 
-    async def sums(self, scope: Scope, accepted_until_micros: int) -> Sums:
+    async def sums(self, scope: Scope) -> Sums:
         """Returns what must be nothing."""
-        values = {**scope.values, "settled": accepted_until_micros, "limit": self.MOST}
+        values = {**scope.values, "limit": self.MOST}
         [row] = await self._clickhouse.execute(reconciliation_statement("sums"), values)
         return Sums(*row)
 

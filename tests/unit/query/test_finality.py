@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tributary.query.v1 import report_pb2
-from tributary_query.finality import finality, spans_of
+from tributary_query.finality import finality, spans_of, verified_micros
 from tributary_runtime.workspaces import Reporting
-from tributary_storage.clickhouse.reconciled_days import GRACE_MICROS, CompleteRun, Span
+from tributary_storage.clickhouse.reconciled_days import GRACE_MICROS, CompleteRun, Look, Span
 from tributary_storage.clickhouse.report_query import Basis, Metric, ReportQuery
 
 BOOKS = Reporting.model_validate({"time_zone": "America/New_York", "books_closed_through": "2026-10-31"})
@@ -75,3 +75,22 @@ def test_tier_2_has_passed_once_nobody_has_anything_to_decide(
 def test_a_run_vouches_for_what_it_looked_at(runs: list[tuple[int, int, int]], expected: list[tuple[int, int]]) -> None:
     found = spans_of([CompleteRun(*run) for run in runs], 10, 30)
     assert found == [Span(begin, created - GRACE_MICROS) for begin, created in expected]
+
+
+@pytest.mark.parametrize(
+    ("of_days", "look", "expected"),
+    [
+        pytest.param(None, None, None, id="by nobody"),
+        pytest.param(20, None, 20, id="with its days"),
+        pytest.param(None, (30, True), 30, id="with another day's changes alone"),
+        pytest.param(20, (30, True), 30, id="with changes, since"),
+        pytest.param(20, (10, True), 20, id="with its days, since"),
+        pytest.param(20, (10, False), 20, id="with its days, after one that left it"),
+        pytest.param(20, (20, False), None, id="by a run that left it"),
+    ],
+)
+def test_a_conversion_is_as_the_newest_run_saw_it_that_looked_at_it(
+    of_days: int | None, look: tuple[int, bool] | None, expected: int | None
+) -> None:
+    spans = [] if of_days is None else [Span(0, of_days)]
+    assert verified_micros(spans, None if look is None else Look(*look)) == expected

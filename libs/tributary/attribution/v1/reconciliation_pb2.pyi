@@ -108,9 +108,12 @@ class Reconciliation(_message.Message):
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What it saw, by name: "conversions", "changed" (of these not of its days, see `with_changes`), "too_recent" (left to
-        the next run), "differences", "repaired", "open_errors", "open_warnings", "outliers", "cause_..." for each of them,
-        "resolved" (findings of earlier runs that are true no more), "cut_slices" (parts of which more differs than was named
-        at once). Where a CRM's deals were ever imported: "crm_conversions" that counted in the run's days and
+        the next run), "noted" (those of which its days do not tell whether they were compared, kept for FINALITY_RECONCILED),
+        "differences", "repaired", "open_errors", "open_warnings", "outliers", "cause_..." for each of them, "resolved"
+        (findings of earlier runs that are true no more), "cut_slices" (parts of which more differs than was named at once),
+        "cut_checks" (1: likewise of what else breaks a promise), "cut_losses" (1: likewise of events without a row),
+        "unrecorded" (1: not all that was accepted before the run was recorded when it read): a run with one of these four
+        makes nothing RECONCILED. Where a CRM's deals were ever imported: "crm_conversions" that counted in the run's days and
         "crm_closed_deals" that were won of these or else in these days, and "deals_..." for what became of them, of
         conversions that came due in these days, and of those that earlier findings are about. "unmatched_adjustments" and
         "pending_orders" that wait for longer than the workspace says.

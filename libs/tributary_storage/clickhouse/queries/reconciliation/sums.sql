@@ -139,12 +139,5 @@ SELECT
         WHERE reconciliation_id = %(run)s
             AND is_compared
             AND NOT (time >= %(begin)s AND time < %(end)s)
-    ) AS changed,
-    (
-        SELECT count()
-        FROM reconciliation_conversions FINAL
-        WHERE reconciliation_id = %(run)s
-            AND is_compared
-            AND accept_time > %(settled)s
-    ) AS too_recent
+    ) AS changed
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_bytes_before_external_group_by = %(spill)s
