@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 
 class Purpose(StrEnum):
@@ -121,7 +121,7 @@ def is_own_word(consent_micros: int, event_micros: int) -> bool:
 
 
 class Timeline:
-    """The states of one purpose over time.
+    """The states of one purpose, or of one vendor, over time.
 
     Args:
         decisions: Of one person, in any order, each as often as it may be.
@@ -132,7 +132,17 @@ class Timeline:
 
     def __init__(self, decisions: Iterable[Decision], purpose: Purpose) -> None:
         shift = _SHIFTS[purpose]
-        self._keys = sorted((one[0], state) for one in decisions if (state := one[1] >> shift & _MASK))
+        self._read((one[0], state) for one in decisions if (state := one[1] >> shift & _MASK))
+
+    @classmethod
+    def of(cls, said: Iterable[tuple[int, int]]) -> Self:
+        """Returns that of times and states, in any order, each as often as it may be."""
+        timeline = cls.__new__(cls)
+        timeline._read(said)
+        return timeline
+
+    def _read(self, said: Iterable[tuple[int, int]]) -> None:
+        self._keys = sorted(said)
         self.newest_denial_micros = max((time for time, state in self._keys if state == DENIED), default=-1)
         """When the person said no last; -1: never."""
 

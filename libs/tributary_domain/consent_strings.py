@@ -89,6 +89,20 @@ def _states_by(tcf_string: str, gpp_string: str, gpc: bool) -> int:
     return packed([said.ad_storage, UNSAID, said.ad_user_data, said.ad_personalization, sale])
 
 
+@lru_cache(maxsize=1024)
+def vendors_by(tcf_string: str, gpp_string: str, vendors: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Returns which of some vendors strings name, and which they do not; of none where no string names vendors.
+
+    >>> vendors_by("undefined", "", (755,)), vendors_by("C-cut-off", "", (4, 755))
+    (((), ()), ((), (4, 755)))
+    """
+    named = said_by(tcf_string, gpp_string).vendors
+    if named is None:
+        return (), ()
+    allowed = tuple(vendor for vendor in vendors if vendor in named)
+    return allowed, tuple(vendor for vendor in vendors if vendor not in named)
+
+
 def strictness(tcf_string: str = "", gpp_string: str = "") -> tuple[int, int, int]:
     """Returns how much strings hold back: of two, the greater is the stricter."""
     said = said_by(tcf_string, gpp_string)

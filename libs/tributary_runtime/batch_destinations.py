@@ -60,7 +60,7 @@ class BatchDestination(DestinationSettings):
 
     tcf_vendor: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """The destination's number in the IAB's Global Vendor List: of whom a TCF string was collected it is told only if
-    the string names it. None: a string's purposes are asked, and no vendor."""
+    the string names it, and no later one of the person does not. None: a string's purposes are asked, and no vendor."""
 
     page_url: Annotated[str, Field(max_length=2048)] = ""
     """The site's address, for destinations that ask on which page a conversion happened."""

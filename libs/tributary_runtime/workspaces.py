@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tributary_runtime.attribution_settings import AttributionSettings, settings_at
+from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.comparison_settings import DealMatching, FindingDelays, SpendJoin
 from tributary_runtime.conversion_settings import ChannelRule, ConversionDefinition
 from tributary_runtime.data_driven_settings import DataDrivenSettings
@@ -271,6 +272,12 @@ class Workspace(Declared):
     def destination(self, destination_id: str) -> Destination | None:
         """Returns a destination, if the workspace has it."""
         return next((found for found in self.destinations if found.id == destination_id), None)
+
+    @cached_property
+    def tcf_vendors(self) -> tuple[int, ...]:
+        """The numbers that its destinations have in the IAB's Global Vendor List, ascending."""
+        declared = (one.tcf_vendor for one in self.destinations if isinstance(one, BatchDestination))
+        return tuple(sorted({vendor for vendor in declared if vendor is not None}))
 
 
 @lru_cache(maxsize=4096)

@@ -35,6 +35,7 @@ from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.traces import INTERNAL as INTERNAL_TRACE
 from tributary_domain.traces import flags_of
+from tributary_domain.vendor_consent import VendorDecision, vendor_decisions
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.codec.event_digests import digest_of_event
@@ -105,6 +106,8 @@ class Arrival(NamedTuple):
     """The conversion it observes, where it is of a lead or a subscription."""
     traces: Sequence[Left] = ()
     """By what destinations can recognise the person later, with slots."""
+    vendor_decisions: tuple[VendorDecision, ...] = ()
+    """Whom of the destinations the person decided to be told of them or not, beyond this event."""
 
     @property
     def reach_micros(self) -> int:
@@ -207,6 +210,7 @@ class ArrivalReader:
         own_conversion_id = own_id if own_id != named else ""
         claims = is_first_sight and letter == "A" and kind == "conversion" and not is_released
         decision = _decision(consent, micros, accept_time_micros) if consent is not None and is_good else None
+        on_vendors = _vendor_decisions(admitted, micros, accept_time_micros) if is_good else ()
         related = event.conversion if part and kind == "conversion" and is_related(event.conversion) else None
         return _arrival(
             Arrival,
@@ -214,7 +218,7 @@ class ArrivalReader:
                 *(workspace, event_id, hashed, micros, accept_time_micros, traceparent, tokens),
                 pack_sighting(micros, hashed, 0) if is_good else b"",
                 *(entry, conversion_id if is_good else "", part),
-                *(claims, own_conversion_id, named, decision, is_released, is_redelivered, related, traces),
+                *(claims, own_conversion_id, named, decision, is_released, is_redelivered, related, traces, on_vendors),
             ),
         )
 
@@ -303,6 +307,14 @@ def _decision(consent: Consent, event_micros: int, accept_micros: int) -> Decisi
     if not states:
         return None
     return decision_of(states, _consent_micros(consent), event_micros, accept_micros, consent.region, consent.source)
+
+
+def _vendor_decisions(admitted: AdmittedEvent, event_micros: int, accept_micros: int) -> tuple[VendorDecision, ...]:
+    """Returns what an event decides about vendors beyond itself."""
+    allowed, denied = admitted.allowed_vendors, admitted.denied_vendors
+    if not allowed and not denied:
+        return ()
+    return vendor_decisions(allowed, denied, _consent_micros(admitted.event.consent), event_micros, accept_micros)
 
 
 def _states(consent: Consent) -> int:

@@ -2,8 +2,8 @@
 
 The one rule: a decision is in the ledger before anybody computes from it, and whoever converted under it is computed
 again; a run that stopped between the two is repeated as a whole. Many events say the same decision: it is a cause only
-where it was new to the ledger, or may never have been credited. What the state store has lost is read back from
-ClickHouse before anything is added.
+where it was new to the ledger, or may never have been credited. Of vendors nobody is computed again: credit does not
+depend on them. What the state store has lost is read back from ClickHouse before anything is added.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import structlog
 from tributary_attribution.affected import Word
 from tributary_attribution.arrivals import Arrival
 from tributary_domain.consent import Decision
-from tributary_storage.redis.consents import Consents, Place
+from tributary_storage.redis.consents import AnyDecision, Consents, Place
 
 log = structlog.get_logger(__name__)
 
 _KNOWN: Final = 50_000
 """Decisions that a process remembers to have been seen through."""
 
-_Said = tuple[str, str, Decision]
+_Said = tuple[str, str, AnyDecision]
 """Workspace, identity token, what was decided under it."""
 
 
 class Decisions(Protocol):
     """The durable copy of the ledger."""
 
-    def pages(self) -> AsyncIterator[dict[Place, list[Decision]]]:
+    def pages(self) -> AsyncIterator[dict[Place, list[AnyDecision]]]:
         """Yields all of it, some identifiers at a time; raises `StorageUnavailableError`."""
         ...
 
@@ -68,12 +68,13 @@ class ConsentLedger:
         """
         await self.restore()
         deciding: dict[Place, list[tuple[_Said, Arrival]]] = {}
-        decisions: dict[Place, list[Decision]] = {}
+        decisions: dict[Place, list[AnyDecision]] = {}
         being_stored = {said for said, _ in self._credited}
         for said, arrival in _said_by(arrivals):
             is_credited = said in being_stored and not self._credited[said, arrival.event_id]  # else it comes again
             if said not in self._known and not is_credited:
-                deciding.setdefault(said[:2], []).append((said, arrival))
+                if isinstance(said[2], Decision):
+                    deciding.setdefault(said[:2], []).append((said, arrival))
                 decisions.setdefault(said[:2], []).append(said[2])
         if not decisions:
             return {}
@@ -124,6 +125,7 @@ class ConsentLedger:
 def _said_by(arrivals: Iterable[Arrival]) -> Iterator[tuple[_Said, Arrival]]:
     """Yields what events decide, once under each identifier that they name."""
     for arrival in arrivals:
-        if arrival.decision is not None:
+        own: tuple[AnyDecision, ...] = arrival.vendor_decisions
+        for decision in (arrival.decision, *own) if arrival.decision is not None else own:
             for token in arrival.tokens:
-                yield (arrival.workspace, token, arrival.decision), arrival
+                yield (arrival.workspace, token, decision), arrival

@@ -189,7 +189,8 @@ class OldEvidence:
                 of_person[owner].append(event)
         found = []
         for person, own in of_person.items():
-            said = {pack_field(one): pack_texts(one) for token in person.tokens for one in decided[workspace.id, token]}
+            decisions = [one for token in person.tokens for one in decided[workspace.id, token].decisions]
+            said = {pack_field(one): pack_texts(one) for one in decisions}
             for period in _periods(own, life_micros):
                 arrivals = list(_read(reader, workspace.id, period))
                 fields = said | {one.entry[0]: one.entry[1] for one in arrivals if one.entry}

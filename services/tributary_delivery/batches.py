@@ -122,6 +122,11 @@ class BatchSender:
         """Whether silence about consent is a refusal."""
         return self._settings.needs_consent_grant
 
+    @property
+    def tcf_vendor(self) -> int | None:
+        """The destination's number in the list of those that a consent string can name."""
+        return self._settings.tcf_vendor
+
     async def form(self, attempts: Sequence[Attempt]) -> Formed:
         """Says attempts in the destination's language; as many to a call as fit."""
         return await self._wording.form(attempts)

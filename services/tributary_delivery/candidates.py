@@ -128,7 +128,7 @@ def consent_basis(revised: ConversionRevised, permits: Permits | None = None) ->
         revised: What was said with it, in words and in strings.
         permits: What its person allows now; None: they were not asked.
     """
-    said = said_with(revised) if permits is None else permits.ad_user_data
+    said = said_with(revised) if permits is None else permits.basis
     return {GRANTED: "granted", DENIED: "denied"}.get(said, "not_asked")
 
 

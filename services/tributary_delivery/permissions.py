@@ -7,17 +7,22 @@ back yet, nothing leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_delivery.candidates import said_with
 from tributary_delivery.destinations.adapter import Permits
-from tributary_domain.consent import DENIED, UNSAID, Assumed, Decision, Purpose, Timeline, state_when_leaving
+from tributary_domain.consent import DENIED, GRANTED, UNSAID, Assumed, Purpose, Timeline, state_when_leaving
 from tributary_domain.consent_strings import said_by
+from tributary_domain.vendor_consent import VendorDecision, timeline_of
 from tributary_runtime.errors import StorageUnavailableError
-from tributary_storage.redis.consents import Consents
+from tributary_storage.redis.consents import Consents, Ledger
 from tributary_storage.redis.people import People
 from tributary_storage.redis.ties import person_key
+
+_SILENT: Final = Ledger([], [])
+"""Of who decided nothing."""
 
 
 class Permissions:
@@ -43,8 +48,15 @@ class Permissions:
         self._loss_micros = loss_micros
         self._restored_micros = 0
 
-    async def read(self, workspace: str, revisions: Sequence[ConversionRevised]) -> dict[str, Permits]:
+    async def read(
+        self, workspace: str, revisions: Sequence[ConversionRevised], vendor: int | None = None
+    ) -> dict[str, Permits]:
         """Returns what is allowed now, by conversion id.
+
+        Args:
+            workspace: Whose.
+            revisions: Of conversions.
+            vendor: Who is to be told, by the number in the IAB's list; None: it has none.
 
         Raises:
             StorageUnavailableError: Nobody can tell now.
@@ -53,11 +65,11 @@ class Permissions:
         decisions = await self._decisions(workspace, sorted({one.state.person_id for one in revisions} - {""}))
         assumed = self._assumed_of(workspace)
         return {
-            one.state.conversion_id: permits_of(one, decisions.get(one.state.person_id, ()), assumed)
+            one.state.conversion_id: permits_of(one, decisions.get(one.state.person_id, _SILENT), assumed, vendor)
             for one in revisions
         }
 
-    async def _decisions(self, workspace: str, person_ids: Sequence[str]) -> dict[str, list[Decision]]:
+    async def _decisions(self, workspace: str, person_ids: Sequence[str]) -> dict[str, Ledger]:
         """Returns what people decided, under whatever identifier."""
         if not person_ids:
             return {}
@@ -72,7 +84,7 @@ class Permissions:
         }
         wanted = sorted({home for own in homes.values() for home in own})
         found = dict(zip(wanted, await self._consents.read_people(wanted), strict=True))
-        return {name: [one for home in own for one in found[home]] for name, own in homes.items()}
+        return {name: _together(found[home] for home in own) for name, own in homes.items()}
 
     async def _require_restored(self) -> None:
         loss_micros = self._loss_micros()
@@ -83,15 +95,34 @@ class Permissions:
             self._restored_micros = loss_micros
 
 
-def may_be_told(revised: ConversionRevised, vendor: int | None) -> bool:
-    """Tells whether no consent string keeps a vendor from being told of a conversion.
+def _together(ledgers: Iterable[Ledger]) -> Ledger:
+    """Returns what was decided under all identifiers of a person."""
+    held = list(ledgers)
+    return Ledger([one for own in held for one in own.decisions], [one for own in held for one in own.of_vendors])
+
+
+def is_vendor_denied(revised: ConversionRevised, decisions: Sequence[VendorDecision], vendor: int | None) -> bool:
+    """Tells whether a consent string keeps a vendor from being told of a conversion: its own, or a later one.
 
     Args:
         revised: With the strings as they came.
+        decisions: Of its person on vendors, before and after.
         vendor: Its number in the IAB's list; None: it has none, and no string can name it.
     """
+    if vendor is None:
+        return False
+    strings = said_by(revised.match.consent.tcf_string, revised.match.consent.gpp_string)
+    said = UNSAID if strings.vendors is None else GRANTED
+    if not strings.allows(vendor) or vendor in revised.match.denied_vendors:
+        said = DENIED
+    return _leaves(revised, said, timeline_of(decisions, vendor), UNSAID) == DENIED
+
+
+def _leaves(revised: ConversionRevised, said: int, timeline: Timeline, assumed: int) -> int:
+    """Returns the state under which a conversion may leave."""
     own = revised.match.consent
-    return vendor is None or said_by(own.tcf_string, own.gpp_string).allows(vendor)
+    own_micros = own.consent_time.ToMicroseconds() if own.HasField("consent_time") else 0
+    return state_when_leaving(said, own_micros, revised.state.conversion_time.ToMicroseconds(), timeline, assumed)
 
 
 def why_not(revised: ConversionRevised, permits: Permits) -> str:
@@ -101,6 +132,8 @@ def why_not(revised: ConversionRevised, permits: Permits) -> str:
         revised: With what was said.
         permits: What is allowed of it now, which is not enough.
     """
+    if permits.is_vendor_denied and permits.ad_user_data != DENIED:
+        return "a consent string of the person, of then or later, does not name the destination (tcf_vendor)"
     if said_with(revised) == DENIED:
         in_words = revised.match.consent.ad_user_data == DENIED
         return f"ad_user_data was denied with the conversion, in {'words' if in_words else 'its consent string'}"
@@ -109,28 +142,27 @@ def why_not(revised: ConversionRevised, permits: Permits) -> str:
     return "nothing was said of ad_user_data, and the destination needs a grant (needs_consent_grant)"
 
 
-def permits_of(revised: ConversionRevised, decisions: Sequence[Decision], assumed: Assumed) -> Permits:
+def permits_of(revised: ConversionRevised, ledger: Ledger, assumed: Assumed, vendor: int | None = None) -> Permits:
     """Returns what is allowed of a conversion.
 
     Args:
         revised: With what was said, in states and in strings: the stricter of them holds.
-        decisions: Of its person, before and after.
+        ledger: What its person decided, before and after.
         assumed: Where nothing was said.
+        vendor: Who is to be told, by the number in the IAB's list; None: it has none.
     """
     own = revised.match.consent
     strings = said_by(own.tcf_string, own.gpp_string)
-    own_micros = own.consent_time.ToMicroseconds() if own.HasField("consent_time") else 0
-    conversion_micros = revised.state.conversion_time.ToMicroseconds()
 
     def state(said: int, purpose: Purpose) -> int:
         default = assumed.state(own.region, purpose)
-        return state_when_leaving(said, own_micros, conversion_micros, Timeline(decisions, purpose), default)
+        return _leaves(revised, said, Timeline(ledger.decisions, purpose), default)
 
     # Selling and sharing is objected to, never assumed to be: silence is no objection.
-    objection = Timeline(decisions, Purpose.SALE_OR_SHARING)
-    sale = state_when_leaving(own.sale_or_sharing, own_micros, conversion_micros, objection, UNSAID)
+    sale = _leaves(revised, own.sale_or_sharing, Timeline(ledger.decisions, Purpose.SALE_OR_SHARING), UNSAID)
     return Permits(
         state(max(own.ad_user_data, strings.ad_user_data), Purpose.AD_USER_DATA),
         state(max(own.ad_personalization, strings.ad_personalization), Purpose.AD_PERSONALIZATION),
         is_opted_out=own.gpc or sale == DENIED or strings.is_opted_out,
+        is_vendor_denied=is_vendor_denied(revised, ledger.of_vendors, vendor),
     )

@@ -129,13 +129,13 @@ class Preparation:
         if not attempts:
             return [], []
         now_seconds = self._clock.monotonic_seconds()
-        permits = await self._permissions.read(self._lane.workspace, [one.revised for one in attempts])
+        permits = await self._permitted(attempts)
         allowed: list[Attempt] = []
         withheld: list[Done] = []
         doubtful: list[Refused] = []
         for one in attempts:
             own = permits[one.job.conversion_id]
-            if own.ad_user_data == GRANTED or (own.ad_user_data != DENIED and not self._sender.needs_grant):
+            if own.basis == GRANTED or (own.basis != DENIED and not self._sender.needs_grant):
                 allowed.append(replace(one, permits=own, ask_seconds=now_seconds))
             elif one.is_doubtful:
                 doubtful.append(Refused(one, INELIGIBLE_REASON_NO_CONSENT, why_not(one.revised, own)))
@@ -144,13 +144,17 @@ class Preparation:
                 withheld.append(self._withheld(one, own))
         return allowed, withheld + await self.not_sent_again(doubtful)
 
+    async def _permitted(self, attempts: Sequence[Attempt]) -> dict[str, Permits]:
+        revisions = [one.revised for one in attempts]
+        return await self._permissions.read(self._lane.workspace, revisions, self._sender.tcf_vendor)
+
     async def changed(self, attempts: Sequence[Attempt]) -> set[str]:
         """Returns the conversions whose people allow something else by now than when attempts were put into words.
 
         Raises:
             StorageUnavailableError: Nobody can tell now.
         """
-        permits = await self._permissions.read(self._lane.workspace, [one.revised for one in attempts])
+        permits = await self._permitted(attempts)
         ids = {one.job.conversion_id: one.permits for one in attempts}
         return {conversion_id for conversion_id, before in ids.items() if permits[conversion_id] != before}
 

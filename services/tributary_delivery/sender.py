@@ -81,6 +81,11 @@ class Sender(Protocol):
         ...
 
     @property
+    def tcf_vendor(self) -> int | None:
+        """The destination's number in the IAB's Global Vendor List; None: no consent string can name it."""
+        ...
+
+    @property
     def is_overtaken(self) -> bool:
         """Whether the destination takes what comes last for the newest, though it may have been sent before."""
         ...
@@ -138,6 +143,7 @@ class OneByOne:
     resend_seconds = None
     retracts_by_value = False
     needs_grant = False
+    tcf_vendor = None
     is_overtaken = False
     account = ""
 

@@ -16,7 +16,6 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RETRACT,
-    INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
     INELIGIBLE_REASON_TOO_OLD,
     INELIGIBLE_REASON_UNSPECIFIED,
@@ -36,7 +35,6 @@ from tributary_delivery.destinations.destination import PERMANENT, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
-from tributary_delivery.permissions import may_be_told
 from tributary_delivery.sender import Formed, Refused
 from tributary_delivery.visible_ids import object_id, visible_id
 from tributary_domain.consent import UNSAID
@@ -47,7 +45,6 @@ from tributary_storage.redis.delivery_job import KnownAs, Lane
 
 log = structlog.get_logger(__name__)
 
-_NOT_NAMED: Final = "the person's consent string does not name the destination (tcf_vendor)"
 _NOT_RETRACTED: Final = "it takes no conversion back, and this one has no value that could be set to 0"
 
 
@@ -135,9 +132,6 @@ class Wording:
         age_micros = now_micros - attempt.revised.state.conversion_time.ToMicroseconds()
         if not attempt.is_correction and age_micros > self._latest_micros:
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD, self._too_old))
-            return None
-        if not may_be_told(attempt.revised, self._settings.tcf_vendor):
-            formed.refused.append(Refused(attempt, INELIGIBLE_REASON_NO_CONSENT, _NOT_NAMED))
             return None
         try:
             outgoing = self._outgoing(attempt, keys, now_micros, pin)

@@ -12,10 +12,12 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AgentEvidence, ChannelEvidence, ClickId
+from tributary.event.v1.consent_pb2 import Consent
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import channel_evidence
 from tributary_domain.bots import Agent, AgentKind
 from tributary_domain.channel import CHANNEL_RULES_VERSION
+from tributary_domain.consent_strings import vendors_by
 from tributary_domain.reasons import Reason
 from tributary_ingestion.reasons import to_messages
 from tributary_storage.codec.framing import length_tag, varint
@@ -114,6 +116,12 @@ def write_rest(
         evidence = rest.agent_evidence
         evidence.bot_name, evidence.bot_category, evidence.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
     return rest.SerializeToString()
+
+
+def write_vendors(consent: Consent, vendors: tuple[int, ...]) -> bytes:
+    """Writes which of some vendors the consent strings of an event name; nothing where they name vendors not at all."""
+    allowed, denied = vendors_by(consent.tcf_string, consent.gpp_string, vendors)
+    return AdmittedEvent(allowed_vendors=allowed, denied_vendors=denied).SerializeToString()
 
 
 @lru_cache(64)

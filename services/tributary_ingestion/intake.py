@@ -36,7 +36,7 @@ from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.redacted_ids import refuse_tokens, stored_event_id
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
-from tributary_ingestion.admitted import join, write_learned, write_rest
+from tributary_ingestion.admitted import join, write_learned, write_rest, write_vendors
 from tributary_ingestion.click_ids import settle_click_ids
 from tributary_ingestion.clocks import settle_times
 from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
@@ -211,6 +211,8 @@ def take(
     if reasons or agent.name or correction or adjustment_key:  # a token in place of an event id comes with a warning
         claimed_by = b"" if event.event_id == event_id else digest
         learned += write_rest(reasons, agent, correction, adjustment_key, claimed_by)
+    if rules.vendors and texts.CONSENT in readings:
+        learned += write_vendors(event.consent, rules.vendors)
     if event.traffic in _NEVER_COUNTED:
         key = key._replace(order_digest=b"", value_digest=b"")  # known by its event id: it must not hold a real order
     clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS

@@ -61,6 +61,8 @@ class WorkspaceRules:
     """Tells the pepper from another one."""
     ranks: Mapping[str, Sequence[int]]
     """Conversion name -> rank per `Observer`; of those names only that rank their sources as nobody else does."""
+    vendors: tuple[int, ...]
+    """Whom of those that a consent string can name the workspace has for a destination, ascending."""
 
 
 class RulesBook:
@@ -141,6 +143,7 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
             for definition in workspace.conversions
             if definition.source_rank != _USUAL_RANK
         },
+        workspace.tcf_vendors,
     )
 
 

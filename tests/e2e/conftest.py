@@ -13,10 +13,12 @@ from datetime import date
 
 import pytest
 
+from tests.support.batches import declared_batches, running_fake
 from tests.support.collector import Collector, running_collector
 from tests.support.inbox import Inbox, running_inbox
 from tests.support.shop import Shop, open_shop
 from tests.support.stack import KeyedWorkspace, SharedStack, running_stack
+from tributary_cli.demo.fakes.server import FakeServer
 from tributary_cli.stack.stack import Stack
 from tributary_runtime.authentication import new_key
 from tributary_runtime.workspaces import Scope
@@ -36,6 +38,10 @@ class Street:
     plain: Iterator[KeyedWorkspace]
     keys: Mapping[str, str]
     """Keys of one more workspace: one per scope, named after it, and one that has expired."""
+    advertised: KeyedWorkspace
+    """One that sends its conversions to `ads`."""
+    ads: Mapping[str, FakeServer]
+    """Google, and Meta with the number 4 among those whom a consent string can name."""
 
 
 PERSONAL_DATA_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -61,8 +67,12 @@ def street(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[S
     shops, plain = ([f"{kind}-{number}" for number in range(count)] for kind, count in (("shop", STOCK), ("w", PLAIN)))
     settings = {**dict.fromkeys(shops, own), **{name: {} for name in plain}, "locked": {"api_keys": locked}}
     keys = {name: key.key.get_secret_value() for name, key in made.items()}
-    with running_stack(tmp_path_factory.mktemp("street"), settings) as (stack, keyed):
-        yield Street(stack, iter([keyed[name] for name in shops]), iter([keyed[name] for name in plain]), keys)
+    with running_fake("google") as google, running_fake("meta") as meta:
+        ads = [declared_batches("google", google.url), declared_batches("meta", meta.url, tcf_vendor=4)]
+        settings["advertised"] = {**own, "destinations": ads}
+        with running_stack(tmp_path_factory.mktemp("street"), settings) as (stack, keyed):
+            stock = iter([keyed[name] for name in shops]), iter([keyed[name] for name in plain])
+            yield Street(stack, *stock, keys, keyed["advertised"], {"google": google, "meta": meta})
 
 
 @pytest.fixture(scope="package")

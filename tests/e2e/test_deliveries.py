@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.support.shop import Shop, an_order
+from tests.e2e.conftest import Street
+from tests.support.consent_strings import naming
+from tests.support.inbox import Inbox
+from tests.support.shop import Shop, a_visit, an_order, open_shop
 from tributary_cli.command_line import cli
 from tributary_cli.stack.stack import Stack
 
@@ -18,11 +22,12 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def run(street_stack: Stack, shop: Shop) -> Any:
-    def invoke(*arguments: str) -> Result:
-        where = ["--target", street_stack.addresses["query"], "--api-key", shop.workspace.api_key]
-        return CliRunner().invoke(cli, ["deliveries", *arguments, *where], catch_exceptions=False)
+    return partial(_called, street_stack, shop)
 
-    return invoke
+
+def _called(stack: Stack, shop: Shop, *arguments: str) -> Result:
+    where = ["--target", stack.addresses["query"], "--api-key", shop.workspace.api_key]
+    return CliRunner().invoke(cli, ["deliveries", *arguments, *where], catch_exceptions=False)
 
 
 def test_what_was_sent_is_listed_and_a_destination_is_paused_and_resumed(run: Any, shop: Shop) -> None:
@@ -60,3 +65,39 @@ def test_what_was_sent_is_listed_and_a_destination_is_paused_and_resumed(run: An
     assert (nothing.exit_code, nothing.output) == (0, "0 deliveries meet this; 0 conversions would be sent again.\n")
     assert run("replay").exit_code == 2
     assert run("pause", "another").exit_code == 1
+
+
+def test_a_later_consent_string_that_drops_one_vendor_stops_what_waits_for_that_one_alone(
+    street: Street, inbox: Inbox
+) -> None:
+    with open_shop(street.stack.addresses, street.advertised, inbox) as shop:
+        run = partial(_called, street.stack, shop)
+        for name in street.ads:
+            assert run("pause", name, "--why", "the person is about to decide").exit_code == 0
+        order = an_order("o-1", ago=timedelta(minutes=2), email="anna@shop.example")
+        order.consent.tcf_string = naming(4, 755)
+        shop.accept(order)
+
+        def waiting() -> list[str]:
+            return [one["pending"] for one in json.loads(run("destinations", "--json").output) if one.get("pending")]
+
+        def both_wait() -> None:
+            assert waiting() == ["1", "1"]
+
+        shop.wait(both_wait)
+        visit = a_visit(timedelta(minutes=1), email="anna@shop.example")
+        visit.consent.tcf_string = naming(4)
+        shop.accept(visit)
+        shop.wait_until_logs_are_read()
+        for name in street.ads:
+            assert run("resume", name).exit_code == 0
+
+        def settled() -> dict[str, str]:
+            told = json.loads(run("list", "--json").output)
+            states = {one["destination_id"]: one["state"].removeprefix("DELIVERY_STATE_") for one in told}
+            assert set(states) == {"google", "meta"}, told
+            return states
+
+        assert shop.wait(settled) == {"google": "INELIGIBLE", "meta": "ACCEPTED"}
+    assert street.ads["google"].asks == []
+    assert street.ads["meta"].fake.accepted == 1

@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.test_reconciliation import reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.consent_strings import NOBODY
 from tests.support.delivery import SHARDS, a_destination, a_rig
 from tests.support.destinations import running_endpoint
 from tests.support.eventually import eventually_async
@@ -20,15 +21,15 @@ from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_INELIGIBLE, INELIG
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED, ConsentState
 from tributary_attribution.consents import ConsentLedger
 from tributary_domain.consent import DENIED, GRANTED, Decision, packed
+from tributary_domain.vendor_consent import VendorDecision
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.names import timestamp
-from tributary_storage.redis.consents import Consents
+from tributary_storage.redis.consents import Consents, Ledger
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.ties import person_key
 
 YES, NO = CONSENT_STATE_GRANTED, CONSENT_STATE_DENIED
 VISITOR, CUSTOMER = "visitor:11", "customer:22"
-NOBODY = "CQdZmkAQdZmkAAKACBENCWFgAAAAAAAAAAqIAAAAAAAA.IAAA.YAAAAAAAAAAA"
 MOST = "CQdZmkAQdZmkAAKACBENCWFgALIAAAAAABpYF5wAQF5gAAAA.IF5wAQF5gAAA.YAAAAAAAAAAA"
 STRINGS: Any = [
     # what an event says, when that was decided (0: nobody says), what it decides beyond itself
@@ -170,7 +171,7 @@ async def test_who_says_yes_on_every_page_is_judged_by_what_they_said_before(
             await own.happen(
                 *(consent(events, VISITOR, YES, at=begin + more, event_id=f"{begin}-{more}") for more in range(70))
             )
-        assert len((await own.attribution.consents.read([place]))[place]) == len(told) + 2 + 2 + 70
+        assert len((await own.attribution.consents.read([place]))[place].decisions) == len(told) + 2 + 2 + 70
         await own.happen(events.refund(1_000_000))
         assert await channels(own.attribution, events) == ["Display"]
         await own.run()
@@ -182,15 +183,22 @@ async def test_the_ledger_is_read_back_from_clickhouse_after_a_loss(
 ) -> None:
     async with running_attribution(migrated_redis_url, clickhouse_url, workspace) as attribution:
         events = Events(workspace)
-        await attribution.record(*a_life(events))
+        life = a_life(events)
+        for place, allowed, denied in ((1, [4], [755]), (3, [755], [])):
+            life[place][1].allowed_vendors.extend(allowed)
+            life[place][1].denied_vendors.extend(denied)
+        await attribution.record(*life)
         loss_micros = 10**17  # after all that other tests lost
         ledger = ConsentLedger(attribution.consents, ConsentDecisions(attribution.clickhouse), lambda: loss_micros)
         await ledger.restore()
         held = await attribution.consents.read([(workspace, VISITOR), (workspace, CUSTOMER)])
         states = packed([0, DENIED, DENIED, 0, 0]), packed([0, GRANTED, GRANTED, 0, 0])
-        assert held == {
-            (workspace, VISITOR): [Decision(NOON - 4 * DAY, states[0])],
-            (workspace, CUSTOMER): [Decision(NOON - 2 * DAY, states[1])],
+        of_vendors = [VendorDecision(NOON - 4 * DAY, 4, GRANTED), VendorDecision(NOON - 4 * DAY, 755, DENIED)]
+        assert {place: Ledger(own.decisions, sorted(own.of_vendors)) for place, own in held.items()} == {
+            (workspace, VISITOR): Ledger([Decision(NOON - 4 * DAY, states[0])], of_vendors),
+            (workspace, CUSTOMER): Ledger(
+                [Decision(NOON - 2 * DAY, states[1])], [VendorDecision(NOON - 2 * DAY, 755, GRANTED)]
+            ),
         }
         assert await attribution.consents.restored_micros() >= loss_micros
 
@@ -209,10 +217,41 @@ async def test_what_a_later_string_or_browser_says_is_decided_alike_in_the_ledge
         await attribution.handle(("A", event))
         await attribution.record(("A", event))
         said[workspace, token] = [Decision(decided_micros or NOON, packed(states))] if any(states) else []
-    assert await attribution.consents.read(list(said)) == said
+    assert await attribution.consents.read(list(said)) == {place: Ledger(own, []) for place, own in said.items()}
     pages = [page async for page in ConsentDecisions(attribution.clickhouse).pages()]
     stored = {place: own for page in pages for place, own in page.items() if place[0] == workspace}
     assert stored == {place: own for place, own in said.items() if own}
+
+
+async def test_whom_a_later_string_drops_is_decided_alike_in_the_ledger_and_in_clickhouse_and_changes_no_credit(
+    attribution: Attribution, workspace: str
+) -> None:
+    events, said = Events(workspace), {}
+    await attribution.handle(events.touch("visitor:v0"), events.order("visitor:v0", at=NOON - DAY))
+    for number, (decided_micros, letter, expected) in enumerate(
+        [
+            (0, "A", [VendorDecision(NOON, 755, DENIED)]),
+            (NOON - 7, "A", [VendorDecision(NOON - 7, 4, GRANTED), VendorDecision(NOON - 7, 755, DENIED)]),
+            (0, "Q", []),
+        ]
+    ):
+        token = f"visitor:v{number}"
+        _, event = events.identify(token, at=NOON)
+        event.event.consent.SetInParent()
+        event.allowed_vendors.append(4)
+        event.denied_vendors.append(755)
+        if decided_micros:
+            event.event.consent.consent_time.CopyFrom(timestamp(decided_micros))
+        for _ in range(2):
+            await attribution.handle((letter, event))
+        await attribution.record((letter, event))
+        said[workspace, token] = expected
+    held = await attribution.consents.read(list(said))
+    assert {place: sorted(own.of_vendors) for place, own in held.items()} == said
+    pages = [page async for page in ConsentDecisions(attribution.clickhouse).pages()]
+    stored = {place: own for page in pages for place, own in page.items() if place[0] == workspace}
+    assert stored == {place: own for place, own in said.items() if own}
+    assert len(await attribution.stored_revisions(events.conversion_id())) == 1
 
 
 async def _withheld(

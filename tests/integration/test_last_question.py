@@ -18,7 +18,8 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_domain.consent import DENIED, Decision, packed
-from tributary_storage.redis.consents import Consents
+from tributary_domain.vendor_consent import VendorDecision
+from tributary_storage.redis.consents import AnyDecision, Consents, Place
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.ties import person_key
 
@@ -37,7 +38,7 @@ async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
     async with a_rig(migrated_redis_url, clickhouse_url) as rig:
         with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
             tokens.faults.append(Fault(takes=True, reply=None, until=may_go))
-            purchases = [a_purchase(lane, number) for number in range(3)]
+            purchases = [a_purchase(lane, number) for number in range(5)]
             await publish(rig, lane, purchases, of_its_own_person)
 
             async def is_waiting() -> bool:
@@ -49,9 +50,11 @@ async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
             async with rig.running_lane(lane, a_batch_destination("google", server.url, **oauth(tokens.url))):
                 await eventually_async(is_waiting)
                 said = {"c1:0001": [0, 0, DENIED, 0, 0], "c1:0002": [0, 0, 0, 0, DENIED]}
-                decided = {
+                decided: dict[Place, list[AnyDecision]] = {
                     (workspace, f"customer:{name}"): [Decision(LATER, packed(states))] for name, states in said.items()
                 }
+                for name, vendor in (("c1:0003", 755), ("c1:0004", 4)):
+                    decided[workspace, f"customer:{name}"] = [VendorDecision(LATER, vendor, DENIED)]
                 await Consents(rig.redis, SHARDS).record(decided)
                 may_go.set()
                 await eventually_async(is_idle)
@@ -60,11 +63,16 @@ async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
                 for ask in server.asks
                 for event in json.loads(ask.body)["events"]
             }
-        assert consents == {"p-c1:0000": None, "p-c1:0002": "CONSENT_DENIED"}
+        assert consents == {"p-c1:0000": None, "p-c1:0002": "CONSENT_DENIED", "p-c1:0004": None}
         lines = [await rig.deliveries(lane, one.conversion_id) for one in purchases]
         assert [[one.state for one in own] for own in lines] == [
             [DELIVERY_STATE_ACCEPTED],
             [DELIVERY_STATE_INELIGIBLE],
             [DELIVERY_STATE_ACCEPTED],
+            [DELIVERY_STATE_INELIGIBLE],
+            [DELIVERY_STATE_ACCEPTED],
         ]
-        assert (lines[1][0].ineligible_reason, lines[1][0].attempts) == (INELIGIBLE_REASON_NO_CONSENT, 0)
+        for [line] in (lines[1], lines[3]):
+            assert (line.ineligible_reason, line.attempts) == (INELIGIBLE_REASON_NO_CONSENT, 0)
+            assert line.consent_basis == "denied"
+        assert "tcf_vendor" in lines[3][0].message

@@ -36,14 +36,14 @@ EVENT_DETAILS: Final = (
     *("lead_id", "root_order_id", "stage", "target_event_id", "experiment_id", "experiment_arm"),
     *("coupon_codes", *(f"amount_{part}_micros" for part in _PARTS)),
     *("consent_ad_storage", "consent_sale_or_sharing", "consent_region", "consent_source", "consent_time_micros"),
-    "consent_by_strings",
+    *("consent_by_strings", "consent_allowed_vendors", "consent_denied_vendors"),
     *("human_provider", "human_verdict", "human_score_percent", "bot_name", "bot_category"),
     *("click_times_micros", "target_conversion_id", "own_click_ids"),
 )
 """Every key of `events.details`; `coupon_codes` are lines, and so are `click_times_micros`: one per click id, 0 where
 nobody said when the click was made. `own_click_ids`, of a conversion, are lines of family=value: no click id holds a
 line break. `consent_by_strings` are the states that consent strings and the browser's signal say, packed as in
-`consent_decisions`: SQL reads no such string."""
+`consent_decisions`: SQL reads no such string; the vendors, that they name and do not name, are lines, too."""
 
 _CONSENT: Final = names_of(ConsentState.DESCRIPTOR)
 _CUSTOMERS: Final = names_of(CustomerType.DESCRIPTOR)
@@ -92,7 +92,7 @@ def event_details(admitted: AdmittedEvent, kind: str) -> dict[str, str]:
     if event.HasField("experiment"):
         found["experiment_id"], found["experiment_arm"] = event.experiment.id, event.experiment.arm
     if event.HasField("consent"):
-        _consent(event.consent, found)
+        _consent(event.consent, admitted, found)
     if event.HasField("human_check"):
         _human_check(event.human_check, found)
     if bot_name := admitted.agent_evidence.bot_name:
@@ -150,7 +150,7 @@ def _amounts(amounts: Amounts, found: dict[str, Any]) -> None:
     found |= {f"amount_{part}_micros": value for part, value in amounts_map(amounts).items()}
 
 
-def _consent(consent: Consent, found: dict[str, Any]) -> None:
+def _consent(consent: Consent, admitted: AdmittedEvent, found: dict[str, Any]) -> None:
     if ad_storage := consent.ad_storage:
         found["consent_ad_storage"] = _CONSENT[ad_storage]
     if sale_or_sharing := consent.sale_or_sharing:
@@ -163,6 +163,10 @@ def _consent(consent: Consent, found: dict[str, Any]) -> None:
         found["consent_time_micros"] = micros(consent.consent_time)
     if states := states_by(consent.tcf_string, consent.gpp_string, gpc=consent.gpc):
         found["consent_by_strings"] = states
+    if allowed := admitted.allowed_vendors:
+        found["consent_allowed_vendors"] = "\n".join(map(str, allowed))
+    if denied := admitted.denied_vendors:
+        found["consent_denied_vendors"] = "\n".join(map(str, denied))
 
 
 def _human_check(check: HumanCheck, found: dict[str, Any]) -> None:

@@ -72,6 +72,7 @@ def match_of(parts: Sequence[ConversionPart], left: Mapping[str, Trace] = _NOTHI
     consent = most_restrictive(part.event for part in parts)
     if consent is not None:
         match.consent.CopyFrom(consent)
+    match.denied_vendors.extend(sorted({vendor for part in parts for vendor in part.admitted.denied_vendors}))
     return match
 
 

@@ -18,7 +18,7 @@ from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
-from tributary_storage.redis.consents import is_decision
+from tributary_storage.redis.consents import decision_micros
 from tributary_storage.redis.conversions import conversion_key
 from tributary_storage.redis.firsts import events_of, time_of_first
 from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, SEEN, unpack_journey
@@ -141,7 +141,7 @@ class Erasures:
             await self._ask(self._client.hdel(journey, ACQUIRED, SEEN))  # the next touch is compared with what is left
             counts["ties"] += await self._forget_ties(workspace, token, ties, until_micros)
             said = await self._ask(self._client.hgetall(ledger))
-            gone = [name for name in said if _time_of(name) <= until_micros]
+            gone = [name for name in said if decision_micros(name) <= until_micros]
             if gone:
                 await self._ask(self._client.hdel(ledger, *gone))
             counts["decisions"] += len(gone)
@@ -184,7 +184,7 @@ class Erasures:
             counts["firsts"] += len(await self._old_firsts(keys.firsts(shard, key), until_micros))
             counts["ties"] += len(await self._old_ties(token, keys.ties(shard, key), until_micros))
             said = await self._ask(self._client.hkeys(keys.consent(shard, key)))
-            counts["decisions"] += sum(_time_of(name) <= until_micros for name in said)
+            counts["decisions"] += sum(decision_micros(name) <= until_micros for name in said)
         return counts
 
     async def _old_traces(self, traces: str, until_micros: int) -> list[bytes]:
@@ -235,10 +235,6 @@ def _clicks_until(until_micros: int, entries: Iterable[JourneyTouch]) -> set[int
     for one in entries:
         clicks[one.event_time_micros <= until_micros].add(one.click)
     return clicks[True] - clicks[False]
-
-
-def _time_of(field: bytes) -> int:
-    return int.from_bytes(field[1:9]) if is_decision(field) else -1
 
 
 def _erasure(held: dict[str, Any]) -> Erasure:

@@ -21,6 +21,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     IneligibleReason,
 )
 from tributary_delivery.destinations.destination import Outcome
+from tributary_domain.consent import DENIED
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_storage.redis.delivery_job import KnownAs
 
@@ -71,6 +72,13 @@ class Permits:
     ad_personalization: int
     is_opted_out: bool = False
     """Whether they object to selling or sharing, or their browser does (GPC)."""
+    is_vendor_denied: bool = False
+    """Whether a consent string, said with the conversion or later, does not name the destination."""
+
+    @property
+    def basis(self) -> int:
+        """The state that telling the destination rests on, or that keeps it from being told."""
+        return DENIED if self.is_vendor_denied else self.ad_user_data
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
 from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Permits
-from tributary_delivery.permissions import may_be_told, permits_of, why_not
+from tributary_delivery.permissions import permits_of, why_not
 from tributary_domain.consent import DENIED, GRANTED, UNSAID, Assumed, Decision, packed
+from tributary_domain.vendor_consent import VendorDecision
+from tributary_storage.redis.consents import Ledger
 
 NOBODY = "CQdZmkAQdZmkAAKACBENCWFgAAAAAAAAAAqIAAAAAAAA.IAAA.YAAAAAAAAAAA"
 GOOGLE = "CQdZmkAQdZmkAAKACBENCWFgALIAAAAAABpYF5wAQF5gAAAA.IF5wAQF5gAAA.YAAAAAAAAAAA"
@@ -21,11 +23,17 @@ CONVERTED = 1_767_323_045_000_000
 
 
 def permitted(*decisions: Decision, assumed: Assumed | None = None, **said: Any) -> Permits:
+    return permits_of(a_conversion(**said), Ledger(list(decisions), []), assumed or Assumed())
+
+
+def a_conversion(decided: int = 0, **said: Any) -> ConversionRevised:
     revised = ConversionRevised()
     revised.state.conversion_time.FromMicroseconds(CONVERTED)
     for name, value in said.items():
         setattr(revised.match.consent, name, value)
-    return permits_of(revised, decisions, assumed or Assumed())
+    if decided:
+        revised.match.consent.consent_time.FromMicroseconds(decided)
+    return revised
 
 
 @pytest.mark.parametrize(
@@ -103,9 +111,46 @@ def test_what_is_assumed_of_a_region_never_overrules_a_string() -> None:
 def test_a_vendor_is_told_nothing_where_a_string_names_vendors_and_not_it(
     string: str, vendor: int | None, *, is_told: bool
 ) -> None:
-    revised = ConversionRevised()
-    revised.match.consent.tcf_string = string
-    assert may_be_told(revised, vendor) == is_told
+    permits = permits_of(a_conversion(tcf_string=string), Ledger([], []), Assumed(), vendor)
+    assert permits.is_vendor_denied is not is_told
+
+
+YES, NO, BEFORE, LATER = GRANTED, DENIED, CONVERTED - 9, CONVERTED + 9
+
+
+@pytest.mark.parametrize(
+    ("string", "decided", "said", "is_told"),
+    [
+        pytest.param(GOOGLE, 0, [(LATER, 755, NO)], False, id="a later string drops it"),
+        pytest.param(GOOGLE, 0, [(LATER, 4, NO)], True, id="a later string drops another"),
+        pytest.param(GOOGLE, 0, [(CONVERTED, 755, NO)], False, id="at that very moment"),
+        pytest.param(GOOGLE, 0, [(LATER, 755, NO), (LATER + 1, 755, YES)], False, id="for good"),
+        pytest.param(GOOGLE, 0, [(LATER, 755, YES), (LATER, 755, NO)], False, id="a denial at the same time wins"),
+        pytest.param(GOOGLE, 0, [(BEFORE, 755, NO)], True, id="its own word of that moment"),
+        pytest.param(GOOGLE, BEFORE - 1, [(BEFORE, 755, NO)], False, id="a grant that was stale"),
+        pytest.param(GOOGLE, BEFORE, [(BEFORE - 1, 755, NO), (BEFORE, 755, YES)], True, id="a grant that was newer"),
+        pytest.param("", 0, [(BEFORE, 755, NO)], False, id="no string of its own, and dropped before"),
+        pytest.param("", 0, [(BEFORE - 1, 755, NO), (BEFORE, 755, YES)], True, id="and named again"),
+        pytest.param(NOBODY, 0, [(LATER, 755, YES)], False, id="a later string upgrades nothing"),
+    ],
+)
+def test_what_later_strings_say_of_a_vendor_holds_as_what_they_say_of_purposes(
+    string: str, decided: int, said: list[tuple[int, int, int]], *, is_told: bool
+) -> None:
+    ledger = Ledger([], [VendorDecision(*one) for one in said])
+    revised = a_conversion(decided, tcf_string=string)
+    permits = permits_of(revised, ledger, Assumed(), 755)
+    assert permits.is_vendor_denied is not is_told
+    assert not permits_of(revised, ledger, Assumed(), None).is_vendor_denied
+    if not is_told and string == GOOGLE:
+        assert (consent_basis(revised, permits), permits.ad_user_data) == ("denied", GRANTED)
+        assert "tcf_vendor" in why_not(revised, permits)
+
+
+def test_a_vendor_whom_one_observation_of_an_order_drops_is_not_told_of_it() -> None:
+    revised = a_conversion(tcf_string=GOOGLE)
+    revised.match.denied_vendors.append(755)
+    assert permits_of(revised, Ledger([], []), Assumed(), 755).is_vendor_denied
 
 
 @pytest.mark.parametrize("kind", BATCHES)

@@ -20,6 +20,7 @@ from tributary_domain.consent import (
     packed,
     state_when_leaving,
 )
+from tributary_domain.vendor_consent import VendorDecision, dispensable_of_vendors, timeline_of
 
 DAY = 86_400_000_000
 AD = Purpose.AD_USER_DATA
@@ -129,3 +130,17 @@ def test_of_what_changes_its_mind_more_often_than_a_person_the_newest_are_kept()
     life = [said(place * DAY, NO if place % 2 else YES) for place in range(100)]
     assert _kept(life, 10) == life[-10:]
     assert _kept([said(0, NO, Purpose.AD_STORAGE), *life], 10) == [said(0, NO, Purpose.AD_STORAGE), *life[-10:]]
+
+
+def test_of_decisions_on_vendors_those_go_that_repeat_one_about_the_same() -> None:
+    life = [VendorDecision(place * DAY // 24, vendor, YES) for place in range(240) for vendor in (4, 755)]
+    life[100] = life[100]._replace(state=NO)
+    life += [VendorDecision(100 * DAY, vendor, YES) for vendor in (4, 755)] + [VendorDecision(100 * DAY, 9, NO)]
+    gone = dispensable_of_vendors(life)
+    kept = [one for one in life if one not in gone]
+    assert dispensable_of_vendors(life[::-1]) == gone
+    assert len(gone) > 400 // 2
+    for vendor in (4, 9, 755):
+        before, after = timeline_of(life, vendor), timeline_of(kept, vendor)
+        assert [before.at(one.time_micros) for one in life] == [after.at(one.time_micros) for one in life]
+        assert before.newest_denial_micros == after.newest_denial_micros

@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
+from tests.support.consent_strings import ALPHABET, NOBODY, encoded, naming
 from tributary_domain.consent import DENIED, GRANTED, UNSAID
 from tributary_domain.consent_bits import UnreadableStringError
-from tributary_domain.consent_strings import NOTHING_SAID, said_by
+from tributary_domain.consent_strings import NOTHING_SAID, said_by, vendors_by
 from tributary_domain.gpp import read_gpp
 from tributary_domain.tcf import Tcf, read_tcf
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "hashing_and_signing_others.json"
 ROWS = [row for row in json.loads(VECTORS.read_text())["vectors"] if row["platform"] in {"tcf", "gpp"}]
-NOBODY = "CQdZmkAQdZmkAAKACBENCWFgAAAAAAAAAAqIAAAAAAAA.IAAA.YAAAAAAAAAAA"
-"""Nothing consented to."""
 MOST = "CQdZmkAQdZmkAAKACBENCWFgALIAAAAAABpYF5wAQF5gAAAA.IF5wAQF5gAAA.YAAAAAAAAAAA"
 """Purposes 1, 3, 4, 7, and vendor 755."""
 
@@ -92,14 +91,6 @@ def test_a_gpp_string_has_the_sections_that_others_find(row: dict[str, Any]) -> 
 @pytest.mark.parametrize("row", rows("gpp", "encode usnat opt-out + Gpc") + rows("gpp", "encode usca"))
 def test_an_opt_out_is_found_where_there_is_one(row: dict[str, Any]) -> None:
     assert read_gpp(row["normalized"]).is_opted_out is (row["input"]["SaleOptOut"] == 1)
-
-
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-
-def encoded(bits: str) -> str:
-    padded = bits + "0" * (-len(bits) % 6)
-    return "".join(ALPHABET[int(padded[at : at + 6], 2)] for at in range(0, len(padded), 6))
 
 
 def fibonacci(number: int) -> str:
@@ -190,6 +181,23 @@ def test_a_vendor_is_allowed_where_no_string_forbids_it() -> None:
     assert not said_by(MOST, "").allows(756)
     assert not said_by(NOBODY, "").allows(755)
     assert NOTHING_SAID.allows(755)
+
+
+@pytest.mark.parametrize(
+    ("tcf", "gpp", "expected"),
+    [
+        pytest.param(naming(4), "", ((4,), (755,)), id="one of them"),
+        pytest.param("", f"DBABMA~{naming(4)}", ((4,), (755,)), id="in the other string"),
+        pytest.param(naming(4), f"DBABMA~{naming(755)}", ((), (4, 755)), id="each drops the other's"),
+        pytest.param(MOST[:30], "", ((), (4, 755)), id="cut off"),
+        pytest.param("", "DBABLA~CFAVAAAAAACA.YA", ((), ()), id="one that names no vendors"),
+        pytest.param("undefined", "", ((), ()), id="none"),
+    ],
+)
+def test_of_the_vendors_that_are_asked_for_strings_tell_whom_they_name(
+    tcf: str, gpp: str, expected: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    assert vendors_by(tcf, gpp, (4, 755)) == expected
 
 
 @pytest.mark.parametrize("text", ["", "C", "C$", MOST.replace("C", "B", 1), "CQ" + "A" * 20])

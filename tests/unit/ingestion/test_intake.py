@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.batches import declared_batches
+from tests.support.consent_strings import naming
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1 import verdict_pb2
@@ -879,3 +881,18 @@ def test_what_is_refused_for_its_length_is_not_read_to_its_end(event: Event, gro
     assert len(packed.reasons) <= 201
     assert len(packed.admitted) < 20_000
     assert admitted.event.event_id == event.event_id
+
+
+def test_of_the_vendors_that_destinations_have_it_is_noted_whom_the_events_strings_name() -> None:
+    google = declared_batches("google", "https://google.example", allow_private_addresses=False)
+    meta = declared_batches("meta", "https://meta.example", tcf_vendor=4, allow_private_addresses=False)
+    own = rules(destinations=[google, meta])
+    for string, expected in ((naming(4), ([4], [755])), ("undefined", ([], [])), ("", ([], []))):
+        for event in (a_visit(), a_purchase()):
+            event.consent.tcf_string = string
+            packed, admitted = pack(event, own)
+            assert (list(admitted.allowed_vendors), list(admitted.denied_vendors)) == expected
+            assert not packed.reasons
+    event = a_visit()
+    event.consent.tcf_string = naming(4)
+    assert not pack(event)[1].denied_vendors

@@ -123,3 +123,12 @@ def test_of_several_consent_strings_the_strictest_holds_whatever_their_order() -
             said = most_restrictive(order[1].event for order in orders)
             assert said is not None
             assert (said.tcf_string, said.gpp_string) == (DENYING, OPTED_OUT)
+
+
+def test_a_vendor_whom_any_observation_drops_is_dropped() -> None:
+    first, second = an_order(), an_order(at=NOON + 1)
+    first[1].denied_vendors.extend([755])
+    second[1].denied_vendors.extend([4, 755])
+    second[1].allowed_vendors.extend([9])
+    for orders in ((first, second), (second, first)):
+        assert list(match_of(parts(*orders)).denied_vendors) == [4, 755]

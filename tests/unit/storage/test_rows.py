@@ -206,6 +206,8 @@ def test_the_keys_of_details_are_the_names_that_never_change() -> None:
         fill(admitted.channel_evidence)
         fill(admitted.agent_evidence)
         admitted.event.sent_time.seconds, admitted.clock_correction_micros = 1, 1
+        admitted.allowed_vendors.append(4)
+        admitted.denied_vendors.append(755)
         for part in ("experiment", "consent", "human_check", kind):
             fill(getattr(admitted.event, part))
         if kind == "conversion":

@@ -677,6 +677,7 @@ class MatchResolution(_message.Message):
     PERSON_KEYS_FIELD_NUMBER: _builtins.int
     DEVICE_TIME_FIELD_NUMBER: _builtins.int
     BROWSER_ID_TIMES_FIELD_NUMBER: _builtins.int
+    DENIED_VENDORS_FIELD_NUMBER: _builtins.int
     pixel_event_id: _builtins.str
     """The pixel event id, and per destination where they differ."""
     sealed_device_keys: _builtins.bytes
@@ -730,6 +731,10 @@ class MatchResolution(_message.Message):
     def browser_id_times(self) -> _containers.MessageMap[_builtins.str, _timestamp_pb2.Timestamp]:
         """When those of `browser_ids` were seen, first within 30 days, that are not the conversion's own."""
 
+    @_builtins.property
+    def denied_vendors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The vendors whom a consent string of any observation does not name, as `dedup.v1.AdmittedEvent.denied_vendors`."""
+
     def __init__(
         self,
         *,
@@ -743,10 +748,11 @@ class MatchResolution(_message.Message):
         person_keys: _abc.Iterable[Global___PersonKeys] | None = ...,
         device_time: _timestamp_pb2.Timestamp | None = ...,
         browser_id_times: _abc.Mapping[_builtins.str, _timestamp_pb2.Timestamp] | None = ...,
+        denied_vendors: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "device_time", b"device_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_id_times", b"browser_id_times", "browser_ids", b"browser_ids", "click_ids", b"click_ids", "consent", b"consent", "device_time", b"device_time", "person_keys", b"person_keys", "pixel_event_id", b"pixel_event_id", "pixel_event_ids", b"pixel_event_ids", "sealed_device_keys", b"sealed_device_keys", "sealed_match_keys", b"sealed_match_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_id_times", b"browser_id_times", "browser_ids", b"browser_ids", "click_ids", b"click_ids", "consent", b"consent", "denied_vendors", b"denied_vendors", "device_time", b"device_time", "person_keys", b"person_keys", "pixel_event_id", b"pixel_event_id", "pixel_event_ids", b"pixel_event_ids", "sealed_device_keys", b"sealed_device_keys", "sealed_match_keys", b"sealed_match_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -145,6 +145,8 @@ class AdmittedEvent(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     FAMILY_IDS_FIELD_NUMBER: _builtins.int
     EVENT_DIGEST_FIELD_NUMBER: _builtins.int
+    ALLOWED_VENDORS_FIELD_NUMBER: _builtins.int
+    DENIED_VENDORS_FIELD_NUMBER: _builtins.int
     verdict: _verdict_pb2.Verdict.ValueType
     """What the door decided: ACCEPTED, QUARANTINED or REJECTED."""
     payload_digest: _builtins.bytes
@@ -199,6 +201,16 @@ class AdmittedEvent(_message.Message):
         log: only in what attribution keeps of a conversion whose person was erased.
         """
 
+    @_builtins.property
+    def allowed_vendors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The vendors that a consent string of the event names, by their numbers in the IAB's Global Vendor List; of those that a
+        destination of the workspace had when the event came (`tcf_vendor`), no other is noted. Ascending.
+        """
+
+    @_builtins.property
+    def denied_vendors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Those that one of its strings does not name. Both are empty where it has no such string."""
+
     def __init__(
         self,
         *,
@@ -217,10 +229,12 @@ class AdmittedEvent(_message.Message):
         decision: _decision_pb2.Decision | None = ...,
         family_ids: _abc.Iterable[_builtins.str] | None = ...,
         event_digest: _builtins.bytes = ...,
+        allowed_vendors: _abc.Iterable[_builtins.int] | None = ...,
+        denied_vendors: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "decision", b"decision", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "event", b"event", "event_digest", b"event_digest", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "allowed_vendors", b"allowed_vendors", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "denied_vendors", b"denied_vendors", "event", b"event", "event_digest", b"event_digest", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

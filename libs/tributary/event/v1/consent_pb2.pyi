@@ -72,8 +72,9 @@ class Consent(_message.Message):
     tcf_string: _builtins.str
     """The IAB TCF string, at most 4 096 characters. Sending data to destinations needs its consent to purposes 1 and 7,
     personalised ads 3 and 4 as well; the stricter of it and of the states above holds. One that was not given to this
-    site alone, or that is broken, denies both. What it says of purposes is a decision as the states are, see
-    `consent_time`; which vendors it names holds for this event's conversion alone.
+    site alone, or that is broken, denies both. A destination with a `tcf_vendor` is told only if the string names it. What
+    it says of purposes, and of the vendors that destinations of the workspace have when the event comes, is a decision as
+    the states are, see `consent_time`.
     """
     gpp_string: _builtins.str
     """The IAB GPP string, at most 4 096 characters. Its European section is read as `tcf_string` is, an opt-out by a law
@@ -91,8 +92,8 @@ class Consent(_message.Message):
     def consent_time(self) -> _timestamp_pb2.Timestamp:
         """When the person decided. The newest decision wins, for all that names any of the event's identifiers; a later grant
         never upgrades what was collected without it, and a later denial holds back what was collected with it. Unset: it
-        holds for this event alone; but a denial of anything other than `analytics_storage`, in words, in a string or by
-        the browser, counts as decided when the event happened.
+        holds for this event alone; but a denial of anything other than `analytics_storage`, in words, in a string (which
+        denies whom it does not name) or by the browser, counts as decided when the event happened.
         Corrected as the event's own time is (`Event.sent_time`). In the future it is taken as now, with TIME_AHEAD.
         """
 

@@ -3,7 +3,14 @@
 SELECT
     workspace,
     identity_token,
-    groupArray((toUnixTimestamp64Micro(decision_time), states, toString(region), toString(source))) AS decisions
+    groupArray((
+        toUnixTimestamp64Micro(decision_time),
+        states,
+        toString(region),
+        toString(source),
+        allowed_vendors,
+        denied_vendors
+    )) AS decisions
 FROM consent_decisions FINAL
 WHERE (workspace, identity_token) > (%(workspace)s, %(identity_token)s)
 GROUP BY
