@@ -28,6 +28,7 @@ from tributary_client.errors import (
     InvalidBatchError,
     NotAllowedError,
     OverdueError,
+    SpoolDamagedError,
     SpoolError,
     TributaryClientError,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "NotAllowedError",
     "OverdueError",
     "RetryPolicy",
+    "SpoolDamagedError",
     "SpoolError",
     "Spooling",
     "Tls",

@@ -13,7 +13,7 @@ from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.verdict_pb2 import EventVerdict
 from tributary_client.counters import Tally
 from tributary_client.entry import Decision, Entry, Loss
-from tributary_client.errors import CallError
+from tributary_client.errors import CallError, SpoolDamagedError
 
 log = logging.getLogger("tributary_client")
 
@@ -27,7 +27,8 @@ class Callbacks:
     on_verdict: Callable[[Decision], None] | None = None
     """Of each event sent in the background, once it is decided."""
     on_drop: Callable[[Loss], None] | None = None
-    """Of each event the client gives up; from the caller's thread where there was no room."""
+    """Of each event the client gives up; from the caller's thread where there was no room. Of a file of the spool that
+    cannot be read once, with a `SpoolDamagedError`."""
     on_error: Callable[[CallError], None] | None = None
     """Of each batch that failed as a whole; it is sent again, so this is for whoever watches."""
 
@@ -61,6 +62,14 @@ class Teller:
                 self._call(self._callbacks.on_drop, Loss(entry.body, error))
             else:
                 self._once(type(error), "Events are dropped: %s", error)
+
+    def damaged(self, damages: Sequence[SpoolDamagedError]) -> None:
+        """Tells of files of the spool that cannot be read."""
+        for damage in damages:
+            if self._callbacks.on_drop is not None:
+                self._call(self._callbacks.on_drop, Loss(b"", damage))
+            else:
+                log.warning("Events are dropped: %s", damage)
 
     def failed(self, error: CallError) -> None:
         """Tells of a batch that failed as a whole."""

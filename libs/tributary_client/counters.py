@@ -52,7 +52,7 @@ class Counters:
     unspooled: int
     """Events that the spool could not take, because of its disk, and that were held in memory alone."""
     unreadable: int
-    """Records of the spool that were damaged, and lost."""
+    """Records of the spool that were damaged, and lost; not among those dropped. `on_drop` is told of each file."""
     callback_errors: int
     """Callbacks that raised."""
 

@@ -209,6 +209,7 @@ class Engine:
         dispatcher, holding = self._dispatcher, self._holding
         for entry in holding.collect():
             dispatcher.add(entry, now)
+        self._tell_damages()
         while (parcel := dispatcher.next_parcel(now, hurry=holding.is_hurried)) is not None:
             self._send(parcel)
         if self._transport is not None:
@@ -221,6 +222,11 @@ class Engine:
             return now
         is_watched = bool(dispatcher.in_flight or self._exchanges or holding.has_backlog)
         return min(dispatcher.next_time(), now + _CHECK_SECONDS if is_watched else inf)
+
+    def _tell_damages(self) -> None:
+        damages = self._holding.take_damages()
+        if damages:
+            self._untold.append(lambda: self._teller.damaged(damages))
 
     def _send(self, parcel: Parcel) -> None:
         self._tally.sent += 1
@@ -286,6 +292,7 @@ class Engine:
         left = [*self._holding.collect(), *self._dispatcher.take_all()]
         left += [entry for parcel in self._under_way for entry in parcel.entries]
         self._under_way.clear()
+        self._tell_damages()
         if self._transport is not None:
             self._transport.close()
         message = "The client was closed before this was decided."

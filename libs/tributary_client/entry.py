@@ -67,9 +67,10 @@ class Loss:
     """An event that the client gives up, for `on_drop`."""
 
     body: bytes = field(repr=False)
-    """The event, serialised; not shown in a log, for it may hold what is personal."""
+    """The event, serialised; not shown in a log, for it may hold what is personal. Empty where nobody can read it."""
     error: Exception
-    """Why: BufferFullError, ClosedError, or InvalidBatchError where the server refuses to read it."""
+    """Why: BufferFullError, ClosedError, InvalidBatchError where the server refuses to read it, or SpoolDamagedError,
+    which stands for all events of a file that the disk did not keep."""
 
     @property
     def event(self) -> Event:

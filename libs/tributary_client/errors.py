@@ -9,9 +9,12 @@
   x BufferFullError       there was no room for the event within the time allowed
   x ClosedError           the client is closed, or was before the event was decided
   x SpoolError            the spool's directory cannot be used
+  x SpoolDamagedError     a file of the spool cannot be read, in whole or in part; what is left of it is kept
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import grpc
 
@@ -55,6 +58,24 @@ class ClosedError(TributaryClientError):
 
 class SpoolError(TributaryClientError):
     """The directory of the spool cannot be made, locked or read."""
+
+
+class SpoolDamagedError(TributaryClientError):
+    """Events in the spool cannot be read, and are not sent; the file that they were in is kept, to be looked at."""
+
+    def __init__(self, path: Path, records: int, size: int) -> None:
+        """Says how much was lost, and where.
+
+        Args:
+            path: The file as it is kept: delete it when it is not needed any more.
+            records: Events that cannot be read, at least: one may hide others behind it; 0: nobody can tell how many.
+            size: Their bytes.
+        """
+        many = f"{records} record(s) or more" if records else "All records"
+        super().__init__(f"{many} in a file of the spool cannot be read, {size} bytes; it is kept: {path}")
+        self.path = path
+        self.records = records
+        self.size = size
 
 
 TRANSIENT = frozenset(

@@ -15,7 +15,7 @@ from math import inf
 from tributary_client.buffering import Buffering
 from tributary_client.counters import Held
 from tributary_client.entry import Entry
-from tributary_client.errors import ClosedError
+from tributary_client.errors import ClosedError, SpoolDamagedError
 from tributary_client.ledger import Ledger
 from tributary_client.spool import Spool, Spooling
 
@@ -62,7 +62,9 @@ class Holding:
             return self._spool is not None and self._spool.has_backlog
 
     def open(self) -> bool:
-        """Opens the spool, if there shall be one and it is not open; tells whether earlier events are left in it.
+        """Opens the spool, if there shall be one and it is not open; tells whether the worker shall look at it.
+
+        Earlier events are left in it, or what was left cannot be read.
 
         Raises:
             SpoolError: It cannot be used.
@@ -73,7 +75,7 @@ class Holding:
             if self._spool is not None or self._is_closed:
                 return False
             self._spool = Spool(self._spooling, self._kind, self._ledger.issue)
-            return self._spool.has_backlog
+            return self._spool.has_backlog or self._spool.has_damages
 
     def take(self, entry: Entry, *, waits: bool = True) -> Future[None] | bool:
         """Takes an event if there is room.
@@ -109,6 +111,11 @@ class Holding:
             self._load()
             inbox, self._inbox = self._inbox, []
             return inbox
+
+    def take_damages(self) -> list[SpoolDamagedError]:
+        """Returns, once, which files of the spool cannot be read."""
+        with self._lock:
+            return self._spool.take_damages() if self._spool is not None else []
 
     def settle(self, entries: Sequence[Entry]) -> None:
         """Lets go of events that are decided or given up for good."""

@@ -35,6 +35,7 @@ from tributary_client import (
     NotAllowedError,
     OverdueError,
     RetryPolicy,
+    SpoolDamagedError,
     Spooling,
     TransportKind,
     Tributary,
@@ -808,6 +809,32 @@ def test_with_a_spool_what_was_not_sent_is_sent_by_the_next_client(tmp_path: Pat
         assert client.flush()
     assert door.accepted == {"new": 1, **{f"e-{number}": 1 for number in range(20)}}
     assert list(tmp_path.glob("lane-*/*.events")) == []
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "logged"])
+def test_with_a_spool_what_the_disk_did_not_keep_is_told_and_the_rest_sent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_told: bool
+) -> None:
+    lost: list[Loss] = []
+    spool, door = Spooling(tmp_path), ScriptedDoor()
+    with opened(ScriptedDoor()) as nowhere:
+        pass
+    client = a_client(nowhere, spool=spool)
+    put(client, "e-1", "e-2", "e-3")
+    client.close(timeout=0.1)
+    (path,) = tmp_path.glob("lane-*/*.events")
+    path.write_bytes(path.read_bytes().replace(b"e-2", b"e/2"))
+    with opened(door) as target, a_client(target, spool=spool, on_drop=lost.append if is_told else None) as client:
+        put(client, "e-4")
+        assert client.flush()
+        assert (client.counters.unreadable, client.counters.dropped, client.counters.open) == (1, 0, 0)
+    assert sorted(door.accepted) == ["e-1", "e-3", "e-4"]
+    (kept,) = tmp_path.glob("lane-*/*.damaged")
+    errors = [loss.error for loss in lost]
+    assert [
+        (type(error), getattr(error, "path", None), loss.body) for error, loss in zip(errors, lost, strict=True)
+    ] == [(SpoolDamagedError, kept, b"")] * is_told
+    assert (str(kept) in caplog.text) is not is_told
 
 
 def test_with_a_spool_more_may_wait_than_memory_holds(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 `<number>.events`: a header (magic, version, random id), then per event a record: length and CRC-32 of the payload, the
 payload. `<number>.done`: a header with the same id, then ranges of decided events: first, last, CRC-32. Both are only
 appended to, by one process. A damaged record is passed over where a good one follows; else reading stops at it, so that
-half a record at the end harms nothing.
+half a record at the end harms nothing. The file of a damaged one is kept under another name, `<id>.damaged`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import struct
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tributary_client.entry import Entry, Place
 
@@ -26,6 +27,19 @@ _RANGE: Final = struct.Struct("<III")
 _STAMPED: Final = 1
 RECORD_OVERHEAD: Final = _RECORD.size + 2
 HEADER_BYTES: Final = _HEADER.size
+KEPT_ASIDE: Final = ".damaged"
+"""Ends the name of a file that is kept because it cannot be read."""
+
+
+class Damage(NamedTuple):
+    """What cannot be read."""
+
+    records: int
+    bytes: int
+
+    def and_also(self, records: int, size: int) -> Damage:
+        """Returns both together."""
+        return Damage(self.records + records, self.bytes + size)
 
 
 class Segment:
@@ -50,8 +64,9 @@ class Segment:
         self._next_offset = _HEADER.size
         self.size = 0
         """Bytes of the file of events."""
-        self.damaged = 0
-        """Records that could not be read when it was recovered; whatever is behind the last good one counts as one."""
+        self._damage = Damage(0, 0)
+        self._unsaid: list[int] = []
+        self._is_kept = False
 
     @classmethod
     def create(cls, directory: Path, number: int, *, fsync: bool) -> Segment:
@@ -94,14 +109,35 @@ class Segment:
         segment = cls(directory, number, identity)
         segment.size = len(content)
         good_end = _HEADER.size
+        bad: dict[int, int] = {}
         for payload, end in _records(content, _HEADER.size):
             if payload is None:
-                segment._decided.add(len(segment._numbers))
+                bad[len(segment._numbers)] = end - good_end
             segment._numbers.append(0)
             good_end = end
-        segment.damaged = len(segment._decided) + (good_end < len(content))
         segment._read_done()
+        for index in sorted(bad.keys() - segment._decided):
+            segment._lose(index, bad[index])
+        if good_end < len(content) and not segment.kept_aside.exists():  # else this was said before
+            segment._damage = segment._damage.and_also(1, len(content) - good_end)
         return segment
+
+    @property
+    def kept_aside(self) -> Path:
+        """Where the file of events is kept once it was damaged, whatever becomes of its first name."""
+        return self._events.with_name(f"{self._identity.hex()}{KEPT_ASIDE}")
+
+    def take_damage(self) -> Damage:
+        """Returns what cannot be read and was not said yet; keeps the file, and leaves a note that it was said."""
+        damage, self._damage = self._damage, Damage(0, 0)
+        if damage.records:
+            self.settle(self._unsaid)
+            self._unsaid = []
+            self._is_kept = True
+            with suppress(OSError):  # without links, or without room: `remove` moves it
+                self.kept_aside.unlink(missing_ok=True)
+                os.link(self._events, self.kept_aside)
+        return damage
 
     @property
     def count(self) -> int:
@@ -169,6 +205,7 @@ class Segment:
         with self._events.open("rb") as file:
             content = memoryview(os.pread(file.fileno(), self.size - self._next_offset, self._next_offset))
         begin = self._next_offset
+        read_to = 0
         for payload, end in _records(content, 0):
             if entries and (len(entries) >= most_events or size >= most_bytes):
                 break
@@ -176,15 +213,19 @@ class Segment:
             self._next_index, self._next_offset = index + 1, begin + end
             if index not in self._decided and payload is None:
                 lost.append(self._numbers[index])
-                self._decided.add(index)
+                self._lose(index, end - read_to)
             elif index not in self._decided and payload is not None:
                 entries.append(self._entry(index, payload))
                 size += len(entries[-1].body)
+            read_to = end
             if self._next_index == len(self._numbers):
                 return entries, lost
         else:  # damaged before its end
-            lost += [self._numbers[index] for index in self.open_indices() if index >= self._next_index]
-            self._decided.update(range(self._next_index, len(self._numbers)))
+            gone = [index for index in self.open_indices() if index >= self._next_index]
+            lost += [self._numbers[index] for index in gone]
+            for index in gone:
+                self._lose(index, 0)
+            self._damage = self._damage.and_also(0, self.size - self._next_offset)
             self._next_index = len(self._numbers)
         return entries, lost
 
@@ -213,6 +254,8 @@ class Segment:
     def remove(self) -> None:
         """Deletes the files."""
         self.close()
+        if self._is_kept and not self.kept_aside.exists():
+            self._events.rename(self.kept_aside)
         self._events.unlink(missing_ok=True)  # first: a segment without marks repeats, marks without a segment lie
         self._done.unlink(missing_ok=True)
 
@@ -230,6 +273,12 @@ class Segment:
         entry.number = self._numbers[index]
         entry.place = Place(self.number, index)
         return entry
+
+    def _lose(self, index: int, size: int) -> None:
+        """Notes that an event cannot be read."""
+        self._decided.add(index)
+        self._unsaid.append(index)
+        self._damage = self._damage.and_also(1, size)
 
     def _read_done(self) -> None:
         try:

@@ -10,12 +10,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tributary_client.entry import Entry
+from tributary_client.errors import SpoolDamagedError
 from tributary_client.spool.lane import take_lane
-from tributary_client.spool.segment import HEADER_BYTES, RECORD_OVERHEAD, Segment
+from tributary_client.spool.segment import HEADER_BYTES, KEPT_ASIDE, RECORD_OVERHEAD, Segment
 
 log = logging.getLogger("tributary_client")
+
+_KEPT_ASIDE: Final = 8
+"""Files that cannot be read, of one process: the newest. A disk that spoils each of them must not be filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,8 @@ class Spooling:
     directory: str | Path
     """Of this machine, not of a network; of one workspace. Processes may share it: each has a lane of its own in it."""
     max_bytes: int = 256 * 1024 * 1024
-    """Per process; then `Buffering.when_full` says what happens."""
+    """Per process; then `Buffering.when_full` says what happens. Files that are kept because they cannot be read, 8 at
+    most, are beside it."""
     segment_bytes: int = 4 * 1024 * 1024
     """Size of a file; one is deleted when all its events are decided."""
     fsync: bool = False
@@ -57,6 +63,7 @@ class Spool:
         self._current: Segment | None = None
         self._last_number = 0
         self._lost: list[int] = []
+        self._damages: list[SpoolDamagedError] = []
         self._is_broken = False
         self.unreadable = 0
         """Records that were damaged."""
@@ -114,13 +121,23 @@ class Spool:
                 loaded += entries
                 most_bytes -= sum(len(entry.body) for entry in entries)
                 self._lost += lost
-                self.unreadable += len(lost)
+                self._look_after(segment)
         return loaded
 
     def take_lost(self) -> list[int]:
         """Returns the numbers of events that cannot be read any more, once."""
         lost, self._lost = self._lost, []
         return lost
+
+    @property
+    def has_damages(self) -> bool:
+        """Whether `take_damages` returns any."""
+        return bool(self._damages)
+
+    def take_damages(self) -> list[SpoolDamagedError]:
+        """Returns which files cannot be read, in whole or in part; each once."""
+        damages, self._damages = self._damages, []
+        return damages
 
     def settle(self, entries: Iterable[Entry]) -> None:
         """Lets go of events that are decided, or given up."""
@@ -170,21 +187,42 @@ class Spool:
             log.warning("The spool could not delete a file: %s", error)
 
     def _recover(self, number: int, issue: Callable[[], int]) -> None:
+        path = self._lane.directory / f"{number:010d}.events"
         try:
             segment = Segment.recover(self._lane.directory, number)
+            size = path.stat().st_size if segment is None and path.exists() else 0
         except OSError as error:
             log.warning("The spool cannot read a file of it: %s", error)
+            self._lose(path, 0, 0)
             return
         if segment is None:
-            log.warning("The spool holds a file that is none of its own: %s/%010d.events", self._lane.directory, number)
-            self.unreadable += 1
+            if size:  # a file that is none of its own, as far as can be told: left alone
+                self._lose(path, 0, size)
             return
-        if segment.damaged:
-            log.warning("The spool holds a damaged record: %s/%010d.events", self._lane.directory, number)
-            self.unreadable += segment.damaged
         self._segments[number] = segment
+        self._look_after(segment)
         if segment.is_done:
             self._remove(segment)
             return
         for index in segment.open_indices():
             segment.name(index, issue())
+
+    def _look_after(self, segment: Segment) -> None:
+        """Notes what of a segment cannot be read."""
+        records, size = segment.take_damage()
+        if records:
+            self._lose(segment.kept_aside, records, size)
+            kept = sorted(self._lane.directory.glob(f"*{KEPT_ASIDE}"), key=_age)
+            for path in kept[:-_KEPT_ASIDE]:
+                path.unlink(missing_ok=True)
+
+    def _lose(self, path: Path, records: int, size: int) -> None:
+        self.unreadable += records or 1
+        self._damages.append(SpoolDamagedError(path, records, size))
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -116,9 +116,16 @@ def test_half_a_record_at_the_end_harms_no_other(tmp_path: Path, cut: int) -> No
     spool.close()
     (path,) = files(tmp_path)
     os.truncate(path, path.stat().st_size - cut)
+    content = path.read_bytes()
     spool = opened(tmp_path)
     assert loaded(spool) == ["a", "b"]
     assert spool.unreadable == 1
+    (damage,) = spool.take_damages()
+    assert (damage.records, damage.size) == (1, 8 + 2 + len("tp-c") + 1 - cut)
+    assert damage.path.read_bytes() == content
+    spool.close()
+    again = opened(tmp_path)
+    assert (loaded(again), again.take_damages(), again.unreadable) == (["a", "b"], [], 0), "it was said"
 
 
 def test_a_flipped_bit_is_noticed_and_costs_no_other(tmp_path: Path) -> None:
@@ -145,6 +152,55 @@ def test_what_is_damaged_while_we_run_is_lost_alone_and_said(tmp_path: Path) -> 
     assert loaded(spool) == []
     assert spool.take_lost() == [2]
     assert (spool.unreadable, spool.has_backlog) == (1, False)
+    (damage,) = spool.take_damages()
+    assert (damage.records, damage.size) == (1, 8 + 2 + len("tp-c") + 1)
+    assert damage.path.read_bytes() == bytes(content)
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["", "where files have one name"])
+def test_a_file_that_cannot_be_read_is_kept_when_all_else_of_it_is_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    spool = opened(tmp_path)
+    put(spool, "a", "bbbb", "c", "dddd", "e")
+    spool.close()
+    (path,) = files(tmp_path)
+    content = path.read_bytes().replace(b"bbbb", b"b-bb").replace(b"dddd", b"d-dd")
+    path.write_bytes(content)
+    spool = opened(tmp_path)
+    assert spool.has_damages
+    (damage,) = spool.take_damages()
+    spool.settle(spool.load(10, 1_000))
+    assert (damage.records, damage.size, spool.unreadable) == (2, 2 * (8 + 2 + len("tp-bbbb") + 4), 2)
+    assert files(tmp_path) == []
+    assert damage.path.read_bytes() == content
+    assert (
+        str(damage) == f"2 record(s) or more in a file of the spool cannot be read, 42 bytes; it is kept: {damage.path}"
+    )
+    assert not spool.has_damages
+
+
+def test_a_disk_that_spoils_every_file_is_not_filled_with_them(tmp_path: Path) -> None:
+    for _ in range(10):
+        spool = opened(tmp_path)
+        put(spool, "a")
+        (path,) = files(tmp_path)
+        spool.close()
+        os.truncate(path, path.stat().st_size - 1)
+        opened(tmp_path).close()
+    assert len(files(tmp_path, "*.damaged")) == 8
+
+
+def test_a_file_of_which_nothing_was_written_yet_is_no_loss(tmp_path: Path) -> None:
+    (tmp_path / "lane-0").mkdir()
+    (tmp_path / "lane-0" / "0000000007.events").write_bytes(b"TRBS\1\0")
+    spool = opened(tmp_path)
+    assert (spool.take_damages(), spool.unreadable, files(tmp_path)) == ([], 0, [])
 
 
 def test_damaged_marks_only_cost_a_repetition(tmp_path: Path) -> None:
@@ -176,6 +232,8 @@ def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
     foreign.write_bytes(b"something else, of somebody else")
     spool = opened(tmp_path)
     assert (loaded(spool), spool.unreadable) == ([], 1)
+    (damage,) = spool.take_damages()
+    assert (damage.path, damage.records, damage.size) == (foreign, 0, 32)
     put(spool, "a")
     spool.close()
     assert foreign.read_bytes() == b"something else, of somebody else"
@@ -257,6 +315,7 @@ def test_one_damaged_record_costs_no_other(tmp_path: Path) -> None:
     assert loaded(again) == ["a", "d"], "c was decided"
     assert again.unreadable == 1
     again.close()
+    assert opened(tmp_path).unreadable == 0, "it was said"
 
 
 def test_a_record_that_is_damaged_later_is_lost_alone(tmp_path: Path) -> None:
