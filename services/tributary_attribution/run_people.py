@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from tributary_domain.event_order import event_hash
+from tributary_domain.event_order import OrderKey, event_hash
 from tributary_domain.people_concerned import PeopleConcerned
 from tributary_runtime.identity_limits import identity_limits
 from tributary_runtime.workspaces import Workspace
@@ -21,8 +21,8 @@ from tributary_storage.clickhouse.reconciliation_staging import Edge, Reconcilia
 _CUSTOMER: Final = "customer:"
 
 _MOST_PARTED: Final = 20
-"""An identifier that was seen with more others is taken for a shared device, and all that ever used it are not asked
-for: whom a new link of it parts from it is found when the turn of their days comes."""
+"""Whoever an identifier with a new link was seen with is not asked for where these are more: but for those whom it
+links no more since it proves to be a shared device, whom it parts is found when the turn of their days comes."""
 
 
 class RunPeople:
@@ -81,12 +81,12 @@ class RunPeople:
             self._new |= found.new
             parted = _seen_with(found.new, found.edges)
             self._new |= parted
-            shared = await self._staging.shared_devices(
-                self._scope,
-                wanted & self._busy(found.edges),
-                self._limits.shared_device_customers,
-                self._limits.shared_device_days,
-            )
+            shared = await self._shared_devices(wanted & self._busy(found.edges))
+            if self._scope.with_changes and shared:
+                before = await self._shared_devices(shared, self._scope.begin_micros)
+                unlinked = _unlinked(found.edges, shared, before)
+                self._new |= unlinked
+                parted |= unlinked
             wanted = await asyncio.to_thread(self._people.learn, found.edges, shared)
             wanted |= self._people.ask(parted)
         self.person_of = await asyncio.to_thread(self._people.person_of)
@@ -94,6 +94,12 @@ class RunPeople:
         changed = {self.person_of[token] for token in self._new if token in self.person_of}
         await self._staging.write_people(self._scope, left, changed)
         self._written.update(left)
+
+    async def _shared_devices(self, tokens: Collection[str], accepted_before: int | None = None) -> dict[str, OrderKey]:
+        """Returns since when identifiers are shared devices, of those that are; as far as it was known at a moment."""
+        known = () if accepted_before is None else (accepted_before,)
+        limits = self._limits.shared_device_customers, self._limits.shared_device_days
+        return await self._staging.shared_devices(self._scope, tokens, *limits, *known)
 
     def _busy(self, edges: Iterable[Edge]) -> set[str]:
         """Returns identifiers that may be shared devices: they were seen with too many customers, whenever that was."""
@@ -112,3 +118,19 @@ def _seen_with(tokens: Collection[str], edges: Iterable[Edge]) -> set[str]:
             if one in tokens:
                 seen[one].add(other)
     return {other for others in seen.values() if len(others) <= _MOST_PARTED for other in others}
+
+
+def _unlinked(edges: Iterable[Edge], shared: Mapping[str, OrderKey], before: Mapping[str, OrderKey]) -> set[str]:
+    """Returns both ends of the edges that link nobody since it is known that an end was a shared device by then.
+
+    Args:
+        edges: All of these devices.
+        shared: Since when they are shared, as it is known now.
+        before: As it was known before the run's days.
+    """
+    found: set[str] = set()
+    for first, second, place in edges:
+        for one in (first, second):
+            if one in shared and shared[one] <= place[:2] and (one not in before or place[:2] < before[one]):
+                found |= {first, second}
+    return found

@@ -123,6 +123,35 @@ async def test_what_says_itself_that_it_is_old_is_compared_as_old(
         assert found == {make.conversion_id(name) for name in ("withdrawn", "older", "joined", "parted")}, run.counts
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param(0, id="a pair that was known"),
+        pytest.param(25, id="a device that many were seen with"),
+    ],
+)
+async def test_whom_a_device_links_no_more_since_today_is_compared_however_long_ago_it_linked_them(
+    redis_url: str, clickhouse_url: str, workspace: str, others: int
+) -> None:
+    make, device, hour = Events(workspace), "visitor:kiosk", DAY // 24
+    then = _OLD - 20 * DAY
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await _happened(
+            world,
+            *(make.identify(device, f"device:{n}", at=then - 9 * DAY, event_id=f"d-{n}") for n in range(others)),
+            make.identify(device, "customer:5", at=then - 60 * DAY),
+            *(make.identify(device, f"customer:{n}", at=then + n * hour, event_id=f"i-{n}") for n in range(5)),
+            make.touch(device, at=then + 8 * DAY),
+            make.identify(device, "email:x", at=then + 9 * DAY, event_id="linked"),
+            make.order("email:x", at=then + 10 * DAY, order_id="parted"),
+        )
+        assert dict(await world.attribution.stored("order_id, length(touch_times)")) == {"parted": 1}
+        sixth = f"customer:{6 if others else 5}"
+        await world.attribution.record(make.identify(device, sixth, at=then + 5 * hour, event_id="sixth"))
+        run = await world.run(_a_run(world, with_changes=True))
+        assert [one.conversion_id for one in await world.differences()] == [make.conversion_id("parted")], run.counts
+
+
 async def test_an_order_that_is_counted_twice_since_today_is_found_however_old_it_is(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:

@@ -48,6 +48,7 @@ _NOT_ONE_CLICK: Final = (
 
 _TOKENS_AT_ONCE: Final = 100_000
 _DEVICES_AT_ONCE: Final = 1_000
+_WHENEVER: Final = 2**53
 
 
 class Edge(NamedTuple):
@@ -189,7 +190,7 @@ class ReconciliationStaging:
         return Edges(edges, new)
 
     async def shared_devices(
-        self, scope: Scope, tokens: Collection[str], customers: int, days: int
+        self, scope: Scope, tokens: Collection[str], customers: int, days: int, accepted_before: int = _WHENEVER
     ) -> dict[str, OrderKey]:
         """Returns those of some identifiers that too many customers were seen with, and since when.
 
@@ -198,12 +199,14 @@ class ReconciliationStaging:
             tokens: The identifiers.
             customers: More than so many are too many,
             days: In so many days.
+            accepted_before: As far as that was known at this moment, in microseconds.
         """
         found: dict[str, OrderKey] = {}
         asked = list(tokens)
         for start in range(0, len(asked), _DEVICES_AT_ONCE):
             some = asked[start : start + _DEVICES_AT_ONCE]
             values = {"tokens": tuple(some), "token_list": some, "customers": customers, "reach": days * 86_400_000_000}
+            values["accepted_before"] = accepted_before
             rows = await self._clickhouse.execute(
                 reconciliation_statement("shared_devices"), {**scope.values, **values}
             )

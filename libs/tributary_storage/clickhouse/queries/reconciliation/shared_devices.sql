@@ -2,6 +2,7 @@
 -- they link nobody. Both ends of the days are included. Observations of one order are seen together from the later on.
 -- A customer is there from an event on until as many days after are over; an event within them prolongs that. They
 -- become more only where such a time begins: the first beginning at which too many are there is the event.
+-- Of what was accepted before a moment: what a run's days changed is told by asking twice.
 SELECT
     token,
     arrayFirst(
@@ -52,6 +53,7 @@ FROM
             WHERE workspace = %(workspace)s
                 AND token IN %(tokens)s
                 AND verdict != 'QUARANTINED'
+                AND accept_time < fromUnixTimestamp64Micro(%(accepted_before)s, 'UTC')
                 AND length(identity_tokens) > 1
                 AND startsWith(customer, 'customer:')
                 AND NOT startsWith(token, 'customer:')
@@ -95,6 +97,7 @@ FROM
                     )
                     WHERE workspace = %(workspace)s
                         AND verdict != 'QUARANTINED'
+                        AND accept_time < fromUnixTimestamp64Micro(%(accepted_before)s, 'UTC')
                         AND kind = 'conversion'
                     GROUP BY conversion_id
                 )
