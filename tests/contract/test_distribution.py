@@ -11,8 +11,6 @@ import pytest
 from tests.support.distribution import ROOT, Environment
 from tests.support.scripted_door import ScriptedDoor, opened
 
-pytestmark = pytest.mark.timeout(120)  # the first test installs from the package index
-
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 

@@ -13,8 +13,6 @@ import pytest
 
 from tests.support.distribution import ROOT, Environment
 
-pytestmark = pytest.mark.timeout(400)  # the first test installs from the package index, however busy that and we are
-
 DOCKERFILE = (ROOT / "services" / "Dockerfile").read_text()
 SERVICES = sorted(path.name for path in (ROOT / "services").glob("tributary_*"))
 

@@ -20,8 +20,6 @@ from tributary_query.servicer import QueryServicer
 from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_runtime.workspaces import Scope
 
-pytestmark = pytest.mark.timeout(120)
-
 PUBLIC = ("ingestion", "query")
 """The services whose callers come from outside."""
 
@@ -52,11 +50,11 @@ def code_of(stack: SharedStack, service: str, method: MethodDescriptor, metadata
     with grpc.insecure_channel(stack.addresses[service]) as channel:
         try:
             if method.client_streaming:
-                list(channel.stream_stream(path)(iter([b""]), timeout=10, metadata=metadata))
+                list(channel.stream_stream(path)(iter([b""]), timeout=60, metadata=metadata))
             elif method.server_streaming:
-                next(iter(channel.unary_stream(path)(b"", timeout=10, metadata=metadata)))
+                next(iter(channel.unary_stream(path)(b"", timeout=60, metadata=metadata)))
             else:
-                channel.unary_unary(path)(b"", timeout=10, metadata=metadata)
+                channel.unary_unary(path)(b"", timeout=60, metadata=metadata)
         except grpc.RpcError as error:
             call: grpc.Call = error  # type: ignore[assignment]  # what the stubs do not say: the error is the call
             return call.code().name

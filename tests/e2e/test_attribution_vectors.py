@@ -29,7 +29,7 @@ from tributary_cli.stack.clickhouse_server import DATABASE
 from tributary_cli.stack.stack import Stack
 from tributary_client import Tributary
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("vectors")]
+pytestmark = pytest.mark.xdist_group("vectors")
 
 _CONVERSIONS = 465
 _ORDERS = ("in-order", "shuffled-and-twice")
@@ -124,7 +124,7 @@ def test_the_running_system_gives_the_answers_others_computed(
         assert send(stack, workspace, twice) == {"VERDICT_ACCEPTED": len(events), "VERDICT_DUPLICATE": len(events)}
     else:
         assert send(stack, workspace, events) == {"VERDICT_ACCEPTED": len(events)}
-    eventually(lambda: waiting(stack, workspace) == 0, timeout_seconds=60)
+    eventually(lambda: waiting(stack, workspace) == 0)
 
     answers = journeys.answers()
     report = reported(stack, workspace)
@@ -157,7 +157,7 @@ def test_the_running_system_learns_what_others_computed_and_credits_under_it(
     stack, workspaces = running
     workspace = workspaces[order]
     send(stack, workspace, journeys.events())  # known already, unless this test runs alone
-    model = eventually(lambda: learned(stack, workspace), timeout_seconds=60)
+    model = eventually(lambda: learned(stack, workspace))
     expected = journeys.vectors()["markov_order_1_lookback_30_days"]
     assert int(model["conversion_probability_picos"]) / 1e12 == pytest.approx(expected["p_conversion"], abs=1e-8)
     found = {weight["channel"]: weight for weight in model["channels"]}
@@ -169,7 +169,7 @@ def test_the_running_system_learns_what_others_computed_and_credits_under_it(
         assert int(weight["weight_picos"]) / 1e12 == pytest.approx(expected["share"][channel], abs=1e-8)
 
     numbers = itertools.count()
-    row = eventually(lambda: credited(stack, workspace, next(numbers)), timeout_seconds=60)
+    row = eventually(lambda: credited(stack, workspace, next(numbers)))
     assert sum(row["data_driven_credit_micros"]) == 1_000_000
     shown = command(stack, workspace, "show", row["data_driven_model_version"])
     assert shown["status"] == "MODEL_STATUS_PUBLISHED"
@@ -211,7 +211,7 @@ def test_every_touch_earns_the_value_others_computed_without_a_window(
     events = journeys.events()
     random.Random(8).shuffle(events)
     assert send(stack, workspace, events) == {"VERDICT_ACCEPTED": len(events)}
-    eventually(lambda: waiting(stack, workspace) == 0, timeout_seconds=60)
+    eventually(lambda: waiting(stack, workspace) == 0)
 
     rows = {row["order_id"]: row for row in stored_conversions(stack, workspace)}
     for model, by_journey in journeys.answers().per_journey_cents.items():

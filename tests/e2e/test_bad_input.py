@@ -34,8 +34,6 @@ from tributary.query.v1.query_service_pb2 import GetIntegrityRequest, QueryRepor
 from tributary.query.v1.report_pb2 import METRIC_CONVERSIONS
 from tributary_cli.stack.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
-
 Call = Callable[[Shop, str], object]
 """Makes a call with a key."""
 

@@ -17,8 +17,6 @@ from tests.support.shop import Shop, a_visit, an_order, open_shop
 from tributary_cli.command_line import cli
 from tributary_cli.stack.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def run(street_stack: Stack, shop: Shop) -> Any:

@@ -14,8 +14,6 @@ from tributary.query.v1 import query_service_pb2 as contract
 from tributary_cli.command_line import cli
 from tributary_cli.stack.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def erased(shop: Shop, stack: Stack, *arguments: str) -> tuple[int, dict[str, object]]:
     """Runs the command; returns its exit status and what it says of the erasure."""

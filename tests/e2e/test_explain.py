@@ -35,8 +35,6 @@ from tributary.query.v1 import report_pb2
 from tributary_cli.command_line import cli
 from tributary_cli.stack.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
-
 SOLD = timedelta(hours=1)
 WHO = {"visitor_id": "v"}
 WHOLE = 1_000_000

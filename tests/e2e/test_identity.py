@@ -26,8 +26,6 @@ from tributary.query.v1 import query_service_pb2 as contract
 from tributary_cli.command_line import cli
 from tributary_cli.stack.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
-
 ALONE = {"on-laptop": (1_000_000, 100 * EURO)}
 WHOLE = {"on-laptop": (500_000, 50 * EURO), "on-phone": (500_000, 50 * EURO)}
 

@@ -28,8 +28,6 @@ from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_cli.stack.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
-
 SOLD = timedelta(hours=1)
 """How long ago orders were placed, unless a test says otherwise."""
 LOOKBACK = timedelta(days=30)

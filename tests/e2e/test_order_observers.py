@@ -10,8 +10,6 @@ from tests.support.shop import EURO, Shop, a_visit, an_order, causes, credit, na
 from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER
 from tributary.event.v1.event_pb2 import TRAFFIC_INTERNAL, TRAFFIC_TEST, Event, Traffic
 
-pytestmark = pytest.mark.timeout(120)
-
 MERGED = ("MERGED_OBSERVATION", "")
 
 

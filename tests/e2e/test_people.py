@@ -22,8 +22,6 @@ from tests.support.shop import (
 )
 from tributary.event.v1.event_pb2 import Event
 
-pytestmark = pytest.mark.timeout(120)
-
 WHOLE = {"on-laptop": (500_000, 50 * EURO), "on-phone": (500_000, 50 * EURO)}
 
 

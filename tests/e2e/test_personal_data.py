@@ -40,8 +40,6 @@ from tributary.query.v1 import query_service_pb2
 from tributary.query.v1.query_service_pb2 import GetJourneyRequest
 from tributary_domain.sealing import DataKey, SealError, name_of, wrap
 
-pytestmark = pytest.mark.timeout(120)
-
 EMAIL = "Mark.Edmark@post.example"
 PHONE = "+49 30 90182077"
 PHONE_DIGITS = "493090182077"
@@ -234,7 +232,7 @@ def _ask_for_nobody(shop: Shop) -> None:
 
 def _wait_for_spans(observed: Observed) -> None:
     services = {"ingestion", "dedup", "attribution", "delivery", "query"}
-    eventually(lambda: services <= {span.service for span in list(observed.collector.spans)}, 20)
+    eventually(lambda: services <= {span.service for span in list(observed.collector.spans)})
 
 
 def _found(text: bytes) -> list[str]:

@@ -27,8 +27,6 @@ from tributary.common.v1.time_range_pb2 import TimeRange
 from tributary.query.v1 import query_service_pb2 as contract
 from tributary_cli.stack.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def _days() -> TimeRange:
     asked = TimeRange()
@@ -45,7 +43,7 @@ def _complete(shop: Shop, reconciliation_id: str) -> Reconciliation:
         assert found.state == RECONCILIATION_STATE_COMPLETE
         return found
 
-    return eventually(complete, timeout_seconds=60)
+    return eventually(complete)
 
 
 def test_days_are_recomputed_on_request(shop: Shop) -> None:

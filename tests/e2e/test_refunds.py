@@ -14,8 +14,6 @@ from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.event.v1 import adjustment_pb2
 from tributary.event.v1.event_pb2 import Event
 
-pytestmark = pytest.mark.timeout(120)
-
 REFUND = adjustment_pb2.ADJUSTMENT_REASON_REFUND
 RESTATEMENT = adjustment_pb2.ADJUSTMENT_REASON_RESTATEMENT
 RETRACTION = adjustment_pb2.ADJUSTMENT_REASON_RETRACTION

@@ -15,8 +15,6 @@ from tests.support.eventually import eventually
 from tests.support.stack import KeyedWorkspace, SharedStack
 from tributary_cli.command_line import cli
 
-pytestmark = pytest.mark.timeout(120)
-
 NOW = datetime.now(UTC)  # noqa: TID251 - events must lie within the accept window
 
 
@@ -88,7 +86,7 @@ def test_the_credit_of_a_file_is_in_the_report(options: dict[str, list[str]], tm
         amounts = {row["channel"]: row["value"]["amount"] for row in rows}
         assert amounts == {"Email": "15.000000", "Paid Search": "15.000000", "unattributed": "12.000000"}
 
-    eventually(credited, 20)
+    eventually(credited)
 
 
 def test_a_file_that_is_sent_again_changes_nothing(options: dict[str, list[str]], tmp_path: Path) -> None:
@@ -140,7 +138,7 @@ def test_a_report_without_wishes_keeps_currencies_apart_instead_of_failing(
         rows = _report(options)["rows"]
         assert {row["currency"]: row["value"]["amount"] for row in rows} == {"EUR": "10.000000", "USD": "20.000000"}
 
-    eventually(apart, 20)
+    eventually(apart)
     chosen = CliRunner().invoke(cli, ["report", "--by", "channel", *options["query"]])
     assert chosen.exit_code == 1
     assert "CURRENCY" in chosen.stderr

@@ -24,9 +24,8 @@ from tributary_cli.stack.health import SERVICES
 from tributary_cli.stack.stack import Stack
 from tributary_client import RetryPolicy, Tributary
 
-pytestmark = pytest.mark.timeout(120)
-
-LONGEST_STOP_SECONDS = 10.0
+LONGEST_STOP_SECONDS = 20.0
+"""Less than the 25 that calls in flight may take: who waits for one that never ends takes longer."""
 CLIENTS, BARE, READERS = 2, 2, 2
 PROBE = "probe"
 """The event of an order that is there from the beginning, to be read."""
@@ -151,7 +150,6 @@ def test_a_service_leaves_under_load_without_failing_a_call(own: tuple[Stack, Sh
         asked = time.monotonic()
         process.ask_to_stop()
         eventually(lambda: process.exit_status is not None, LONGEST_STOP_SECONDS)
-        took = time.monotonic() - asked
         stack.restart(service)
         _wait_for_calls(load)
 
@@ -163,7 +161,6 @@ def test_a_service_leaves_under_load_without_failing_a_call(own: tuple[Stack, Sh
         assert [call for call in calls if call.began < asked and call.code != "OK"] == [], "was in flight"
     assert {call.code for call in (*load.ingested, *load.read)} <= {"OK", "UNAVAILABLE", "CANCELLED"}
     assert _cut_off(stack) == []
-    assert took < LONGEST_STOP_SECONDS
     shop.wait_until_settled()
     _check_effects(shop)
 
@@ -204,7 +201,7 @@ def _wait_for_calls(load: Load) -> None:
         assert [call for call in load.ingested[begun[1] :] if call.code == "OK"]
         assert [call for call in load.read[begun[2] :] if call.code == "OK"]
 
-    eventually(made, 30)
+    eventually(made)
 
 
 def _check_effects(shop: Shop) -> None:

@@ -11,7 +11,7 @@ from typing import cast
 import grpc
 import pytest
 
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_SECONDS, eventually
 from tests.support.processes import is_alive
 from tests.support.stack import KeyedWorkspace, render_workspaces
 from tributary.query.v1.query_service_pb2 import GetIntegrityRequest
@@ -19,8 +19,6 @@ from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 from tributary_cli.errors import StackError
 from tributary_cli.stack.health import SERVICES, Health, check_health
 from tributary_cli.stack.stack import Stack
-
-pytestmark = pytest.mark.timeout(120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def test_a_part_that_was_killed_is_brought_back_where_it_was(own_stack: Stack, p
 
 def test_a_service_can_be_restarted_with_another_setting(own_stack: Stack) -> None:
     own_stack.restart("query", {"TRIBUTARY_REFLECTION": "true"})
-    assert check_health(own_stack.addresses["query"], "query") is Health.SERVING
+    assert check_health(own_stack.addresses["query"], "query", PATIENCE_SECONDS) is Health.SERVING
 
 
 def test_a_wanted_port_that_is_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
@@ -94,7 +92,7 @@ def _ask(stack: Stack, workspace: KeyedWorkspace) -> grpc.StatusCode:
     with grpc.insecure_channel(stack.addresses["query"]) as channel:
         try:
             QueryServiceStub(channel).GetIntegrity(
-                GetIntegrityRequest(), metadata=[("authorization", f"Bearer {workspace.api_key}")], timeout=10
+                GetIntegrityRequest(), metadata=[("authorization", f"Bearer {workspace.api_key}")], timeout=60
             )
         except grpc.RpcError as error:
             return cast(grpc.Call, error).code()
@@ -108,7 +106,7 @@ def test_a_workspaces_file_is_used_where_it_lies_and_remembered(own: Own) -> Non
     edited, other = render_workspaces({"other": {}})
     assert _ask(own.stack, other["other"]) is grpc.StatusCode.UNAUTHENTICATED
     own.file.write_text(edited)
-    eventually(lambda: _ask(own.stack, other["other"]) is grpc.StatusCode.OK, 30)
+    eventually(lambda: _ask(own.stack, other["other"]) is grpc.StatusCode.OK)
     own.stack.stop()
     data = own.stack.directory.path
     with Stack(data) as stack:

@@ -17,12 +17,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_SECONDS, eventually
 from tests.support.processes import is_alive
 from tributary_cli.command_line import cli
 from tributary_cli.stack.health import SERVICES, Health, check_health
-
-pytestmark = pytest.mark.timeout(120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Up:
     def end(self, number: int) -> int:
         """Sends a signal and returns the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -73,7 +71,8 @@ def _send(up: Up, file: Path) -> dict[str, int]:
 
 
 def test_every_service_serves_once_it_is_up(shared: Up) -> None:
-    assert {check_health(shared.said["addresses"][name], name) for name in SERVICES} == {Health.SERVING}
+    addresses = shared.said["addresses"]
+    assert {check_health(addresses[name], name, PATIENCE_SECONDS) for name in SERVICES} == {Health.SERVING}
 
 
 def test_a_second_one_on_the_same_directory_is_refused(shared: Up) -> None:
@@ -92,16 +91,16 @@ def test_doctor_finds_it_well_without_being_told_where_it_is(shared: Up) -> None
 def test_a_service_that_is_killed_is_started_again(shared: Up) -> None:
     address = shared.said["addresses"]["query"]
     os.kill(shared.said["pids"]["query"], signal.SIGKILL)
-    eventually(lambda: check_health(address, "query") is not Health.SERVING)
-    eventually(lambda: check_health(address, "query") is Health.SERVING, 60)
+    eventually(lambda: not is_alive(shared.said["pids"]["query"]))
+    eventually(lambda: check_health(address, "query") is Health.SERVING)
 
 
 def test_a_store_that_dies_while_a_service_waits_for_it_is_started_again_too(shared: Up) -> None:
     for name in ("attribution", "redis"):  # attribution cannot become ready without Redis
         os.kill(shared.said["pids"][name], signal.SIGKILL)
     addresses = shared.said["addresses"]
-    eventually(lambda: check_health(addresses["attribution"], "attribution") is not Health.SERVING)
-    eventually(lambda: check_health(addresses["attribution"], "attribution") is Health.SERVING, 60)
+    eventually(lambda: not any(is_alive(shared.said["pids"][name]) for name in ("attribution", "redis")))
+    eventually(lambda: check_health(addresses["attribution"], "attribution") is Health.SERVING)
     assert shared.process.poll() is None
 
 

@@ -28,8 +28,6 @@ from tributary_cli.stack.stack import Stack
 from tributary_runtime.channels import open_channel
 from tributary_runtime.clock import SystemClock
 
-pytestmark = pytest.mark.timeout(180)
-
 FLIGHT, BATCH = 48, 100
 CALLS = 20
 
@@ -85,7 +83,7 @@ async def flooding(flood: Caller) -> AsyncIterator[None]:
 
     workers = [asyncio.ensure_future(worker(number)) for number in range(FLIGHT)]
     try:
-        await eventually_async(lambda: len(flood.seconds) >= FLIGHT, timeout_seconds=60)
+        await eventually_async(lambda: len(flood.seconds) >= FLIGHT)
         yield
     finally:
         for one in workers:
@@ -129,4 +127,4 @@ async def test_credit_of_another_workspace_does_not_wait_behind_the_flood(instal
                 except grpc.aio.AioRpcError as error:
                     raise AssertionError(error.details()) from error
 
-            await eventually_async(credited, timeout_seconds=30)
+            await eventually_async(credited)

@@ -31,8 +31,6 @@ from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.scripts import Script
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def send_one(address: str, workspace: str, event: Sent) -> int:
     async with open_channel(address, SecretStr(INTERNAL_TOKEN)) as channel:
@@ -91,7 +89,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_accepted_twice_when_dedu
             load = Load(send, events)
             running = asyncio.create_task(load.run())
             for share in (0.2, 0.4, 0.6):
-                await eventually_async(lambda share=share: load.progress > share, timeout_seconds=30)
+                await eventually_async(lambda share=share: load.progress > share)
                 dedup.kill()
                 dedup.start()
             await running

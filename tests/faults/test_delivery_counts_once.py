@@ -43,8 +43,6 @@ from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.ties import person_key
 
-pytestmark = pytest.mark.timeout(120)
-
 PATIENT = Pace(concurrency=16, call_seconds=60.0, margin_seconds=60.0)
 """For nine thousand conversions in one process."""
 IDS = [f"c1:{number:04}" for number in range(4)]

@@ -23,8 +23,6 @@ from tributary_cli.demo.fakes.server import Fault
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.scripts import Script
 
-pytestmark = pytest.mark.timeout(120)
-
 C = "c1:0000"
 
 
@@ -77,19 +75,19 @@ async def test_a_death_between_two_steps_neither_loses_nor_repeats_a_conversion(
             dying.start()
             await wait_for(rig, row, is_planned=marker != Script("plan_jobs").sha.encode())
             if is_sent:
-                await eventually_async(lambda: all(stand.front.asks for stand in row), 30)
+                await eventually_async(lambda: all(stand.front.asks for stand in row))
             all_asked.set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await proxy.holds.wait()
             if store == "redis" and is_sent:  # let the ledger have all of them
-                await eventually_async(lambda: has_lines(rig, workspace), 20)
+                await eventually_async(lambda: has_lines(rig, workspace))
         finally:
             dying.kill()
         again = delivery_process(tmp_path, migrated_redis_url, clickhouse_url, declarations, has_data_key=True)
         if marker == Script("plan_jobs").sha.encode():
             await asyncio.to_thread(again.start)
             closing.callback(again.kill)
-            await eventually_async(lambda: has_lines(rig, workspace), 40)
+            await eventually_async(lambda: has_lines(rig, workspace))
         else:
             await row.deliver(rig)
         found = await row.fates(rig, [C])
@@ -120,7 +118,7 @@ async def test_a_death_during_the_call_neither_loses_nor_repeats_a_conversion(
         await publish(rig, webhook.lane, [other], clicked)
         try:
             dying.start()
-            await eventually_async(lambda: all(stand.front.asks for stand in row) and len(webhook.front.asks) > 1, 30)
+            await eventually_async(lambda: all(stand.front.asks for stand in row) and len(webhook.front.asks) > 1)
         finally:
             dying.kill()
             held.set()
@@ -164,8 +162,8 @@ async def test_two_processes_killed_in_turn_under_load_send_every_conversion_onc
                 dying.kill()
                 dying.start()
             await rig.publisher.store(*[await rig.publisher.publish(one, stored=False) for one in revisions[200:]])
-            await eventually_async(lambda: len(endpoint.created) == len(revisions), timeout_seconds=60)
-            await eventually_async(lambda: nothing_waits(rig, lane), timeout_seconds=60)
+            await eventually_async(lambda: len(endpoint.created) == len(revisions))
+            await eventually_async(lambda: nothing_waits(rig, lane))
         finally:
             for process in processes:
                 process.stop()

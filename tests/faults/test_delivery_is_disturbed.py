@@ -21,8 +21,6 @@ from tributary_domain.backoff import Backoff
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.delivery_job import Lane
 
-pytestmark = pytest.mark.timeout(120)
-
 CONVERSIONS = 25
 ANSWERS = (Answer(), Answer(), LOST, Answer(503), Answer(hangs_up=True), Answer(500, takes=True))
 PACE = Pace(concurrency=4, call_seconds=0.5, margin_seconds=0.5)
@@ -78,7 +76,7 @@ async def test_the_receiver_knows_every_conversion_as_it_is(rig: Rig, workspace:
                 if chance.random() < 0.2:
                     await rig.plan(lane, message)
             endpoint.answers.clear()
-            await eventually_async(lambda: is_idle(rig, lane), timeout_seconds=60)
+            await eventually_async(lambda: is_idle(rig, lane))
         finally:
             stop.set()
     assert endpoint.most_at_once == 1

@@ -26,8 +26,6 @@ from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.workspaces import Workspaces
 from tributary_storage.redis.delivery_job import Lane
 
-pytestmark = pytest.mark.timeout(120)
-
 HANG = ("google", "webhook")
 """One that is called with many at once, one that is called one by one."""
 THROTTLED = "snap"
@@ -65,7 +63,7 @@ async def test_others_deliver_all_of_theirs_while_one_hangs_and_one_is_throttled
         try:
             await asyncio.to_thread(process.start)
             await publish(rig, lane, [a_purchase(lane, one) for one in range(HALF)], clicked, is_planned=False)
-            await eventually_async(lambda: all(row.stands[kind].front.asks for kind in HANG), 30)
+            await eventually_async(lambda: all(row.stands[kind].front.asks for kind in HANG))
             second = [a_purchase(lane, one) for one in range(HALF, 2 * HALF)]
             await publish(rig, lane, second, clicked, is_planned=False)
 
@@ -73,7 +71,7 @@ async def test_others_deliver_all_of_theirs_while_one_hangs_and_one_is_throttled
                 lack = {stand.kind: 2 * HALF - len(stand.front.fake.counted) for stand in others}
                 assert not any(lack.values()), f"{lack} did not arrive"
 
-            await eventually_async(missing, 40)
+            await eventually_async(missing)
             assert {kind: row.stands[kind].front.fake.accepted for kind in HANG} == dict.fromkeys(HANG, 0)
             assert throttled.front.fake.accepted <= 2
             assert await rig.stores.jobs.waiting(throttled.lane) >= 2 * HALF - 2
@@ -109,7 +107,7 @@ async def test_a_destination_that_no_lane_can_be_made_of_stops_no_other(rig: Rig
         async with asyncio.TaskGroup() as group:
             group.create_task(dispatcher.run(stop))
             try:
-                await eventually_async(lambda: row.stands["meta"].front.fake.accepted, 20)
+                await eventually_async(lambda: row.stands["meta"].front.fake.accepted)
             finally:
                 stop.set()
         assert await rig.stores.jobs.waiting(lane) == 1

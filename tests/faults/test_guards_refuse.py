@@ -42,8 +42,6 @@ from tributary_domain.path_counts import counts_of, total
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis import keys
 
-pytestmark = pytest.mark.timeout(120)
-
 LEARNS_AT_ONCE = {
     "TRIBUTARY_ATTRIBUTION_PATH_DELAY_SECONDS": "0",
     "TRIBUTARY_ATTRIBUTION_MODEL_INTERVAL_SECONDS": "1",
@@ -68,7 +66,7 @@ class Installation:
         return check_health(self.stack.addresses[service], service)
 
     def wait_for(self, health: Health, service: str) -> None:
-        eventually(lambda: self.health(service) is health, 20)
+        eventually(lambda: self.health(service) is health)
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +230,7 @@ def test_a_state_store_that_lost_everything_is_made_whole_from_what_is_recorded(
     own.stack.migrate("--confirm-loss", "state")
     own.wait_for(Health.SERVING, "attribution")
     state = redis.Redis(port=server.port)
-    eventually(lambda: json.loads(state.get(keys.rebuild("progress")) or "{}").get("is_finished", False), 60)
+    eventually(lambda: json.loads(state.get(keys.rebuild("progress")) or "{}").get("is_finished", False))
     assert _answers(shop, people) == before
     assert (
         "whole again after a loss"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
-import pytest
 from pydantic import SecretStr
 
 from tests.faults.load import Load, findings
@@ -33,8 +32,6 @@ from tributary_storage.redis.client import connect
 if TYPE_CHECKING:
     Stub = dedup_service_pb2_grpc.DedupServiceAsyncStub  # the stubs' own name for it; not there when running
 
-pytestmark = pytest.mark.timeout(120)
-
 EVENTS = [Sent(f"e-{number}", order=f"o-{number}" if number % 10 == 0 else "") for number in range(4000)]
 
 
@@ -51,7 +48,7 @@ async def load_over_kills(server: RedisServer, workspace: str, kills: int) -> Lo
         running = asyncio.create_task(load.run())
         for kill in range(kills):
             share = (kill + 1) / (kills + 1)
-            await eventually_async(lambda share=share: load.progress > share * 0.8, timeout_seconds=60)
+            await eventually_async(lambda share=share: load.progress > share * 0.8)
             server.kill()
             server.start()
         await running
@@ -92,7 +89,7 @@ async def test_a_redis_that_comes_back_forgetful_acknowledges_nothing_not_even_a
                 other.start()
                 other.wait_until_ready()
                 await prepare(other.url)
-                await eventually_async(lambda: is_noticed(stub), timeout_seconds=30)
+                await eventually_async(lambda: is_noticed(stub))
             finally:
                 other.stop()
     finally:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from tests.support.quiet import Quiet
 from tributary_cli.demo.run import run_demo
 from tributary_cli.stack.stack import Stack
@@ -27,7 +25,6 @@ def killing(*names: str):  # type: ignore[no-untyped-def]
     return disturb
 
 
-@pytest.mark.timeout(180)
 async def test_a_demo_in_which_everything_is_killed_once_ends_with_every_promise_kept(tmp_path: Path) -> None:
     result = await run_demo(
         tmp_path / "stack", events=2_000, seed=3, events_per_second=100, show=Quiet(), disturb=killing(*PARTS)

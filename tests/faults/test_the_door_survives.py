@@ -11,8 +11,6 @@ from tests.faults.survival import PARTS, Careless, survive
 from tests.support.stores import running_redis
 from tributary_cli.stack.redis_server import RedisServer
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture
 def lazy_redis(tmp_path: Path) -> Iterator[RedisServer]:

@@ -203,7 +203,7 @@ async def test_a_destination_that_refuses_everything_is_paused_before_all_is_giv
     with running_fake("meta") as server:
         server.faults.extend([Fault(takes=False, reply=Reply(400))] * 300)
         async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
-            await eventually_async(lambda: is_paused_now(rig, lane), 40)
+            await eventually_async(lambda: is_paused_now(rig, lane))
         assert len(server.asks) < 70
     dead = await rig.stores.jobs.dead(lane, 0)
     assert 20 < dead < 30, "one of each part that was left, too: it might be them alone"
@@ -224,7 +224,7 @@ async def test_wrong_ones_that_stand_side_by_side_do_not_stop_a_destination(rig:
     with running_fake("meta") as server:
         server.fake.poison.update(f"p-c1:{number:04}" for number in range(30))
         async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
-            await eventually_async(idle(rig, lane), 30)
+            await eventually_async(idle(rig, lane))
         assert server.fake.accepted == 70
     paused_until_millis = (await rig.stores.states.read(lane)).paused_until_millis
     assert (await rig.stores.jobs.dead(lane, 0), paused_until_millis) == (30, 0)

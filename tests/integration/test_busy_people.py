@@ -193,7 +193,7 @@ async def test_the_loop_works_it_off(attribution: Attribution, events: Events) -
         async def nothing_waits() -> None:
             assert await waiting(attribution) == 0
 
-        await eventually_async(nothing_waits, 30)
+        await eventually_async(nothing_waits)
     finally:
         stop.set()
         await loop

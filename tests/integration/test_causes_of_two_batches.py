@@ -53,7 +53,7 @@ async def being_stored(attribution: Attribution, *events: Admitted) -> AsyncIter
     with pytest.MonkeyPatch.context() as patching:
         patching.setattr(ties, "finish", waits)
         batch = asyncio.ensure_future(attribution.attributor.handle([entry(attribution.workspace.id, events)]))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await arrived.wait()
     yield
     goes_on.set()

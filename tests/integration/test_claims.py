@@ -260,7 +260,7 @@ async def test_a_connection_that_dies_unseen_while_scripts_are_loaded_ends_the_c
     async with (
         holding_proxy(private_redis.port, b"SCRIPT") as proxy,
         connect(f"redis://127.0.0.1:{proxy.port}", name="tests") as client,
-        asyncio.timeout(10),
+        asyncio.timeout(60),
     ):
         (answer,) = await Claims(client, timeout_seconds=0.3).commit([_claims_only(Placement(AN_EPOCH), range(1))])
         assert proxy.holds.is_set()

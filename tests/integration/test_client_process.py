@@ -160,6 +160,6 @@ def test_processes_that_share_a_spool_directory_send_everything_once(
         subprocess.Popen([sys.executable, "-c", code, target, "calls", "1", str(tmp_path), f"p{number}"])
         for number in range(4)
     ]
-    assert [process.wait(50) for process in processes] == [0] * 4
+    assert [process.wait(60) for process in processes] == [0] * 4
     eventually(lambda: len(door.accepted) == 400)
     assert len(door.events) == 400

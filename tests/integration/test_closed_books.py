@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import pytest
-
 from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.conversion_rows import MODELS
 from tributary_storage.clickhouse.published_conversions import Wanted
 from tributary_storage.clickhouse.report_query import Basis, Dimension, Metric, ReportQuery
 from tributary_storage.clickhouse.reports import read_report
-
-pytestmark = pytest.mark.timeout(60)
 
 _FIRST, _LAST = "2020-01-01", "2200-01-01"
 SOLD = SystemClock().unix_micros() - 2 * DAY

@@ -393,7 +393,7 @@ async def test_an_outcome_that_waits_for_the_ledger_is_never_sent_again_meanwhil
     first = a_revision(lane)
     await rig.plan(lane, await rig.publisher.publish(first))
     async with rig.running_lane(lane, a_destination(endpoint.url), stores=stores, pace=Pace(4, 0.5, 0.5)):
-        await eventually_async(lambda: ledger.refused >= 4, timeout_seconds=20)
+        await eventually_async(lambda: ledger.refused >= 4)
         assert len(endpoint.calls) == 1
         endpoint.usual = Answer()
         ledger.is_out = False
@@ -538,7 +538,7 @@ async def test_an_outage_of_the_jobs_store_is_waited_out(
             await asyncio.to_thread(private_redis.wait_until_ready)
             second = a_revision(lane, conversion_id="c1:two")
             await own.plan(lane, await own.publisher.publish(second))
-            await eventually_async(lambda: len(endpoint.created) == 2, timeout_seconds=20)
+            await eventually_async(lambda: len(endpoint.created) == 2)
 
 
 async def _forget(rig: Rig) -> None:

@@ -122,7 +122,7 @@ async def test_a_destination_added_to_the_file_gets_what_follows_and_one_taken_a
             async def is_taken() -> bool:
                 return [one.destination_id for one in await destinations(process, workspace)] == ["new"]
 
-            await eventually_async(is_taken, timeout_seconds=20)
+            await eventually_async(is_taken)
             await publish(rig, first.then(value_micros=1_000_000))
             await eventually_async(lambda: len(added.calls) == 1)
     assert len(endpoint.calls) == 1
@@ -152,7 +152,7 @@ async def test_another_redis_of_the_jobs_is_noticed(
         def is_noticed() -> bool:
             return "The Redis of role jobs holds other data" in (tmp_path / "delivery.log").read_text()
 
-        await eventually_async(is_noticed, timeout_seconds=20)
+        await eventually_async(is_noticed)
         with pytest.raises(grpc.aio.AioRpcError):
             await destinations(process, workspace)
 

@@ -309,7 +309,7 @@ async def test_what_comes_after_a_quiet_time_does_not_wait_for_more(
 ) -> None:
     source = a_source(log, pace=Pace(linger_seconds=3600, wait_seconds=0.05))
     await admit(admission, workspace, 10)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert len(event_ids(await source.read())) == 10
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_a_workspace_that_floods_while_nobody_else_is_there_leaves_the_live_lane
         door.send(*visits(1), workspace="alone")
         assert lanes(redis_url)["bulk"]["alone"] > 0
 
-    eventually(moved, timeout_seconds=20)
+    eventually(moved)
     door.send(*visits(5), workspace="quiet")
     assert lanes(redis_url)["live"]["quiet"] == 5
 
@@ -133,7 +134,7 @@ def test_imports_count_towards_the_bytes_of_their_key(door: Door) -> None:
 
     def over() -> Failure:
         try:
-            IngestionServiceStub(door.channel).ImportDeals(request, timeout=10, metadata=metadata)
+            IngestionServiceStub(door.channel).ImportDeals(request, timeout=60, metadata=metadata)
         except grpc.RpcError as error:
             return failure_of(error)
         raise AssertionError("not over its rate yet")
@@ -169,12 +170,19 @@ def test_batches_that_are_wrong_count_towards_the_bytes_of_their_key(door: Door)
 
 
 def test_what_exceeds_a_workspaces_live_rate_goes_on_in_the_bulk_lane(door: Door, redis_url: str) -> None:
-    for _ in range(10):
-        assert {verdict.verdict for verdict in door.send(*visits(20), workspace="bursty")} == {ACCEPTED}
-    found = lanes(redis_url)
-    assert found["live"]["bursty"] + found["bulk"]["bursty"] == 200
-    assert 20 <= found["live"]["bursty"] <= 100
-    assert found["bulk"]["bursty"] >= 100
+    begun, sent = time.monotonic(), 0
+
+    def moved() -> Counter[str]:
+        nonlocal sent
+        assert {verdict.verdict for verdict in door.send(*visits(200), workspace="bursty")} == {ACCEPTED}
+        sent += 200
+        found = {lane: counts["bursty"] for lane, counts in lanes(redis_url).items()}
+        assert found["bulk"]
+        return Counter(found)
+
+    found = eventually(moved)
+    assert found.total() == sent
+    assert found["live"] <= 20 * (1 + time.monotonic() - begun) + 200, "a second's may come at once; no call is divided"
 
 
 def test_a_workspace_beyond_its_share_of_the_live_lane_goes_on_in_bulk_and_others_stay_live(
@@ -186,7 +194,7 @@ def test_a_workspace_beyond_its_share_of_the_live_lane_goes_on_in_bulk_and_other
         door.send(*visits(200, 500), workspace="flood")
         assert lanes(redis_url)["bulk"]["flood"] > 0
 
-    eventually(moved, timeout_seconds=20)
+    eventually(moved)
     before = lanes(redis_url)
     door.send(*visits(5), workspace="quiet")
     door.send(*visits(50), workspace="flood")
@@ -201,7 +209,7 @@ def test_a_workspace_that_holds_its_share_of_the_room_is_refused_and_others_are_
         assert failure is not None
         return failure
 
-    failure = eventually(over, timeout_seconds=40)
+    failure = eventually(over)
     assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "BACKLOG_SHARE_EXCEEDED")
     assert failure.quotas == ["workspace:flood"]
     assert failure.retry_seconds == 2

@@ -17,8 +17,6 @@ from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED
 from tributary_runtime.clock import SystemClock
 
-pytestmark = pytest.mark.timeout(120)
-
 REQUESTS = 2_000
 
 

@@ -72,7 +72,7 @@ def a_row(number: int, cost: int, campaign: str = "c-1", **more: Any) -> SpendRo
 
 def call(door: Door, method: str, request: Any, workspace: str = "shop") -> list[str]:
     metadata = [("authorization", f"Bearer {door.keys[workspace]}")]
-    answer = getattr(IngestionServiceStub(door.channel), method)(request, timeout=20, metadata=metadata)
+    answer = getattr(IngestionServiceStub(door.channel), method)(request, timeout=60, metadata=metadata)
     return [ImportOutcome.Name(result.outcome).removeprefix("IMPORT_OUTCOME_") for result in answer.results]
 
 
@@ -184,7 +184,7 @@ def test_a_deal_names_its_order_as_conversions_do(door: Door, stores: Stores) ->
     odd = a_deal("d-named", 1, order_id="1001\n", lead_id=" L-1", store="undefined")
     for validate_only, outcome in ((True, "VALID"), (False, "DUPLICATE")):
         request = ImportDealsRequest(deals=[odd, Deal()], validate_only=validate_only)
-        told, refused = IngestionServiceStub(door.channel).ImportDeals(request, timeout=20, metadata=metadata).results
+        told, refused = IngestionServiceStub(door.channel).ImportDeals(request, timeout=60, metadata=metadata).results
         assert ImportOutcome.Name(told.outcome) == f"IMPORT_OUTCOME_{outcome}"
         assert [(reason.code, reason.field) for reason in told.reasons] == [(REASON_CODE_PLACEHOLDER_IGNORED, "store")]
         assert ImportOutcome.Name(refused.outcome) == "IMPORT_OUTCOME_REJECTED"
@@ -264,7 +264,7 @@ def test_without_a_key_nothing_is_imported(door: Door) -> None:
     stub = IngestionServiceStub(door.channel)
     for method, request in (("ImportSpend", ImportSpendRequest()), ("ImportDeals", ImportDealsRequest())):
         with pytest.raises(grpc.RpcError) as refused:
-            getattr(stub, method)(request, timeout=10)
+            getattr(stub, method)(request, timeout=60)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 

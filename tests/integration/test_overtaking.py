@@ -44,7 +44,7 @@ async def idle(rig: Rig, lane: Lane) -> None:
     async def is_idle() -> bool:
         return await rig.stores.jobs.waiting(lane) == 0
 
-    await eventually_async(is_idle, 30)
+    await eventually_async(is_idle)
 
 
 async def unanswered(rig: Rig, lane: Lane, revision: int) -> None:
@@ -53,11 +53,11 @@ async def unanswered(rig: Rig, lane: Lane, revision: int) -> None:
     async def is_written() -> bool:
         return any(one.revision == revision and one.attempts for one in await rig.deliveries(lane, "c1:0000"))
 
-    await eventually_async(is_written, 20)
+    await eventually_async(is_written)
 
 
 async def holds(server: FakeServer, value: int) -> None:
-    await eventually_async(lambda: value in server.fake.values.values(), 20)
+    await eventually_async(lambda: value in server.fake.values.values())
 
 
 async def corrected_while_unanswered(rig: Rig, lane: Lane) -> None:

@@ -30,8 +30,6 @@ from tributary_runtime.clock import SystemClock
 if TYPE_CHECKING:
     Stub = query_service_pb2_grpc.QueryServiceAsyncStub  # the stubs' own name for it; not there when running
 
-pytestmark = pytest.mark.timeout(120)
-
 NOW = SystemClock().now()
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"

@@ -30,8 +30,6 @@ from tributary_runtime.clock import SystemClock
 if TYPE_CHECKING:
     Stub = query_service_pb2_grpc.QueryServiceAsyncStub  # the stubs' own name for it; not there when running
 
-pytestmark = pytest.mark.timeout(120)
-
 ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
 CONFLICT = verdict_pb2.VERDICT_CONFLICT
 REJECTED = verdict_pb2.VERDICT_REJECTED

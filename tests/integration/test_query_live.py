@@ -26,8 +26,6 @@ from tributary_runtime.clock import SystemClock
 if TYPE_CHECKING:
     Stub = query_service_pb2_grpc.QueryServiceAsyncStub  # the stubs' own name for it; not there when running
 
-pytestmark = pytest.mark.timeout(120)
-
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 NOW = SystemClock().now()
 
@@ -101,7 +99,7 @@ async def settled(live: Live) -> contract.GetIntegrityResponse:
         assert all(check.settled for check in answer.checks)
         return answer
 
-    return await eventually_async(arrived, 30)
+    return await eventually_async(arrived)
 
 
 async def test_integrity_holds_after_everything_that_can_come_in(live: Live) -> None:

@@ -25,16 +25,14 @@ async def test_replicas_keep_a_rate_together(state: redis.asyncio.Redis) -> None
     clock, per_second = SystemClock(), 10_000
     replicas = [SharedRates(state, clock) for _ in range(2)]
     started, taken, refusals = clock.monotonic_seconds(), 0, 0
-    while clock.monotonic_seconds() - started < 1.0:
+    while not refusals or taken < per_second * 1.5:  # more than it may burst
         for rates in replicas:
-            if await rates.take("key:k:events", per_second, 100):
+            if await rates.take("key:k:events", per_second, 500):
                 refusals += 1
             else:
-                taken += 100
+                taken += 500
     seconds = clock.monotonic_seconds() - started
-    most = per_second * (1 + seconds + 2 * LEASE_SECONDS) + 200
-    assert refusals > 0
-    assert per_second * 1.5 <= taken <= most
+    assert taken <= per_second * (1 + seconds + 2 * LEASE_SECONDS) + 2 * 500
 
 
 async def test_a_request_larger_than_the_rate_is_possible_and_the_next_waits_for_it(state: redis.asyncio.Redis) -> None:
@@ -53,7 +51,7 @@ async def test_after_what_was_told_there_is_some_again(state: redis.asyncio.Redi
     async def some() -> bool:
         return await rates.take("key:k:events", 50, 10) == 0
 
-    await eventually_async(some, timeout_seconds=wait + 2)
+    await eventually_async(some)
 
 
 async def test_rates_do_not_mix(state: redis.asyncio.Redis) -> None:
@@ -80,8 +78,8 @@ async def test_a_redis_that_hangs_is_asked_once_and_then_left_alone() -> None:
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        async with connect(f"redis://127.0.0.1:{port}/0", name="tests", timeout_seconds=30) as silent:
+        async with connect(f"redis://127.0.0.1:{port}/0", name="tests", timeout_seconds=300) as silent:
             rates = SharedRates(silent, SystemClock())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 assert [await rates.take("key:k:events", 1, 1000) for _ in range(3)] == [0, 0, 0]
     assert asked == [1]

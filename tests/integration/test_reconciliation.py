@@ -34,8 +34,6 @@ from tributary_storage.redis.conversions import conversion_key
 from tributary_storage.redis.journey_layout import EVENT_BYTES
 from tributary_storage.redis.ties import person_key
 
-pytestmark = pytest.mark.timeout(120)
-
 _NO_GRACE = -1e9
 """Nothing is too young to be compared: events of tests are accepted whenever the test says."""
 

@@ -132,7 +132,7 @@ async def test_clickhouse_may_be_down_for_a_while(
                 await admission.admit(a_request(workspace, [Sent(f"e-{number:02}")]))
                 expected.append((f"e-{number:02}", "ACCEPTED"))
             private_clickhouse.wait_until_ready()
-            await eventually_async(lambda: nothing_is_pending(log), timeout_seconds=20)
+            await eventually_async(lambda: nothing_is_pending(log))
         assert await rows(clickhouse, workspace) == expected
 
 

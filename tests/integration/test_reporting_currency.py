@@ -5,14 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.revision import Cause
 from tributary_runtime.clock import SystemClock
-
-pytestmark = pytest.mark.timeout(60)
 
 REPORTING = {"currency": "SEK", "time_zone": "Pacific/Auckland"}
 RATE = 11_234_567_890_123

@@ -270,7 +270,7 @@ def test_a_leaving_door_answers_what_it_took_and_sends_its_callers_elsewhere(
         assert (failure.code, [info.reason for info in failure.infos]) == ("UNAVAILABLE", ["LEAVING"])
         assert failure.retry_seconds == 0.5
         assert sent - answered == {max(sent)}
-        eventually(lambda: own.ingestion.exit_status is not None, 20)
+        eventually(lambda: own.ingestion.exit_status is not None)
         assert own.ingestion.exit_status == 0
         lines = [json.loads(line) for line in own.ingestion.log_file.read_text().splitlines()]
         taken = {line["batch"] for line in lines if line["event"] == "rpc_handled" and line["code"] == "OK"}

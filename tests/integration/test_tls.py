@@ -85,7 +85,7 @@ def code_of(
     with opened as channel:
         try:
             body = IngestEventsRequest(events=[a_visit("probe")]).SerializeToString()
-            channel.unary_unary(method)(body, timeout=5, metadata=metadata)
+            channel.unary_unary(method)(body, timeout=60, metadata=metadata)
         except grpc.RpcError as error:
             call: grpc.Call = error  # type: ignore[assignment]  # what the stubs do not say: the error is the call
             return call.code().name

@@ -277,7 +277,7 @@ async def test_delivery_killed_between_file_and_manifest_goes_on_where_it_was(
     def hold(method: str, path: str) -> Fault | None:
         if "_manifests" in path:
             is_reached.set()
-            is_let.wait(30)
+            is_let.wait(60)
         return None
 
     books.storage.fault = hold
@@ -293,9 +293,9 @@ async def test_delivery_killed_between_file_and_manifest_goes_on_where_it_was(
         is_let.set()
         process.start()
         await asyncio.to_thread(process.wait_until_ready)
-        await eventually_async(lambda: len(books.manifests()) == 1, timeout_seconds=30)
+        await eventually_async(lambda: len(books.manifests()) == 1)
         await publisher.publish(an_order(books, 2))
-        await eventually_async(lambda: len(books.manifests()) == 2, timeout_seconds=30)
+        await eventually_async(lambda: len(books.manifests()) == 2)
     assert {name: books.storage.read(name) for name in files} == files
     assert await books.rows("conversions", "conversion_id") == [("c1:1",), ("c1:2",)]
     assert await DeliveryJobs(books.redis).waiting(books.lane) == 0, "a warehouse is told of no conversion by itself"

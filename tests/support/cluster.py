@@ -42,7 +42,7 @@ class Cluster:
                     assert (told["cluster_state"], told["cluster_known_nodes"]) == ("ok", str(NODES))
                     assert told["cluster_slots_assigned"] == str(_SLOTS)
 
-            await eventually_async(is_whole, timeout_seconds=30)
+            await eventually_async(is_whole)
         finally:
             for client in clients:
                 await client.aclose()

@@ -20,7 +20,6 @@ from tributary_cli.stack.services import ServiceProcess
 from tributary_runtime.authentication import new_key
 
 METHOD = "/tributary.ingestion.v1.IngestionService/IngestEvents"
-_READY_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Door:
     """Workspace id, or "<workspace id>/<scope>" -> API key."""
     channel: grpc.Channel
 
-    def call(self, request: IngestEventsRequest | bytes, api_key: str, timeout: float = 10.0) -> IngestEventsResponse:
+    def call(self, request: IngestEventsRequest | bytes, api_key: str, timeout: float = 30.0) -> IngestEventsResponse:
         """Makes one call; raises `grpc.RpcError`."""
         body = request if isinstance(request, bytes) else request.SerializeToString()
         send = self.channel.unary_unary(METHOD, response_deserializer=IngestEventsResponse.FromString)
@@ -89,7 +88,7 @@ def running_door(
         for process in (dedup, ingestion):  # one after the other: who finds nobody to connect to is refused for a while
             closing.callback(process.kill)  # how it leaves is looked at elsewhere
             process.start()
-            process.wait_until_ready(_READY_SECONDS)
+            process.wait_until_ready()
         channel = closing.enter_context(
             grpc.insecure_channel(ingestion.address)
             if credentials is None

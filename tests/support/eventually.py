@@ -10,13 +10,15 @@ from typing import TypeVar, overload
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 60.0
+"""For how long something is waited for: no machine is so busy that it takes as long."""
 _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.2
 
 
 def eventually(
     check: Callable[[], T],
-    timeout_seconds: float = 10,
+    timeout_seconds: float = PATIENCE_SECONDS,
     *,
     before_seconds: float = 0,
     first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
@@ -56,14 +58,14 @@ def eventually(
 
 
 @overload
-async def eventually_async(check: Callable[[], Awaitable[T]], timeout_seconds: float = 10) -> T: ...
+async def eventually_async(check: Callable[[], Awaitable[T]], timeout_seconds: float = PATIENCE_SECONDS) -> T: ...
 
 
 @overload
-async def eventually_async(check: Callable[[], T], timeout_seconds: float = 10) -> T: ...
+async def eventually_async(check: Callable[[], T], timeout_seconds: float = PATIENCE_SECONDS) -> T: ...
 
 
-async def eventually_async(check, timeout_seconds=10):  # type: ignore[no-untyped-def]
+async def eventually_async(check, timeout_seconds=PATIENCE_SECONDS):  # type: ignore[no-untyped-def]
     """Is `eventually` on the event loop; `check` may be a coroutine function or a plain one."""
     deadline = time.monotonic() + timeout_seconds
     pause = _FIRST_PAUSE_SECONDS

@@ -65,9 +65,9 @@ def running_provider() -> Iterator[FakeProvider]:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = {name: values[0] for name, values in parse_qs(body).items()}
             provider.forms.append(form)
-            provider.release.wait(10)
+            provider.release.wait(60)
             if form["response"].startswith("slow"):
-                provider.release_slow.wait(10)
+                provider.release_slow.wait(60)
             status, answer = provider.raw or (200, json.dumps(provider.answer(form)).encode())
             self.send_response(status)
             for name, text in {"Content-Type": "application/json", **provider.headers}.items():

@@ -78,7 +78,7 @@ class ScriptedDoor(IngestionServiceServicer):
         with self.lock:
             self.asked.append(batch)
             failure = self.failures.popleft() if self.failures else None
-        self.open.wait(30)
+        self.open.wait(60)
         if failure is not None:
             return failure
         for event in batch.events:

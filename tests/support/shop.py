@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_SECONDS, eventually
 from tests.support.inbox import Inbox, Webhook
 from tests.support.stack import KeyedWorkspace
 from tributary.attribution.v1.conversion_pb2 import ConversionState, RevisionCause
@@ -43,8 +43,7 @@ T = TypeVar("T")
 NOW = datetime.now(UTC)  # noqa: TID251 - events must lie within the accept window
 EURO = 1_000_000
 MICRO = timedelta(microseconds=1)
-CALL_SECONDS = 10.0
-WAIT_SECONDS = 45
+CALL_SECONDS = 30.0
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.1, 0.4
 """A look is a call that asks all stores, and costs as much as the event that is waited for."""
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
@@ -188,7 +187,7 @@ class Shop:
         """Waits until something holds; if it never does, the failure tells what waits in the pipeline."""
         return eventually(
             check,
-            WAIT_SECONDS,
+            PATIENCE_SECONDS,
             before_seconds=before_seconds,
             first_pause_seconds=_FIRST_LOOK_SECONDS,
             longest_pause_seconds=_LONGEST_LOOK_SECONDS,

@@ -91,7 +91,7 @@ class ClickHouseServer(ChildProcess):
         (self._home / "users.xml").write_text(_USERS.format(host=HOST))
         super().start()
 
-    def wait_until_ready(self, timeout_seconds: float = 30) -> None:
+    def wait_until_ready(self, timeout_seconds: float = 60) -> None:
         """Returns when the server answers and has the database."""
         super().wait_until_ready(timeout_seconds)
         self.execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE}", database="default")

@@ -108,7 +108,7 @@ class ChildProcess:
                 start_new_session=True,  # a terminal's Ctrl-C reaches the command line only, which stops us in order
             )
 
-    def wait_until_ready(self, timeout_seconds: float = 30) -> None:
+    def wait_until_ready(self, timeout_seconds: float = 60) -> None:
         """Returns when the process can be used.
 
         Raises:

@@ -33,7 +33,7 @@ PARTS = (*SERVICES, "redis", "clickhouse", "clickhouse_http")
 """Everything that listens; the names under which ports are given."""
 
 _MIGRATION_SECONDS = 120
-_READY_SECONDS = 60
+_READY_SECONDS = 120  # all start at once, on a machine that may have other work
 _STOP_SECONDS = 30  # a service lets calls in flight finish
 _TOKEN_BYTES = 24
 

@@ -83,7 +83,7 @@ async def one_batch(turn: Turn) -> int:
 
 async def test_the_next_batch_is_published_while_the_one_before_is_stored(storing: Storing) -> None:
     first, second = two_turns(Log(2), storing)
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(one_batch(first))
         group.create_task(one_batch(second))
         while storing.published < 2:  # noqa: ASYNC110 - what is tested is who may go on
@@ -101,7 +101,7 @@ async def test_many_batches_are_published_one_after_the_other(storing: Storing) 
         while await one_batch(turn):
             pass
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for turn in turns:
             group.create_task(all_of(turn))
     assert (storing.stored, storing.most_at_work) == (20, 1)
@@ -109,14 +109,14 @@ async def test_many_batches_are_published_one_after_the_other(storing: Storing) 
 
 async def test_who_finds_nothing_lets_the_other_read(storing: Storing) -> None:
     first, second = two_turns(Log(0), storing)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert [await turn.read() for turn in (first, second, first)] == [[], [], []]
 
 
 async def test_a_batch_that_fails_gives_its_turn_back(storing: Storing) -> None:
     first, second = two_turns(Log(2), storing)
     storing.fails = True
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         with pytest.raises(OSError, match="out"):
             await one_batch(first)
         assert await second.read()
@@ -125,7 +125,7 @@ async def test_a_batch_that_fails_gives_its_turn_back(storing: Storing) -> None:
 async def test_who_had_nothing_to_handle_reads_on(storing: Storing) -> None:
     first, second = two_turns(Log(3), storing)
     storing.stores.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await first.take_over()
         assert await one_batch(first) == 1
         assert await one_batch(second) == 1

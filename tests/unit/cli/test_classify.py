@@ -153,7 +153,7 @@ def test_a_line_is_answered_before_the_next_is_written() -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["source"] == source
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_the_rules_of_a_workspace_are_used(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ async def test_among_others_a_workspace_has_few_events_and_the_others_wait_in_it
     await turns.enter("quiet", 1)
     flood = [await entered(turns, "flood", 100) for _ in range(20)]
     assert sum(call.done() for call in flood) == EVENTS_AMONG_OTHERS // 100
-    await asyncio.wait_for(turns.enter("quiet", 100), 1)
-    await asyncio.wait_for(turns.enter("third", 100), 1)
+    await asyncio.wait_for(turns.enter("quiet", 100), 60)
+    await asyncio.wait_for(turns.enter("third", 100), 60)
     assert sum(call.done() for call in flood) == EVENTS_AMONG_OTHERS // 100
     for call in flood:
         call.cancel()
@@ -101,7 +101,7 @@ async def test_a_door_that_another_workspace_just_used_is_kept_ready_for_its_nex
     assert sum(call.done() for call in flood) == EVENTS_AMONG_OTHERS // 100
     clock.seconds += SHARED_SECONDS  # nobody else called since
     turns.leave("flood", 100)
-    await asyncio.wait_for(asyncio.gather(*flood), 1)
+    await asyncio.wait_for(asyncio.gather(*flood), 60)
 
 
 async def test_who_leaves_while_waiting_gives_up_the_turn() -> None:
@@ -114,7 +114,7 @@ async def test_who_leaves_while_waiting_gives_up_the_turn() -> None:
     turns.leave("shop", EVENTS_ALONE)
     await patient
     turns.leave("shop", 10)
-    await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 1)  # nothing is left behind
+    await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 60)  # nothing is left behind
 
 
 async def test_who_leaves_at_the_moment_of_its_turn_passes_it_on() -> None:
@@ -125,7 +125,7 @@ async def test_who_leaves_at_the_moment_of_its_turn_passes_it_on() -> None:
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
-    await asyncio.wait_for(patient, 1)
+    await asyncio.wait_for(patient, 60)
 
 
 async def test_who_leaves_while_waiting_may_be_passed_over_before_it_knows() -> None:
@@ -148,7 +148,7 @@ async def test_a_workspace_has_at_most_half_of_the_calls_here() -> None:
         await turns.enter("flood", 1)
     assert (refused.value.reason, refused.value.quota_subject) == ("TOO_MANY_CALLS", "workspace:flood")
     assert refused.value.retry_delay_seconds
-    await asyncio.wait_for(turns.enter("quiet", 1), 1)
+    await asyncio.wait_for(turns.enter("quiet", 1), 60)
     for call in flood:
         call.cancel()
 
@@ -161,7 +161,7 @@ async def test_who_waits_for_somebody_else_keeps_nobody_from_a_turn() -> None:
         async with turn.pause():
             await second
             turns.leave("shop", 10)
-    await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 1)
+    await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 60)
 
 
 async def test_a_failure_during_a_pause_leaves_nothing_behind() -> None:
@@ -169,7 +169,7 @@ async def test_a_failure_during_a_pause_leaves_nothing_behind() -> None:
     with pytest.raises(ValueError, match="provider"):
         async with turns.turn("shop", EVENTS_ALONE) as turn, turn.pause():
             raise ValueError("provider")
-    await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 1)
+    await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 60)
 
 
 async def test_what_one_workspace_may_have_in_memory_is_bounded_and_a_call_alone_always_comes_in() -> None:
@@ -232,6 +232,6 @@ async def test_however_many_flood_somebody_new_finds_room() -> None:
         refused = [call for call in calls if call.done() and isinstance(call.exception(), OverloadedError)]
         assert refused
         waiting += [call for call in calls if not call.done()]
-    await asyncio.wait_for(turns.enter("new", 1), 1)
+    await asyncio.wait_for(turns.enter("new", 1), 60)
     for call in waiting:
         call.cancel()

@@ -33,7 +33,7 @@ class Collector:
         self._server.start()
 
     def stop(self) -> None:
-        self._server.stop(0).wait(5)
+        self._server.stop(0).wait(60)
 
     def name(self, resource: Any) -> None:
         self.services |= {one.value.string_value for one in resource.attributes if one.key == "service.name"}
@@ -77,7 +77,7 @@ class HttpCollector:
 
     def stop(self) -> None:
         self._server.shutdown()
-        self._thread.join(5)
+        self._thread.join(60)
         self._server.server_close()
 
 
@@ -127,7 +127,7 @@ def one_call(directory: Path, **environ: str) -> list[str]:
         assert echo.channel is not None
         traceparent = echo.call("Internal").result().decode()
         echo.stop()
-        assert echo.process.wait(20) == 0
+        assert echo.process.wait(60) == 0
     finally:
         echo.close()
     return [traceparent, *echo.events()]
