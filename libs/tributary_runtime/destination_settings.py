@@ -103,7 +103,8 @@ class DestinationSettings(Declared):
 
     value: SentValue = SentValue.FULL
     """full | basis | credited: which value is told; credited: the share of `channels` by `value_model`, frozen when it
-    is sent first. Of a webhook no effect in this release: the full value is."""
+    is sent first. What was sent under another value goes on under that. Of a webhook no effect in this release: the
+    full value is."""
 
     value_basis: ValueBasis | None = None
     """The part of a basis value; unset: as the conversion's name is credited. No effect in this release: it is so."""

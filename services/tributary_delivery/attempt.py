@@ -153,6 +153,7 @@ def tried(attempt: Attempt) -> Tried:
         attempt.attempts_before,
         attempt.known_as,
         is_refused_before=attempt.was_refused,
+        newest_revision=attempt.decided_revision if attempt.revised.revision < attempt.decided_revision else 0,
     )
 
 
@@ -260,14 +261,16 @@ def _gone(attempt: Attempt, delivery: Delivery) -> tuple[Settled, Delivery]:
 def ledger_line(attempt: Attempt, outcome: Outcome) -> Delivery:
     """Returns what the ledger says of an attempt, but for the destination and how it goes on."""
     job, revised, mapped = attempt.job, attempt.revised, attempt.mapped
+    known_as = attempt.known_as or KnownAs("")
     delivery = Delivery(
         destination_id="",
         conversion_id=job.conversion_id,
         revision=revised.revision,
         operation=attempt.operation,
-        visible_id=attempt.visible_id,
-        sent_name=attempt.known_as.name if attempt.known_as is not None else "",
-        sent_account=attempt.known_as.account if attempt.known_as is not None else "",
+        visible_id=known_as.visible_id,
+        sent_name=known_as.name,
+        sent_account=known_as.account,
+        sent_value=known_as.told,
         outcome=outcome.outcome,
         attempts=attempt.number,
         value=sent_value(revised.state, attempt.told),
@@ -279,8 +282,8 @@ def ledger_line(attempt: Attempt, outcome: Outcome) -> Delivery:
         click_id=mapped.click_id,
         identifier_digests=mapped.digests,
     )
-    if mapped.time_micros:
-        delivery.sent_conversion_time.FromMicroseconds(mapped.time_micros)
+    if time_micros := mapped.time_micros or known_as.time_micros:
+        delivery.sent_conversion_time.FromMicroseconds(time_micros)
     delivery.plan_time.FromMicroseconds(job.plan_micros)
     delivery.attempt_time.FromMicroseconds(attempt.now_micros)
     return delivery
@@ -294,13 +297,14 @@ def taken_by(attempt: Attempt) -> Taken:
     as a change.
     """
     revised, first = attempt.revised, attempt.maybe_taken
+    told = attempt.known_as.told if attempt.known_as is not None else ""
     if attempt.operation == DELIVERY_OPERATION_CREATE and 0 < first < revised.revision:
-        return Taken(first, UNKNOWN_VALUE, counted=True)
+        return Taken(first, UNKNOWN_VALUE, counted=True, told=told)
     # Taken back without a creation that is certain: should it count again, it is created first.
     unsure = first if attempt.operation == DELIVERY_OPERATION_RETRACT else 0
     value = sent_value(revised.state, attempt.told)
     micros, currency = (0, "") if value is None else (value.amount_micros, value.currency_code)
-    return Taken(revised.revision, micros, _is_there(attempt), unsure, currency)
+    return Taken(revised.revision, micros, _is_there(attempt), unsure, currency, told=told)
 
 
 def _is_there(attempt: Attempt) -> bool:

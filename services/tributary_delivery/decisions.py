@@ -1,8 +1,9 @@
 """Decides what one leased job sends, with what the ledger knows of its conversion.
 
 The one rule: what is sent is what holds now, but for a creation that was tried before. That carries the same content
-again, under the same id, name and account, for whoever took it then ignores it now. A revision that was tried and is
-not sent again is closed in the ledger before anything newer is sent: after that nobody knows of it any more.
+again, under the same id, name and account, for whoever took it then ignores it now; and what was sent is told the same
+value of as it was first, whatever the file says since. A revision that was tried and is not sent again is closed in the
+ledger before anything newer is sent: after that nobody knows of it any more.
 """
 
 from __future__ import annotations
@@ -30,29 +31,25 @@ from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.doubts import IN_DOUBT, Done, Doubts, not_again
 from tributary_delivery.ledger import (
     Ledger,
-    attempts_at,
     first_sent,
     ineligible,
     left_wrong,
-    remembered,
     superseded,
-    tried_as,
-    tried_micros,
 )
 from tributary_delivery.permissions import why_not
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.residuals import CORRECTIONS
 from tributary_delivery.sender import Sender
-from tributary_delivery.sent_values import Told, credited_share, told_of
+from tributary_delivery.sent_before import SentBefore
+from tributary_delivery.sent_values import Told, told_of
 from tributary_domain.consent import DENIED
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
-from tributary_runtime.destination_settings import DestinationSettings, SentValue
+from tributary_runtime.destination_settings import DestinationSettings
 from tributary_storage.redis.delivery_job import (
     NO_RESIDUAL,
     UNKNOWN_VALUE,
     Job,
-    KnownAs,
     Lane,
     Settled,
     Settlement,
@@ -100,6 +97,7 @@ class Decisions:
         self._rules = rules
         self._clock = clock
         self._ledger = ledger
+        self._before = SentBefore(lane, settings, sender)
         self._doubts = Doubts(lane, sender, ledger)
         self._corrects = DELIVERY_OPERATION_CREDIT not in sender.operations
 
@@ -109,8 +107,8 @@ class Decisions:
         Raises:
             UnavailableError: Nothing is decided; ClickHouse did not answer.
         """
-        taken, maybe_taken, doubt_micros = await self._taken(job, revised, recalled)
-        told = await self._told(job, taken, maybe_taken, recalled)
+        taken, maybe_taken, doubt_micros = await self._before.taken(job, revised, recalled)
+        told = await self._before.told(job, taken, maybe_taken, recalled)
         decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0, told=told)
         if taken is not None and self._was_told(job, revised, decision):
             taken = replace(taken, value_micros=UNKNOWN_VALUE)
@@ -192,7 +190,11 @@ class Decisions:
 
     async def _create(self, attempt: Attempt, recalled: Recollection, prepared: Prepared) -> None:
         """Has a conversion sent first; as it was sent before, if it was."""
-        newest, attempt = attempt.revised, await self._as_tried(attempt, recalled)
+        newest, first, attempt = attempt.revised, attempt, await self._as_tried(attempt, recalled)
+        if attempt.job.risks_duplicates and self._is_elsewhere(attempt):  # where it is sent now, it is another one
+            attempts_before = await self._before.attempts(first.job, newest, recalled)
+            told = told_of(self._settings)
+            attempt = replace(first, maybe_taken=0, attempts_before=attempts_before, told=told)
         await self._supersede(attempt.job, attempt.revised, recalled)
         why = self._why_never_again(attempt)
         if not why:
@@ -211,8 +213,8 @@ class Decisions:
         return replace(
             attempt,
             revised=as_tried,
-            known_as=await self._tried_as(job, as_tried, maybe_taken, recalled),
-            attempts_before=await self._attempts_before(job, as_tried, recalled),
+            known_as=await self._before.tried_as(job, as_tried, maybe_taken, recalled),
+            attempts_before=await self._before.attempts(job, as_tried, recalled),
         )
 
     async def _never_again(self, attempt: Attempt, reason: IneligibleReason.ValueType, recalled: Recollection) -> Done:
@@ -233,11 +235,13 @@ class Decisions:
         """Returns why an attempt could be taken for a new conversion; "": it could not."""
         if self._rules.is_too_late(attempt, attempt.doubt_micros, self._clock.unix_micros()):
             return _TOO_LATE
-        account = attempt.known_as.account if attempt.known_as is not None else ""
-        return _MAYBE_ELSEWHERE.format(account) if self._is_elsewhere(account) else ""
+        if attempt.known_as is None or not self._is_elsewhere(attempt):
+            return ""
+        return _MAYBE_ELSEWHERE.format(attempt.known_as.account)
 
-    def _is_elsewhere(self, account: str) -> bool:
+    def _is_elsewhere(self, attempt: Attempt) -> bool:
         """Tells whether what was sent to an account is unknown where is sent now."""
+        account = attempt.known_as.account if attempt.known_as is not None else ""
         return bool(account) and account != self._sender.account
 
     async def _correct(self, attempt: Attempt, recalled: Recollection, prepared: Prepared) -> None:
@@ -253,7 +257,7 @@ class Decisions:
                 return
             pinned = first_sent(deliveries, self._lane.destination)
             attempt = replace(attempt, pinned=pinned, known_as=pinned.known_as if pinned is not None else None)
-            if pinned is not None and self._is_elsewhere(pinned.account):
+            if pinned is not None and self._is_elsewhere(attempt):
                 about = (job, revised, attempt.operation, attempt.taken, attempt.told, recalled)
                 prepared.done.append(await self._left_wrong(*about, message=_ELSEWHERE.format(pinned.account)))
                 return
@@ -262,16 +266,6 @@ class Decisions:
             prepared.ready.append(attempt)
         else:
             prepared.done.append(await self._doubts.give_up(attempt, revised, _TOO_LATE, recalled))
-
-    async def _told(self, job: Job, taken: Taken | None, maybe_taken: int, recalled: Recollection) -> Told:
-        """Returns which value the destination is told: of what it has, in the share that it was sent first."""
-        told = told_of(self._settings)
-        if told.value is not SentValue.CREDITED or (taken is None and not maybe_taken):
-            return told
-        first = first_sent(await recalled.deliveries(job.conversion_id), self._lane.destination)
-        number = first.revision if first is not None else maybe_taken
-        sent = await recalled.revision(job.conversion_id, number)
-        return told if sent is None else replace(told, frozen=credited_share(sent.state, told))
 
     async def _left_wrong(
         self,
@@ -298,21 +292,6 @@ class Decisions:
             return settled, None
         return settled, line
 
-    async def _tried_as(
-        self, job: Job, revised: ConversionRevised, maybe_taken: int, recalled: Recollection
-    ) -> KnownAs:
-        """Returns by what the destination would know a creation that was tried: as the job has it, or the ledger."""
-        if job.known_as is not None and job.maybe_taken == maybe_taken:
-            return job.known_as
-        written = tried_as(await recalled.deliveries(job.conversion_id), self._lane.destination, maybe_taken)
-        return written or KnownAs(self._sender.visible_id(revised, with_store=False))  # begun by an earlier version
-
-    async def _attempts_before(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> int:
-        """Returns how many attempts at a creation the ledger has of an earlier job, so that no row is written over."""
-        if job.tried_revision == revised.revision:
-            return 0  # this job counts on by itself
-        return attempts_at(await recalled.deliveries(job.conversion_id), self._lane.destination, revised.revision)
-
     async def _supersede(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> None:
         """Writes what became of the revision that was tried last, where it is not what is dealt with now."""
         if not job.tried_revision or job.tried_revision == revised.revision:
@@ -321,20 +300,6 @@ class Decisions:
         lines = superseded(deliveries, self._lane.destination, job.tried_revision)
         if lines:
             await self._ledger.write([(self._lane.workspace, line) for line in lines])
-
-    async def _taken(
-        self, job: Job, revised: ConversionRevised, recalled: Recollection
-    ) -> tuple[Taken | None, int, int]:
-        """Returns what the destination took; what it was tried to be created with; since when an outcome is unknown."""
-        if job.taken is not None or job.maybe_taken or job.never_sent:
-            is_same = job.maybe_taken or job.tried_revision == revised.revision
-            if job.taken is not None and job.doubt_micros and not is_same and self._corrects:
-                # What was tried is not what holds now, and may be what is there.
-                return replace(job.taken, value_micros=UNKNOWN_VALUE), 0, 0
-            return job.taken, job.maybe_taken, job.doubt_micros if is_same else 0
-        deliveries = await recalled.deliveries(job.conversion_id)
-        taken, maybe_taken = remembered(deliveries, self._lane.destination)
-        return taken, maybe_taken, tried_micros(deliveries, self._lane.destination, maybe_taken)
 
 
 def _says_the_same(one: Delivery, line: Delivery) -> bool:

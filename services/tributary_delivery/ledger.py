@@ -95,6 +95,7 @@ def remembered(deliveries: list[Delivery], destination_id: str) -> tuple[Taken |
             counted,
             currency=newest.value.currency_code,
             residual=known[-1] if known else NO_RESIDUAL,
+            told=next((one.sent_value for one in accepted if one.sent_value), ""),
         )
         return taken, 0
     return None, next((one.revision for one in own if one.operation == DELIVERY_OPERATION_CREATE), 0)
@@ -148,7 +149,9 @@ def _is_test(line: Delivery) -> bool:
 def _pinned(line: Delivery) -> Pinned:
     sent_micros = line.sent_conversion_time.ToMicroseconds() if line.HasField("sent_conversion_time") else 0
     how = (line.visible_id, line.click_id_family, line.click_id, sent_micros)
-    return Pinned(*how, dict(line.identifier_digests), line.revision, line.sent_name, line.sent_account)
+    return Pinned(
+        *how, dict(line.identifier_digests), line.revision, line.sent_name, line.sent_account, line.sent_value
+    )
 
 
 def ineligible(

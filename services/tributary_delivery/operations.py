@@ -132,10 +132,10 @@ class Operations:
             if one.outcome == OUTCOME_CLASS_UNKNOWN and not risk_duplicates:
                 answer.uncertain += 1
                 continue
-            wish = Wish(one.conversion_id, one.revision, one.outcome == OUTCOME_CLASS_UNKNOWN)
-            own = wishes[Lane(workspace, one.destination_id)]
-            if one.conversion_id not in own or own[one.conversion_id].revision < one.revision:
-                own[one.conversion_id] = wish
+            own, is_uncertain = wishes[Lane(workspace, one.destination_id)], one.outcome == OUTCOME_CLASS_UNKNOWN
+            before = own.get(one.conversion_id, Wish(one.conversion_id, 0))
+            revision, risks = max(before.revision, one.revision), before.risks_duplicates or is_uncertain
+            own[one.conversion_id] = Wish(one.conversion_id, revision, risks)
         if dry_run:
             answer.planned = sum(len(own) for own in wishes.values())
             return answer

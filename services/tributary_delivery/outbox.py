@@ -195,6 +195,7 @@ def _brief(line: Delivery) -> Delivery:
         visible_id=line.visible_id,
         sent_name=line.sent_name,
         sent_account=line.sent_account,
+        sent_value=line.sent_value,
     )
     brief.residual_conversions = line.residual_conversions
     for name in ("plan_time", "attempt_time", "due_time", "value", "residual"):

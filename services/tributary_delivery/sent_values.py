@@ -1,7 +1,7 @@
 """What a destination is told that a conversion is worth: the value as sent, on its name's basis, or its share of that.
 
-The one rule: a share is frozen when it was sent first. What touches are found, and what credit moves, afterwards is not
-told any more; what the conversion is worth is, in that share.
+The one rule: which value is told, and in which share, is frozen when it was sent first. What touches are found, what
+credit moves, and what the file says afterwards is not told any more; what the conversion is worth is, in that share.
 """
 
 from __future__ import annotations
@@ -50,6 +50,29 @@ class Told:
 
 
 FULL: Final = Told()
+
+
+def written(told: Told, state: ConversionState) -> str:
+    """Returns which value a conversion is told, to be kept with it: "full", "basis", or "credited:" and the share."""
+    if told.value is not SentValue.CREDITED:
+        return told.value.value
+    share = told.frozen or credited_share(state, told)
+    return f"{told.value.value}:{share.part}/{share.whole}"
+
+
+def read(text: str) -> Told | None:
+    """Returns what was kept; None: nothing was.
+
+    >>> read("credited:30/90")
+    Told(value=<SentValue.CREDITED: 'credited'>, model='', channels=(), frozen=Share(part=30, whole=90))
+    """
+    if not text:
+        return None
+    value, _, share = text.partition(":")
+    if not share:
+        return Told(SentValue(value))
+    part, whole = share.split("/")
+    return Told(SentValue(value), frozen=Share(int(part), int(whole)))
 
 
 def told_of(settings: DestinationSettings) -> Told:

@@ -1,7 +1,7 @@
 """Puts conversions into a destination's language, and together what goes into one request.
 
 The one rule: what was said of a conversion first is said again: by the same id, name and time, whatever the settings
-call it by now.
+call it by now (`naming`).
 """
 
 from __future__ import annotations
@@ -35,12 +35,11 @@ from tributary_delivery.destinations.destination import PERMANENT, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
+from tributary_delivery.naming import Naming
 from tributary_delivery.sender import Formed, Refused
-from tributary_delivery.visible_ids import object_id, visible_id
 from tributary_domain.consent import UNSAID
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
-from tributary_runtime.crm_destinations import CrmDestination
 from tributary_storage.redis.delivery_job import KnownAs, Lane
 
 log = structlog.get_logger(__name__)
@@ -75,6 +74,7 @@ class Wording:
         self._settings = settings
         self._adapter = adapter
         self._policy = adapter.policy
+        self._naming = Naming(lane, settings, adapter.policy)
         self._opener = opener
         self._corrections = Corrections(lane, memory)
         self._home_of = home_of
@@ -133,8 +133,9 @@ class Wording:
         if not attempt.is_correction and age_micros > self._latest_micros:
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD, self._too_old))
             return None
+        known_as = self._naming.known_as(attempt)
         try:
-            outgoing = self._outgoing(attempt, keys, now_micros, pin)
+            outgoing = self._outgoing(attempt, known_as, keys, now_micros, pin)
             if attempt.operation == DELIVERY_OPERATION_RETRACT and self._has_nothing_to_say(outgoing):
                 formed.refused.append(Refused(attempt, INELIGIBLE_REASON_UNSPECIFIED, _NOT_RETRACTED))
                 return None
@@ -155,22 +156,15 @@ class Wording:
             event = b""  # a trial is made of what was said
         else:
             mapped = replace(mapped, event={})  # what is in the event's bytes need not be kept twice
-        known_as = KnownAs(outgoing.visible_id, outgoing.name, self._known_as(attempt).account)
+        known_as = replace(known_as, time_micros=mapped.time_micros)
         return replace(attempt, mapped=mapped, event=event, known_as=known_as)
 
-    def _known_as(self, attempt: Attempt) -> KnownAs:
-        """Returns by what a conversion is known: as it was sent first, in whatever the ledger knows of that."""
-        name = self._settings.name_of(attempt.revised.state.name) or attempt.revised.state.name
-        before = attempt.known_as
-        if before is None:
-            return KnownAs(self.visible_id(attempt.revised), name, self.account)
-        return KnownAs(before.visible_id, before.name or name, before.account or self.account)
-
-    def _outgoing(self, attempt: Attempt, keys: PersonKeys, now_micros: int, pin: Pin | None) -> Outgoing:
+    def _outgoing(
+        self, attempt: Attempt, known_as: KnownAs, keys: PersonKeys, now_micros: int, pin: Pin | None
+    ) -> Outgoing:
         revised = attempt.revised if pin is None else pin.revised
         pinned = pin.first if pin is not None else None
         amount_micros, currency = worth(attempt, revised)
-        known_as = self._known_as(attempt)
         return Outgoing(
             revised=revised,
             operation=DELIVERY_OPERATION_CREATE if attempt.is_test else attempt.operation,
@@ -182,6 +176,7 @@ class Wording:
             permits=attempt.permits or Permits(UNSAID, UNSAID),
             click_ids=sent_click_ids(revised, pinned),
             now_micros=now_micros,
+            time_micros=known_as.time_micros,
             pinned=pinned,
             home=self._home_of(self._lane.workspace),
         )
@@ -190,22 +185,9 @@ class Wording:
         """Tells whether a retraction would change nothing there."""
         return self._policy.retracts_by_value and retraction.amount_micros is None
 
-    @property
-    def account(self) -> str:
-        """Where conversions are known."""
-        return self._settings.account
-
     def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the id by which the destination knows a conversion that it is told of first."""
-        policy, state, destination = self._policy, revised.state, self._lane.destination
-        most = policy.most_id_characters
-        if isinstance(self._settings, CrmDestination) and with_store:  # else it is one of an earlier version
-            kind = self._settings.object_of(state.name, is_stage=state.HasField("lead"))
-            return object_id(revised, destination, kind, most_characters=most)
-        name = state.name if with_store and self._settings.shares_name(state.name) else ""
-        return visible_id(
-            revised, destination, id_is_order=policy.id_is_order, most_characters=most, with_store=with_store, name=name
-        )
+        return self._naming.visible_id(revised, with_store=with_store)
 
 
 def _newest_last(attempt: Attempt) -> tuple[bool, int]:

@@ -108,7 +108,7 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     await jobs.plan(lane, [PlannedRevision("c1:a", 1, 0, 1), PlannedRevision("c1:b", 2, 0, 2)], 0)
     assert len((await jobs.lease(lane, "one", 30.0, 10)).jobs) == 2
     assert await jobs.renew(lane, "one", 30.0, ["c1:a", "c1:b"])
-    tried = [Tried("c1:a", 1, creates=True, known_as=KnownAs("o-1", "Purchase", "4711"))]
+    tried = [Tried("c1:a", 1, creates=True, known_as=KnownAs("o-1", "Purchase", "4711", "full", 1))]
     assert await jobs.begin(lane, "one", 30.0, tried) == [1]
     assert await jobs.begin(lane, "one", 30.0, [replace(tried[0], is_refused_before=True)]) == [2]
     assert await jobs.settle(lane, "one", [Settled("c1:a", Settlement.TAKEN, 1, 0.0, Taken(1, 90, counted=True))])
@@ -123,7 +123,7 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     assert await holds.hold(lane, [deal, Said("another", "c1:b 2")], 60.0) == [0, 0]
     await holds.let_go(lane, [deal, Said("another", "c1:b 2")])
     assert not await client.exists(job_keys.object_hold("shop", "crm", "digest"))
-    again = [Wish("c1:a", 1), Wish("c1:c", 3)]
+    again = [Wish("c1:a", 1), Wish("c1:c", 3, risks_duplicates=True)]
     assert await ReplayedJobs(client).plan(lane, again, 4) == [Replayed.KNOWN, Replayed.PLANNED]
     refused = [Refusal("c1:a", 1, is_creation=True)]
     assert await TakingBack(client).take_back(lane, refused, 5, NEVER_AGAIN) == [TakenBack.DONE]

@@ -92,6 +92,7 @@ def an_outgoing(
         permits=permits or Permits(GRANTED, GRANTED, opted_out),
         click_ids={click.family: click for click in clicks},
         now_micros=now_micros,
+        time_micros=pinned.time_micros if pinned is not None else 0,
         pinned=pinned,
         home=home,
     )

@@ -24,6 +24,7 @@ DELIVERY_COLUMNS: Final = (
         "visible_id",
         "sent_name",
         "sent_account",
+        "sent_value",
         "destination_request_id",
         "click_id_family",
         "click_id",
@@ -54,8 +55,8 @@ def delivery_row(workspace: str, delivery: Delivery) -> Row:
         *(workspace, delivery.destination_id, delivery.conversion_id, delivery.revision, delivery.attempts),
         *(_OPERATIONS[delivery.operation], _STATES[delivery.state], _OUTCOMES[delivery.outcome]),
         *(delivery.status_code, _REASONS[delivery.ineligible_reason], delivery.message),
-        *(delivery.visible_id, delivery.sent_name, delivery.sent_account, delivery.destination_request_id),
-        *(delivery.click_id_family, delivery.click_id),
+        *(delivery.visible_id, delivery.sent_name, delivery.sent_account, delivery.sent_value),
+        *(delivery.destination_request_id, delivery.click_id_family, delivery.click_id),
         dict(delivery.identifier_digests),
         micros(delivery.sent_conversion_time) if delivery.HasField("sent_conversion_time") else None,
         delivery.consent_basis,
@@ -78,7 +79,8 @@ def delivery_of(row: Row) -> Delivery:
             microseconds.
     """
     destination_id, conversion_id, revision, attempt, operation, state, outcome, status_code, *rest = row
-    reason, message, visible_id, sent_name, sent_account, request_id, click_id_family, click_id, digests, *rest = rest
+    reason, message, visible_id, sent_name, sent_account, sent_value, request_id, *rest = rest
+    click_id_family, click_id, digests, *rest = rest
     sent_time, consent_basis, currency, value_micros, residual_micros, residual_currency, *rest = rest
     residual_conversions, plan, attempted, due, report, report_reason, reported = rest
     left_in = residual_currency or currency  # rows from before name the value's alone
@@ -91,6 +93,7 @@ def delivery_of(row: Row) -> Delivery:
         visible_id=visible_id,
         sent_name=sent_name,
         sent_account=sent_account,
+        sent_value=sent_value,
         outcome=_OUTCOME(outcome),
         attempts=attempt,
         plan_time=timestamp(plan),

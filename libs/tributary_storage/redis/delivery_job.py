@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-_CERTAIN: Final = re.compile(rb"(\d+) (-?\d+) (\d)(?: u(-?\d+)([A-Z]*))?(?: x(-?\d+))?(?: y([A-Z]+))?")
+_CERTAIN: Final = re.compile(
+    rb"(\d+) (-?\d+) (\d)(?: u(-?\d+)([A-Z]*))?(?: x(-?\d+))?(?: y([A-Z]+))?(?: v([a-z]+(?::-?\d+/-?\d+)?))?"
+)
 """What a destination certainly took, as it is kept."""
 
 
@@ -33,14 +35,19 @@ class KnownAs:
     """What the conversion is called there; "": not known, or it has no such thing."""
     account: str = ""
     """In which account, data set or object, likewise."""
+    told: str = ""
+    """Which value it was told, as `sent_values` writes it; "": by an earlier version, or it is told all."""
+    time_micros: int = 0
+    """When it was said to have happened; 0: not known."""
 
     def written(self) -> str:
         """Returns it as it is kept."""
-        return json.dumps([self.visible_id, self.name, self.account], ensure_ascii=False)
+        kept = [self.visible_id, self.name, self.account, self.told, self.time_micros]
+        return json.dumps(kept, ensure_ascii=False)
 
     @classmethod
     def read(cls, text: bytes) -> KnownAs | None:
-        """Returns what was kept; None where nothing was."""
+        """Returns what was kept, also by an earlier version, which kept less; None where nothing was."""
         return cls(*json.loads(text)) if text else None
 
 
@@ -101,6 +108,8 @@ class Taken:
     """Of the value; "": it has none, or nobody knows."""
     residual: Residual = NO_RESIDUAL
     """What it has too much, as was written down last: what is true since it could not be told."""
+    told: str = ""
+    """Which value it is told, as `KnownAs.told`."""
 
     def written(self) -> str:
         """Returns it as it is kept."""
@@ -113,6 +122,8 @@ class Taken:
             words.append(f"x{left.conversions}")
         if self.currency:
             words.append(f"y{self.currency}")
+        if self.told:
+            words.append(f"v{self.told}")
         return " ".join(words)
 
     @classmethod
@@ -121,9 +132,10 @@ class Taken:
         certain = _CERTAIN.fullmatch(text)
         if certain is None:
             return None
-        revision, value, counted, micros, of, conversions, currency = certain.groups(b"")
+        revision, value, counted, micros, of, conversions, currency, told = certain.groups(b"")
         left = Residual(int(micros or 0), of.decode(), int(conversions or 0))
-        return cls(int(revision), int(value), counted == b"1", currency=currency.decode(), residual=left)
+        what = (int(revision), int(value), counted == b"1")
+        return cls(*what, currency=currency.decode(), residual=left, told=told.decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +165,8 @@ class Job:
     """When what is tried was tried first, later by how long it stood still while it was due; 0: not yet."""
     known_as: KnownAs | None = None
     """By what the destination knows the creation that was tried; None: none was, or by an earlier version."""
+    risks_duplicates: bool = False
+    """Whether somebody asked for it who risks that what may have been taken counts twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +192,8 @@ class Tried:
     """Of a creation: by what the destination will know it."""
     is_refused_before: bool = False
     """Whether the attempt before, of this lease and not settled, certainly was not taken: it leaves no doubt."""
+    newest_revision: int = 0
+    """The newest one that is known: where an older one is tried once more, it is to follow."""
 
 
 class Settlement(Enum):

@@ -5,13 +5,13 @@ waits is sent once, as it is then. One job per (conversion, destination): never 
 never an older revision after a newer one.
 
 A creation keeps its message id, and so its content, over all attempts: an earlier one may have been taken although its
-reply was lost. So does what it was called there and in which account, whatever the configuration says by then. What is
-newer follows as a change, with an id of its own. Time is Redis' own: replicas need not agree on it. A worked example,
-for destination "crm" and one conversion:
+reply was lost. So does what it was called there and in which account, when it was said to have happened and which value
+it was told, whatever the configuration says by then. What is newer follows as a change, with an id of its own. Time is
+Redis' own: replicas need not agree on it. A worked example, for destination "crm" and one conversion:
 
     plan revision 7                job {r 7, f 1}, due now
     lease                          due +30 s, for whoever comes if we die
-    begin the creation             job {t 7, a 1, c 7, k [id, name, account]}: 7 is tried, and may be taken from now on
+    begin the creation             job {t 7, a 1, c 7, k [id, name, ...]}: 7 is tried, and may be taken from now on
     plan revision 9 meanwhile      job {r 9}
     settle: again                  due in 2 s; the retry carries 7 again
     settle: taken 7                sent "7 ..."; 9 is newer: due now, a change
@@ -132,7 +132,7 @@ class DeliveryJobs:
             names.append(job_keys.job(lane.workspace, lane.destination, one.conversion_id))
             known_as = one.known_as.written() if one.known_as is not None else ""
             arguments += (one.conversion_id, one.revision, int(one.creates), one.attempts_before, known_as)
-            arguments.append(int(one.is_refused_before))
+            arguments += (int(one.is_refused_before), one.newest_revision)
         return [int(one) for one in await self._run(_BEGIN, names, arguments)]
 
     async def renew(self, lane: Lane, token: str, lease_seconds: float, conversion_ids: Sequence[str]) -> set[str]:
@@ -243,13 +243,15 @@ class DeliveryJobs:
 
 
 def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
-    revision, attempts, plan_micros, tried, created, first, doubt, newest, known_as, begun, sent = answer
+    revision, attempts, plan_micros, tried, created, first, doubt, newest, known_as, begun, risks, sent = answer
     taken = Taken.read(sent)
     is_never = sent.endswith(_NEVER.encode())
     created_before = doubted_before = 0
     if sent and taken is None and not is_never:
         maybe, *since = sent.split()[3:]
         created_before, doubted_before = int(maybe[1:]), int(since[0]) if since else 0
+    if risks == b"1":  # it is in doubt all the same, and the time that a destination knows it again begins anew
+        created_before, doubted_before = int(created) or created_before, 0
     return Job(
         conversion_id=conversion_id,
         revision=int(revision),
@@ -263,6 +265,7 @@ def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
         newest_plan_micros=int(newest),
         try_micros=int(begun) * 1000,
         known_as=KnownAs.read(known_as) if int(created) else None,
+        risks_duplicates=risks == b"1",
     )
 
 

@@ -31,8 +31,9 @@ Fields of a job (`delivery_jobs`):
 | `l`   | token of the lease                                                                                     |
 | `u`   | since when it is not known whether the revision being tried was taken; 0: it is                        |
 | `w`   | the attempt that left it unknown first                                                                 |
-| `k`   | the name, account and id under which the creation that was tried first went                            |
+| `k`   | the id, name and account under which the creation that was tried first went, its value and time       |
 | `b`   | when it was tried first, later by the time that it was due since and nobody tried; 0: never            |
+| `g`   | 1 where somebody asked for it who risks that what may have been taken counts twice                     |
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import redis.asyncio
 
 from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
-from tributary_storage.redis.delivery_jobs import SENT_LIFE_SECONDS
 from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Argument, Script
 
@@ -34,8 +33,8 @@ class Wish:
 
     conversion_id: str
     revision: int
-    forgets: bool = False
-    """Whether what the destination may have taken counts as not taken."""
+    risks_duplicates: bool = False
+    """Whether it is sent though the destination may have it, and would not know it again."""
 
 
 class ReplayedJobs:
@@ -56,11 +55,11 @@ class ReplayedJobs:
             job_keys.planned(lane.workspace, lane.destination),
             job_keys.dead(lane.workspace, lane.destination),
         ]
-        arguments: list[Argument] = [plan_micros, SENT_LIFE_SECONDS]
+        arguments: list[Argument] = [plan_micros]
         for one in wishes:
             names.append(job_keys.job(lane.workspace, lane.destination, one.conversion_id))
             names.append(job_keys.sent(lane.workspace, lane.destination, one.conversion_id))
-            arguments += (one.conversion_id, one.revision, int(one.forgets))
+            arguments += (one.conversion_id, one.revision, int(one.risks_duplicates))
         try:
             answers = await _REPLAY(self._client, names, arguments)
         except redis.RedisError as error:

@@ -98,11 +98,13 @@ class Pinned:
     """What it was called there; "": not known."""
     account: str = ""
     """In which account, likewise."""
+    told: str = ""
+    """Which value it was told, likewise."""
 
     @property
     def known_as(self) -> KnownAs:
         """By what the destination knows it."""
-        return KnownAs(self.visible_id, self.name, self.account)
+        return KnownAs(self.visible_id, self.name, self.account, self.told, self.time_micros)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ class Outgoing:
     click_ids: Mapping[str, ResolvedClickId]
     """By family."""
     now_micros: int
+    time_micros: int = 0
+    """When it was said to have happened, when it was sent or tried first; 0: it was not yet."""
     pinned: Pinned | None = None
     """For a correction."""
     home: Home = Home()

@@ -76,8 +76,7 @@ def _moment(outgoing: Outgoing, names: list[str]) -> int:
     After the click it stays: a second later in its turn where it would come before. One that was sent keeps its own.
     """
     micros, name = conversion_micros(outgoing), outgoing.revised.state.name
-    was_sent = outgoing.pinned is not None and outgoing.pinned.time_micros
-    if was_sent or len(names) < 2 or name not in names:
+    if outgoing.time_micros or len(names) < 2 or name not in names:
         return micros
     second = micros // _SECOND
     second -= (second - names.index(name)) % len(names)

@@ -1,6 +1,7 @@
 """The conversion's time in the form each destination takes it.
 
-Whole numbers throughout; a correction repeats the time of the first message to the digit.
+Whole numbers throughout; what follows the first message, a correction or the same once more, repeats its time to the
+digit.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ _MILLISECOND: Final = 1_000
 
 def conversion_micros(outgoing: Outgoing) -> int:
     """Returns when the conversion happened: as it was sent first, where that is known."""
-    if outgoing.pinned is not None and outgoing.pinned.time_micros:
-        return outgoing.pinned.time_micros
-    return outgoing.revised.state.conversion_time.ToMicroseconds()
+    return outgoing.time_micros or outgoing.revised.state.conversion_time.ToMicroseconds()
 
 
 def seconds(micros: int) -> int:

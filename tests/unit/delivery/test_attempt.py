@@ -94,7 +94,9 @@ def test_a_correction_that_is_given_up_leaves_what_the_destination_has_too_much(
     assert line.HasField("residual") == (left is not None)
     assert settled.taken == (replace(BEFORE, value_micros=-1) if left is None else replace(BEFORE, residual=left))
     assert settled.taken is not None
-    assert Taken.read(settled.taken.written().encode()) == settled.taken
+    for told in ("", "full", "credited:-30000000/90000000"):
+        taken = replace(settled.taken, told=told)
+        assert Taken.read(taken.written().encode()) == taken
 
 
 def test_of_a_creation_with_newer_content_only_the_first_is_certain() -> None:

@@ -2054,7 +2054,7 @@ class ReplayDeliveriesRequest(_message.Message):
     """Optional. Whether it is only told how many there are."""
     risk_duplicates: _builtins.bool
     """Optional. Whether deliveries are sent again of which nobody knows whether the destination took them (outcome
-    UNKNOWN): it may count them twice. Unset: they are left out.
+    UNKNOWN): it may count them twice. They are sent as what they were called then. Unset: they are left out.
     """
     page_token: _builtins.str
     """Optional. `next_page_token` of the call before, for the deliveries that it left; all other fields must be the same."""

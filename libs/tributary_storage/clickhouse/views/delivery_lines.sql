@@ -15,6 +15,7 @@ SELECT
     visible_id,
     sent_name,
     sent_account,
+    sent_value,
     destination_request_id,
     click_id_family,
     click_id,

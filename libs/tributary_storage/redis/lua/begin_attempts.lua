@@ -1,11 +1,12 @@
 -- Notes, before the call, that attempts are made: whatever becomes of the reply, it is known that one was made. The
 -- lease begins anew, so that it covers the call however long its preparation took.
 -- KEYS    1 due, 2 planned, 3 state, then one job per conversion; all of one destination
--- ARGV    1 token, 2 length of the lease in ms, then per conversion six: its id, the revision tried, 1 if it is the
---         creation, how many attempts at this revision were made under an earlier job, by what the destination knows it,
---         1 if the attempt before, which was not settled, certainly was not taken: a part of what was refused as a whole
+-- ARGV    1 token, 2 length of the lease in ms, then per conversion seven: its id, the revision tried, 1 if it is
+--         the creation, how many attempts at this revision were made under an earlier job, by what the destination knows
+--         it, 1 if the attempt before, which was not settled, certainly was not taken: a part of what was refused as a
+--         whole, the newest revision that is known: where an older one is tried, nobody may have planned that any more
 -- Answer  per conversion the number of the attempt at this revision, over all jobs, from 1 | 0 the lease was lost
--- Cost    at most eight commands per conversion. A second run counts another attempt.
+-- Cost    at most nine commands per conversion. A second run counts another attempt.
 -- Fields  of the state, m: the highest revision ever tried, which tells an older copy of these jobs
 local due, planned, state, token, lease_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2])
 local before = redis.call('HGET', state, 'm')
@@ -15,9 +16,9 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local ends = now + lease_ms
 local answers = {}
 for number = 1, #KEYS - 3 do
-  local job, at = KEYS[number + 3], number * 6 - 3
+  local job, at = KEYS[number + 3], number * 7 - 4
   local conversion, revision, creates = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1'
-  local fields = redis.call('HMGET', job, 'l', 't', 'c', 'n', 'u', 'b', 'w', 'a')
+  local fields = redis.call('HMGET', job, 'l', 't', 'c', 'n', 'u', 'b', 'w', 'a', 'r')
   answers[number] = 0
   if fields[1] == token then
     if fields[2] ~= revision then
@@ -30,6 +31,9 @@ for number = 1, #KEYS - 3 do
       end
     elseif ARGV[at + 5] == '1' and fields[7] == fields[8] then
       fields[5] = '0'
+    end
+    if tonumber(ARGV[at + 6]) > tonumber(fields[9]) then
+      redis.call('HSET', job, 'r', ARGV[at + 6], 'n', string.format('%.0f', now * 1000))
     end
     if creates and fields[3] == '0' then redis.call('HSET', job, 'c', revision, 'k', ARGV[at + 4]) end
     if (fields[6] or '0') == '0' then redis.call('HSET', job, 'b', now) end

@@ -51,7 +51,7 @@ for number = 1, (#KEYS - 3) / 2 do
       if tonumber(fields[2]) > tonumber(revision) then
         -- Something newer was planned meanwhile: a message of its own, with attempts of its own.
         local first = what ~= 'taken' and fields[3] == '0' and fields[5] or 0
-        redis.call('HSET', job, 'a', 0, 't', 0, 'c', 0, 'u', 0, 'b', 0, 'p', fields[4], 'f', first)
+        redis.call('HSET', job, 'a', 0, 't', 0, 'c', 0, 'u', 0, 'b', 0, 'p', fields[4], 'f', first, 'g', 0)
         redis.call('ZADD', due, now, conversion)
         redis.call('ZADD', planned, fields[4], conversion)
       else

@@ -1,0 +1,85 @@
+"""What a destination has of a conversion, or may have, and as what it was sent: by the job, else by the ledger.
+
+The one rule: what was sent stays what it was. What follows names it as it was named first, and tells the same value of
+it: what the file says by then is for what was not sent yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREDIT, DELIVERY_OPERATION_RESTATE
+from tributary_delivery.ledger import attempts_at, first_sent, remembered, tried_as, tried_micros
+from tributary_delivery.recollection import Recollection
+from tributary_delivery.sender import Sender
+from tributary_delivery.sent_values import Told, credited_share, read, told_of
+from tributary_runtime.destination_settings import DestinationSettings, SentValue
+from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Job, KnownAs, Lane, Taken
+
+
+class SentBefore:
+    """Tells it for one lane. Every method raises `StorageUnavailableError` if ClickHouse is needed and does not answer.
+
+    Args:
+        lane: Which.
+        settings: Of the destination.
+        sender: What the destination can be told.
+    """
+
+    def __init__(self, lane: Lane, settings: DestinationSettings, sender: Sender) -> None:
+        self._lane = lane
+        self._settings = settings
+        self._sender = sender
+        self._corrects = DELIVERY_OPERATION_CREDIT not in sender.operations
+
+    async def taken(
+        self, job: Job, revised: ConversionRevised, recalled: Recollection
+    ) -> tuple[Taken | None, int, int]:
+        """Returns what the destination took; what it was tried to be created with; since when an outcome is unknown."""
+        if job.taken is not None or job.maybe_taken or job.never_sent:
+            is_same = job.maybe_taken or job.tried_revision == revised.revision
+            if job.taken is not None and job.doubt_micros and not is_same and self._corrects:
+                # What was tried is not what holds now, and may be what is there.
+                return replace(job.taken, value_micros=UNKNOWN_VALUE), 0, 0
+            return job.taken, job.maybe_taken, job.doubt_micros if is_same else 0
+        deliveries = await recalled.deliveries(job.conversion_id)
+        taken, maybe_taken = remembered(deliveries, self._lane.destination)
+        doubt_micros = tried_micros(deliveries, self._lane.destination, maybe_taken)
+        return taken, maybe_taken, 0 if job.risks_duplicates else doubt_micros
+
+    async def told(self, job: Job, taken: Taken | None, maybe_taken: int, recalled: Recollection) -> Told:
+        """Returns which value the destination is told: of what it has or may have, that which it was told first."""
+        now = told_of(self._settings)
+        if not self._corrects or (taken is None and not maybe_taken):
+            return now
+        if taken is None:
+            known_as = await self._known_as(job, maybe_taken, recalled)
+            kept = known_as.told if known_as is not None else ""
+        else:
+            kept = taken.told
+        if kept or DELIVERY_OPERATION_RESTATE not in self._sender.operations:
+            return read(kept) or now
+        first = first_sent(await recalled.deliveries(job.conversion_id), self._lane.destination)
+        told = read(first.told) if first is not None else None
+        if told is not None or now.value is not SentValue.CREDITED:
+            return told or now
+        # An earlier version sent it, in the share that it had by then.
+        sent = await recalled.revision(job.conversion_id, first.revision if first is not None else maybe_taken)
+        return now if sent is None else replace(now, frozen=credited_share(sent.state, now))
+
+    async def tried_as(self, job: Job, revised: ConversionRevised, maybe_taken: int, recalled: Recollection) -> KnownAs:
+        """Returns by what the destination would know a creation that was tried."""
+        known_as = await self._known_as(job, maybe_taken, recalled)
+        return known_as or KnownAs(self._sender.visible_id(revised, with_store=False))  # begun by an earlier version
+
+    async def _known_as(self, job: Job, maybe_taken: int, recalled: Recollection) -> KnownAs | None:
+        if job.known_as is not None and job.maybe_taken == maybe_taken:
+            return job.known_as
+        return tried_as(await recalled.deliveries(job.conversion_id), self._lane.destination, maybe_taken)
+
+    async def attempts(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> int:
+        """Returns how many attempts at a creation the ledger has of an earlier job, so that no row is written over."""
+        if job.tried_revision == revised.revision:
+            return 0  # this job counts on by itself
+        return attempts_at(await recalled.deliveries(job.conversion_id), self._lane.destination, revised.revision)
