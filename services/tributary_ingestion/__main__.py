@@ -61,7 +61,7 @@ async def main(settings: IngestionSettings) -> None:
         admission = Admission(dedup, settings.ingestion_dedup_deadline_seconds)
         backlog = BacklogWatch(dedup, clock)
         rules = RulesBook(workspaces, addresses)
-        quotas = Quotas(workspaces, SharedRates(state, clock), backlog)
+        quotas = Quotas(workspaces, SharedRates(state, clock, settings.ingestion_processes), backlog)
         peppers = PepperCheck(Peppers(state), clock)
         room = Room(settings.ingestion_bytes_at_once)
         await reach(channel, settings.dedup_target)

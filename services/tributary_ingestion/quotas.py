@@ -3,7 +3,8 @@
 The one rule: a limit is enforced where its owner alone pays for it. A key over its rate is told when to come back; a
 workspace that holds more than its share of the log's room is told so before the log is full for everybody; one that
 holds more than its share of the live lane goes on in the bulk lane, also while nobody else is there: who comes next
-shall find the live lane free. Fails open: what cannot be known refuses nobody.
+shall find the live lane free. What cannot be known refuses nobody; while nobody counts over all replicas, each keeps to
+its part of a rate.
 """
 
 from __future__ import annotations

@@ -27,6 +27,10 @@ class IngestionSettings(ServiceSettings, WithWorkspaces, WithDedup, WithStateSto
     """With durability `replicated`: replicas of the state store that must have a data key before anything is sealed
     under it."""
 
+    ingestion_processes: Annotated[int, Field(ge=1)] = 1
+    """How many processes of this service there are, at least. While the state store is away, which counts over all of
+    them what a key may send, each lets through its part of it."""
+
     ingestion_stream_batches: Annotated[int, Field(ge=1, le=1024)] = 8
     """Batches of one stream that are worked on at once; further ones are not read."""
 

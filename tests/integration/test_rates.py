@@ -1,4 +1,4 @@
-"""Rates over all replicas: kept together, told when to come back, never in the way without Redis."""
+"""Rates over all replicas: kept together, told when to come back, and in part without Redis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.eventually import eventually_async
 from tests.support.ports import free_port
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.rates import LEASE_SECONDS, SharedRates
+from tributary_storage.redis.rates import LEASE_SECONDS, LONGEST_ALONE_SECONDS, SharedRates
 
 
 @pytest.fixture
@@ -61,10 +61,36 @@ async def test_rates_do_not_mix(state: redis.asyncio.Redis) -> None:
     assert await rates.take("key:b:events", 10, 1) == 0
 
 
-async def test_without_redis_nobody_is_refused() -> None:
+class HeldClock(SystemClock):
+    """Stands still until it is moved."""
+
+    now = 1_000.0
+
+    def monotonic_seconds(self) -> float:
+        return self.now
+
+
+async def test_without_redis_each_replica_keeps_to_its_part_of_a_rate() -> None:
+    clock = HeldClock()
     async with connect(f"redis://127.0.0.1:{free_port()}/0", name="tests", timeout_seconds=0.2) as nowhere:
-        rates = SharedRates(nowhere, SystemClock())
-        assert [await rates.take("key:k:events", 1, 1000) for _ in range(3)] == [0, 0, 0]
+        rates = SharedRates(nowhere, clock, replicas=4)
+        taken = 0
+        for _ in range(100):  # ten seconds
+            for _ in range(10):
+                taken += 50 * (await rates.take("key:k:events", 1_000, 50) == 0)
+            clock.now += 0.1
+        assert 10 * 250 <= taken <= 11 * 250 + 50, "its part of each second, and of one more at once"
+        assert await rates.take("key:other:events", 1_000, 50) == 0
+
+
+async def test_without_redis_what_is_larger_than_the_rate_is_possible_and_told_to_come_back_soon() -> None:
+    clock = HeldClock()
+    async with connect(f"redis://127.0.0.1:{free_port()}/0", name="tests", timeout_seconds=0.2) as nowhere:
+        rates = SharedRates(nowhere, clock)
+        assert await rates.take("key:k:events", 1, 1_000) == 0
+        assert await rates.take("key:k:events", 1, 1) == LONGEST_ALONE_SECONDS
+        assert await rates.take("key:k:bytes", 100, 150) == 0
+        assert await rates.take("key:k:bytes", 100, 1) == pytest.approx(0.51)
 
 
 async def test_a_redis_that_hangs_is_asked_once_and_then_left_alone() -> None:
@@ -81,5 +107,5 @@ async def test_a_redis_that_hangs_is_asked_once_and_then_left_alone() -> None:
         async with connect(f"redis://127.0.0.1:{port}/0", name="tests", timeout_seconds=300) as silent:
             rates = SharedRates(silent, SystemClock())
             async with asyncio.timeout(60):
-                assert [await rates.take("key:k:events", 1, 1000) for _ in range(3)] == [0, 0, 0]
+                assert [await rates.take("key:k:events", 1000, 1) for _ in range(3)] == [0, 0, 0]
     assert asked == [1]

@@ -179,6 +179,10 @@ workspaces.yaml, who may call it, and the log whose backlog it works off. `inclu
 {{- if $design.workspaces -}}
 {{- $_ := set $env "TRIBUTARY_WORKSPACES_FILE" (dict "value" "/etc/tributary/workspaces/workspaces.yaml") -}}
 {{- end -}}
+{{- if eq $name "ingestion" -}}
+{{- $pods := ternary $service.replicas $service.autoscaling.minReplicas (eq (include "tributary.autoscaling" (list $root $name $service)) "none") -}}
+{{- $_ := set $env "TRIBUTARY_INGESTION_PROCESSES" (dict "value" (max 1 (int $pods) | toString)) -}}
+{{- end -}}
 {{- range $design.calls -}}
 {{- $_ := set $env (printf "TRIBUTARY_%s_TARGET" (upper .)) (dict "value" (printf "dns:///%s-%s:%d" (include "tributary.fullname" $root) . (int $root.Values.port))) -}}
 {{- end -}}
