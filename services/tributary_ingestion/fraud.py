@@ -5,6 +5,7 @@ is part of the event's own bytes, as if it had been known from the start.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -109,14 +110,19 @@ class Fraud:
             log.warning("velocity_unanswered", problem=type(error).__name__)
             return nothing
         found: list[Reason | None] = []
+        outcomes: Counter[metrics.VelocityOutcome] = Counter()
         for one in packed:
             answers = [(next(exceeded), count.reason) for count in one.counts]
-            found.append(next((reason for is_exceeded, reason in answers if is_exceeded), None))
-        bursts = sum(reason is not None for reason in found)
-        if bursts:
-            metrics.VELOCITY_CHECKS.add(bursts, outcome=metrics.VelocityOutcome.EXCEEDED)
-        if bursts < len(found):
-            metrics.VELOCITY_CHECKS.add(len(found) - bursts, outcome=metrics.VelocityOutcome.PASSED)
+            burst = next((reason for is_exceeded, reason in answers if is_exceeded), None)
+            found.append(burst)
+            if burst is not None:
+                outcomes[metrics.VelocityOutcome.EXCEEDED] += 1
+            elif any(is_exceeded is None for is_exceeded, _ in answers):
+                outcomes[metrics.VelocityOutcome.UNANSWERED] += 1
+            else:
+                outcomes[metrics.VelocityOutcome.PASSED] += 1
+        for outcome, events in outcomes.items():
+            metrics.VELOCITY_CHECKS.add(events, outcome=outcome)
         return found
 
     async def _verify(

@@ -160,8 +160,9 @@ class Sealing:
     async def seal(self, packed: Sequence["Packed"], rules: "WorkspaceRules") -> Sealed:
         """Returns what was to be sealed of each event.
 
-        Asks the store only for new people: while it does not answer, theirs are unsealed, and no one else's. Nothing is
-        sealed of what happened before its person was erased.
+        Asks the store only for new people: while it does not answer, theirs are unsealed, and no one else's; while a
+        node of a cluster does not, theirs alone whose keys lie on it. Nothing is sealed of what happened before its
+        person was erased.
 
         Raises:
             StorageUnavailableError: Nothing of all that is to be sealed can be, and there is nothing else.
@@ -173,19 +174,19 @@ class Sealing:
             return Sealed([b""] * len(packed))
         refusal = await self._ask_for_another()
         keys, missing = self._known(some, rules)
-        unsealed: list[int] = []
-        delay = 0.0
-        if missing:
+        if missing and refusal is None:  # else it was asked a moment ago
             try:
-                if refusal is not None:  # it was asked a moment ago
-                    raise refusal
                 keys |= await self._obtain(missing, rules)
             except StorageUnavailableError as error:
-                unsealed = [at for at, one in enumerate(plain) if one is not None and one.name not in keys]
-                if len(unsealed) == len(packed):
-                    raise
-                log.warning("match_keys_unsealed", workspace=rules.workspace_id, events=len(unsealed))
-                delay = error.retry_delay_seconds
+                refusal = error
+        unsealed = [at for at, one in enumerate(plain) if one and one.name not in keys] if missing else []
+        delay = 0.0
+        if unsealed:
+            refusal = refusal or StorageUnavailableError(_SILENT, metadata={"store": "state"})
+            if len(unsealed) == len(packed):
+                raise refusal
+            log.warning("match_keys_unsealed", workspace=rules.workspace_id, events=len(unsealed))
+            delay = refusal.retry_delay_seconds
         chance = os.urandom(NONCE_BYTES * len(packed))
         nonces = [chance[at : at + NONCE_BYTES] for at in range(0, len(chance), NONCE_BYTES)]
         fields = [
@@ -243,7 +244,10 @@ class Sealing:
     async def _obtain(
         self, missing: Mapping[tuple[str, bytes], int], rules: "WorkspaceRules"
     ) -> dict[bytes, DataKey | None]:
-        """Returns the key of each name from the store; None where all of it happened before its person was erased."""
+        """Returns the key of each name from the store; None where all of it happened before its person was erased.
+
+        Names are missing whose node of a cluster does not answer.
+        """
         store = await self._data_keys()
         self._keep(store)
         chance, key_of_now = os.urandom(KEY_BYTES * len(missing)), rules.wrapping_keys[0]

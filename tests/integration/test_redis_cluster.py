@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,12 @@ from tests.support.admissions import (
 )
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.eventually import eventually_async
-from tests.support.stores import running_redis
+from tests.support.sealing import Hurried, a_sealing, orders, rules
+from tests.support.stores import create_test_epoch, running_redis
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
+from tributary_domain.shards import shard_of_key
 from tributary_runtime.channels import open_channel
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.readiness import TRIES
@@ -41,7 +44,9 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.cluster import ClusterRedis
 from tributary_storage.redis.cluster_coverage import coverage_problems
+from tributary_storage.redis.cluster_silence import PROBE_SECONDS, RestingError, Silence
 from tributary_storage.redis.cluster_slots import slot_of
+from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.replication import Replication
@@ -218,6 +223,67 @@ async def _answered(call: Any) -> Any:
         raise AssertionError(error.details()) from error
 
 
+async def test_who_loses_patience_with_a_node_that_hangs_spares_the_next_one_the_wait(
+    cluster: Cluster, members: Members
+) -> None:
+    silence, node = Silence(), members[1][0]  # whose own patience has no end
+    async with cluster.without(1):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(PROBE_SECONDS + 0.1):
+                await silence.ask(node, node.ping)
+        with pytest.raises(redis.TimeoutError):
+            await silence.ask(node, node.ping)
+        with pytest.raises(RestingError):
+            await silence.ask(node, node.ping)
+
+    async def answers() -> bool:
+        with suppress(redis.TimeoutError):
+            return bool(await silence.ask(node, node.ping))
+        return False
+
+    await eventually_async(answers, timeout_seconds=30)
+
+
+@pytest.mark.parametrize("lost", [pytest.param(0, id="of the epoch"), pytest.param(2, id="of others")])
+async def test_a_node_of_the_state_store_that_hangs_holds_up_only_new_people_whose_keys_lie_on_it(
+    lost: int, cluster: Cluster
+) -> None:
+    shards = (await create_test_epoch(cluster.url)).shards
+    owners = [await owner_of(slot_of(keys.data_key(shard, "")), cluster) for shard in range(shards)]
+    others = set(owners) - {lost}
+    assert (lost in owners, await owner_of(slot_of(keys.EPOCH), cluster)) == (True, 0)
+    rounds = count()
+    async with connect(cluster.url, name="tests", timeout_seconds=2.0) as client:
+        clock = Hurried()
+        sealing = a_sealing(client, clock=clock)
+
+        async def held_up_and_sealed() -> tuple[set[int], set[int]]:
+            """Returns where the keys lie of new people who were held up, and of those who were not."""
+            clock.ahead += 1.5  # whether it is the same store, and keeps what it takes, is asked anew
+            made = next(rounds)
+            batch = orders(*(f"{made}-{number}@example.com" for number in range(60)))
+            lie = [owners[shard_of_key(f"shop|{one.match_keys.name.hex()}", shards)] for one in batch if one.match_keys]
+            try:
+                fields, unsealed, _ = await sealing.seal(batch, rules())
+            except StorageUnavailableError:
+                return set(lie), set()
+            return {lie[at] for at in unsealed}, {one for one, field in zip(lie, fields, strict=True) if field}
+
+        async def all_are_sealed() -> None:
+            assert await held_up_and_sealed() == (set(), {lost, *others})
+
+        async def others_are_sealed() -> None:
+            assert await held_up_and_sealed() == ({lost}, others)
+
+        await all_are_sealed()
+        async with cluster.without(lost):
+            await eventually_async(others_are_sealed, timeout_seconds=30)
+            async with asyncio.timeout(40):  # who waits for the node takes two seconds
+                for _ in range(40):
+                    await others_are_sealed()
+        await eventually_async(all_are_sealed, timeout_seconds=30)
+
+
 @pytest.mark.timeout(120)
 async def test_dedup_serves_and_records_the_other_shards_while_a_node_hangs_and_then_dies(
     tmp_path: Path, clickhouse_url: str, workspace: str
@@ -287,6 +353,11 @@ async def test_what_is_waited_for_is_on_a_replica_of_every_node(tmp_path: Path) 
             await eventually_async(follows, timeout_seconds=30)
             with pytest.raises(StorageUnavailableError, match="0 of 1 replicas"):  # the other nodes have none
                 await Replication(client, "state", 1, timeout_seconds=0.05).settle()
+            # Of data keys, those are used that the replica has, too.
+            owners = [await owner_of(slot_of(keys.data_key(shard, "")), cluster) for shard in range(4)]
+            names = [("shop", bytes([number] * 8)) for number in range(60)]
+            obtained = await DataKeys(client, 4, 1).obtain(dict.fromkeys(names, Candidate(b"key", 1)), 60)
+            assert {owners[shard_of_key(f"shop|{name.hex()}", 4)] for _, name in obtained} == {0}
 
 
 async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, client: ClusterRedis) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,41 @@ class Cluster:
                 await client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
             for client in clients[1:]:
                 await client.execute_command("CLUSTER MEET", "127.0.0.1", self.servers[0].port)
-
-            async def is_whole() -> None:
-                for client in clients:
-                    told: Any = await client.execute_command("CLUSTER INFO")
-                    assert (told["cluster_state"], told["cluster_known_nodes"]) == ("ok", str(NODES))
-                    assert told["cluster_slots_assigned"] == str(_SLOTS)
-
-            await eventually_async(is_whole)
         finally:
             for client in clients:
                 await client.aclose()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Waits until every node knows all the others, and that all slots are served."""
+
+        async def is_whole() -> None:
+            for server in self.servers:
+                async with redis.asyncio.Redis.from_url(server.url) as client:
+                    told: Any = await client.execute_command("CLUSTER INFO")
+                assert (told["cluster_state"], told["cluster_known_nodes"]) == ("ok", str(NODES))
+                assert (told["cluster_slots_ok"], told["cluster_slots_assigned"]) == (str(_SLOTS), str(_SLOTS))
+
+        await eventually_async(is_whole, timeout_seconds=60)
+
+    async def configure(self, name: str, value: str) -> None:
+        """Sets a setting of all nodes."""
+        for server in self.servers:
+            async with redis.asyncio.Redis.from_url(server.url) as client:
+                await client.config_set(name, value)
+
+    @asynccontextmanager
+    async def without(self, at: int) -> AsyncIterator[RedisServer]:
+        """Lets a node hang while the others go on; afterwards all is as before."""
+        server = self.servers[at]
+        await self.configure("cluster-require-full-coverage", "no")
+        server.pause()
+        try:
+            yield server
+        finally:
+            server.resume()
+            await self.settle()
+            await self.configure("cluster-require-full-coverage", "yes")
 
     async def flush(self) -> None:
         """Empties all nodes."""

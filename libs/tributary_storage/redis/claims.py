@@ -16,7 +16,8 @@ from hiredis import pack_command
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from tributary_storage.redis import keys
-from tributary_storage.redis.cluster import ClusterRedis, by_node, note
+from tributary_storage.redis.cluster import ClusterRedis
+from tributary_storage.redis.cluster_nodes import by_node, note
 from tributary_storage.redis.cluster_silence import NODE_SECONDS, silent
 from tributary_storage.redis.keys import Lane
 from tributary_storage.redis.scripts import Argument, Script

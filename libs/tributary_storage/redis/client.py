@@ -17,8 +17,9 @@ from redis.backoff import NoBackoff
 
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.gate import Gate
-from tributary_storage.redis.cluster import ClusterRedis, ask_each
+from tributary_storage.redis.cluster import ClusterRedis
 from tributary_storage.redis.cluster_addresses import Addresses, is_cluster
+from tributary_storage.redis.cluster_nodes import ask_each
 
 Redis = redis.asyncio.Redis
 """What `connect` opens."""

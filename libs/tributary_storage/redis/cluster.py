@@ -10,7 +10,7 @@ that hangs is waited for once, then asked again only now and then (`silence`): t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -75,6 +75,17 @@ class ClusterRedis(redis.asyncio.Redis):
             await self.learn()
         return [self._client(node) for node in dict.fromkeys(self._slots) if node]
 
+    async def ask_each(self, ask: Callable[[Any], Awaitable[Any]]) -> list[Any]:
+        """Asks each node that has slots, all at once; returns an answer, or a `redis.RedisError`, per node."""
+
+        async def one(node: Any) -> Any:
+            try:
+                return await self.silence.ask(node, partial(ask, node), NODE_SECONDS)
+            except redis.RedisError as error:
+                return error
+
+        return await asyncio.gather(*map(one, await self.primaries()))
+
     def forget(self) -> None:
         """Asks anew where slots are before the next command: a node said that it is not as we thought."""
         self._slots = []
@@ -113,7 +124,10 @@ class ClusterRedis(redis.asyncio.Redis):
         """Runs a command on the node, or the nodes, that it is for."""
         name = name_of(args)
         if name in _EVERYWHERE:
-            answers = [await client.execute_command(*args, **options) for client in await self.primaries()]
+            told = await self.ask_each(lambda node: node.execute_command(*args, **options))
+            answers = [one for one in told if not isinstance(one, redis.RedisError)]
+            if not answers or (name != "SCRIPT" and len(answers) < len(told)):  # who lacks a script is told it later
+                raise next(one for one in told if isinstance(one, redis.RedisError))
             return answers[0]
         if name in _KEYLESS:
             return await self._run_on_any(args, options)
@@ -294,54 +308,3 @@ class ClusterPipeline(redis.asyncio.Redis):
 
     def __bool__(self) -> bool:
         return True
-
-
-async def primaries(client: redis.asyncio.Redis) -> list[redis.asyncio.Redis]:
-    """Returns a client per node that takes writes: of a single Redis, itself.
-
-    Raises:
-        redis.RedisError: The cluster does not say.
-    """
-    return await client.primaries() if isinstance(client, ClusterRedis) else [client]
-
-
-async def ask_each(client: redis.asyncio.Redis, ask: Callable[[Any], Awaitable[Any]]) -> list[Any]:
-    """Asks each node that takes writes, all at once; returns an answer, or a `redis.RedisError`, per node.
-
-    Raises:
-        redis.RedisError: The cluster does not say which nodes there are.
-    """
-
-    async def one(node: Any) -> Any:
-        try:
-            if not isinstance(client, ClusterRedis):
-                return await ask(node)
-            return await client.silence.ask(node, partial(ask, node), NODE_SECONDS)
-        except redis.RedisError as error:
-            return error
-
-    return await asyncio.gather(*map(one, await primaries(client)))
-
-
-async def by_node(client: redis.asyncio.Redis, keys: Iterable[Any]) -> list[tuple[redis.asyncio.Redis, list[int]]]:
-    """Groups places of keys by the node that has them, each group in order: of a single Redis there is one group.
-
-    Raises:
-        redis.RedisError: The cluster does not say.
-    """
-    if not isinstance(client, ClusterRedis):
-        return [(client, list(range(len(list(keys)))))]
-    groups: dict[int, tuple[redis.asyncio.Redis, list[int]]] = {}
-    for at, key in enumerate(keys):
-        node = await client.node_of(key)
-        groups.setdefault(id(node), (node, []))[1].append(at)
-    return list(groups.values())
-
-
-def note(client: redis.asyncio.Redis, answers: Iterable[Any]) -> None:
-    """Asks anew where slots are, if an answer says that they are elsewhere or a node is gone."""
-    if isinstance(client, ClusterRedis) and any(
-        isinstance(answer, (MovedError, AskError, ClusterDownError, redis.ConnectionError, TimeoutError))
-        for answer in answers
-    ):
-        client.forget()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import redis.asyncio
 
-from tributary_storage.redis.cluster import ClusterRedis, ask_each
+from tributary_storage.redis.cluster import ClusterRedis
+from tributary_storage.redis.cluster_nodes import ask_each
 from tributary_storage.redis.epoch import Role
 
 _SETTING = "cluster-require-full-coverage"

@@ -1,7 +1,8 @@
 """Which nodes of a cluster do not answer.
 
-The one rule: a node that hangs holds up nobody but its own shards. Who meets it first waits as usual; from then on it
-is asked by one at a time, now and then and not for long, and all others are told at once that it does not answer.
+The one rule: a node that hangs holds up nobody but its own shards. Who meets it first waits as usual; from then on one
+at a time, now and then and not for long, asks it whether it is back, and all others are told at once that it does not
+answer. Who lost patience before the node was given up asks so the next time: callers may have less than the client.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ NODE_SECONDS: Final = 2.0
 REST_SECONDS: Final = 2.0
 """How long a node that did not answer is left alone."""
 PROBE_SECONDS: Final = 0.5
-"""How long it may take then: to connect anew, to be checked by the guards, and to answer."""
+"""How long it may take then: to connect anew, to be checked by the guards, and to answer. Who waited as long, and was
+called off, tells that it may not."""
+
+
+_SILENT: Final = "A node of the cluster does not answer."
+
+
+class RestingError(redis.TimeoutError):
+    """A node was not asked, for it did not answer a moment ago."""
 
 
 class Silence:
@@ -58,16 +67,24 @@ class Silence:
         Raises:
             redis.RedisError: It did not answer, or refused.
         """
-        seconds = self.patience(node, NODE_SECONDS if usual_seconds is None else usual_seconds)
-        if not seconds:
+        if not self.patience(node, PROBE_SECONDS):
             raise silent()
-        is_probed = node in self._rests_until
+        now = asyncio.get_running_loop().time
+        began = now()
         try:
-            async with asyncio.timeout(None if usual_seconds is None and not is_probed else seconds):
+            if node in self._rests_until:  # what it is to do may take longer than being back
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await node.ping()
+                self.note(node, ())
+            async with asyncio.timeout(usual_seconds):
                 answer = await ask()
+        except asyncio.CancelledError:
+            if now() - began >= PROBE_SECONDS:
+                self._rests_until.setdefault(node, began)
+            raise
         except (TimeoutError, redis.TimeoutError) as late:
             self.note(node, [late])
-            raise silent() from late
+            raise redis.TimeoutError(_SILENT) from late
         except redis.RedisError as refusal:
             self.note(node, [refusal])
             raise
@@ -75,6 +92,6 @@ class Silence:
         return answer
 
 
-def silent() -> redis.TimeoutError:
+def silent() -> RestingError:
     """Returns what is said of a node that rests."""
-    return redis.TimeoutError("A node of the cluster does not answer.")
+    return RestingError(_SILENT)

@@ -18,15 +18,15 @@ from redis.exceptions import ResponseError
 
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_runtime.errors import PartOutageError, PreconditionError, StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import read_answering_runs
 from tributary_storage.redis.durability import Durability
-from tributary_storage.redis.epoch import require_epoch
+from tributary_storage.redis.epoch import Epoch, require_epoch
 from tributary_storage.redis.replication import Replication
 from tributary_storage.redis.scripts import Argument, Script
-from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
+from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run, run_some
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,8 @@ class DataKeys:
 
     def __init__(self, client: redis.asyncio.Redis, shards: int, replicas: int = 0) -> None:
         self._client = client
-        self._shards = shards
+        self.shards = shards
+        """Of its epoch."""
         self._replication = Replication(client, "state", replicas)
 
     async def obtain(self, candidates: Mapping[Name, Candidate], life_seconds: int) -> dict[Name, bytes]:
@@ -72,19 +73,20 @@ class DataKeys:
 
         Returns:
             Per name the wrapped key; empty where its person was erased since that happened, and nobody new has come.
+            Names are missing whose node of a cluster did not answer: run the same again for them.
 
         Raises:
-            StorageUnavailableError: The state store did not answer; run the same again.
+            StorageUnavailableError: The state store answered for none of them; run the same again.
         """
         names = list(candidates)
         pieces = [self._piece(name, *candidates[name], has_tombstone=True) for name in names]
         calls, positions = in_calls(pieces, head=[life_seconds])
-        found: dict[Name, bytes] = {}
-        for of_call, answers in zip(positions, await run(self._client, _OBTAIN, calls), strict=True):
-            for position, wrapped in zip(of_call, answers, strict=True):
-                found[names[position]] = wrapped
-        await self._replication.settle()
-        return found
+        obtained: dict[int, bytes] = {}
+        for of_call, answers in zip(positions, await run_some(self._client, _OBTAIN, calls), strict=True):
+            obtained.update(zip(of_call, answers or (), strict=answers is not None))
+        settled = await self._replication.settled([pieces[position].name for position in obtained])
+        places = zip(obtained.items(), settled, strict=True)
+        return {names[position]: wrapped for (position, wrapped), is_safe in places if is_safe}
 
     async def rewrap(self, changes: Mapping[Name, tuple[bytes, bytes]]) -> None:
         """Replaces wrapped keys by the same keys wrapped otherwise, where nobody changed them since they were read.
@@ -169,7 +171,7 @@ class DataKeys:
     def _piece(self, name: Name, *arguments: Argument, has_tombstone: bool = False) -> Piece:
         workspace, digest = name
         text = f"{workspace}|{digest.hex()}"
-        shard = shard_of_key(text, self._shards)
+        shard = shard_of_key(text, self.shards)
         beside = keys.data_key_tombstone(shard, text) if has_tombstone else ""
         return Piece(shard, keys.data_key(shard, text), arguments, beside)
 
@@ -178,7 +180,8 @@ class LazyDataKeys:
     """The store of data keys, found when first asked for: who seals nothing needs no state store.
 
     What is sealed under a key that Redis forgets is lost, and nobody would notice: so a store that may forget makes no
-    keys. It is asked when keys are asked for, at most once in `GUARD_SECONDS`.
+    keys. It is asked when keys are asked for, at most once in `GUARD_SECONDS`. A node of a cluster that does not answer
+    costs its own keys alone.
 
     Keys that were obtained are as good as the store they are from. Where its loss was confirmed, or it runs anew and
     may have less than before, the store that is returned is another object: what came from the one before is forgotten.
@@ -223,8 +226,7 @@ class LazyDataKeys:
         if now - self._checked_seconds >= GUARD_SECONDS:
             try:
                 runs = await self._read_runs()
-                await self._guard()
-                epoch = await require_epoch(self._client, "state")
+                seen = await self._look(self._guard)
             except PreconditionError as refused:
                 log.error("data_keys_refused", reason=refused.message)
                 message = "The state store cannot keep what it takes now; send the events again, with the same ids."
@@ -232,11 +234,28 @@ class LazyDataKeys:
                     message, metadata={"store": "state"}, retry_delay_seconds=_RETRY_DELAY_SECONDS
                 ) from refused
             self._checked_seconds = now
-            if epoch.loss_time_micros != self._loss_micros or not runs <= self._runs:
-                self._opened = DataKeys(self._client, epoch.shards, self._replicas)
-                self._loss_micros = epoch.loss_time_micros
+            loss_micros = self._loss_micros if seen is None else seen.loss_time_micros
+            if loss_micros != self._loss_micros or not runs <= self._runs:
+                self._opened = DataKeys(self._client, self._opened.shards, self._replicas)
+                self._loss_micros = loss_micros
             self._runs |= runs  # of nodes that do not answer now, too
         return self._opened
+
+    async def _look(self, guard: Durability) -> Epoch | None:
+        """Returns the epoch, if the store keeps what it takes; None: its node of a cluster does not answer.
+
+        Raises:
+            StorageUnavailableError: The state store does not answer.
+            PreconditionError: It may forget, or was never migrated.
+        """
+        try:
+            await guard()
+        except PartOutageError:  # of those that answer, nothing speaks against going on
+            try:
+                return await require_epoch(self._client, "state")
+            except StorageUnavailableError:
+                return None
+        return await require_epoch(self._client, "state")
 
     async def _read_runs(self) -> set[str]:
         """Returns what names the runs of the nodes that answer; nothing where Redis does not tell."""

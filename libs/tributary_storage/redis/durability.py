@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from tributary_runtime.errors import PartOutageError, PreconditionError, StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
-from tributary_storage.redis.cluster import ask_each
+from tributary_storage.redis.cluster_nodes import ask_each
 from tributary_storage.redis.epoch import Epoch, Role, read_epoch
 
 _FSYNC: Final = {

@@ -11,7 +11,7 @@ from typing import Any, Final
 import redis.asyncio
 import structlog
 
-from tributary_storage.redis.cluster import ask_each
+from tributary_storage.redis.cluster_nodes import ask_each
 
 log = structlog.get_logger(__name__)
 

@@ -18,13 +18,14 @@ What is acknowledged to a log itself need not be waited for: an acknowledgement 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 import redis.asyncio
 
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis import keys
-from tributary_storage.redis.cluster import by_node, note, primaries
+from tributary_storage.redis.cluster_nodes import asked, by_node, note, primaries
 from tributary_storage.redis.epoch import Role
 
 _MARKS: Final = 64
@@ -56,19 +57,64 @@ class Replication:
         if not self._replicas:
             return
         try:
-            reached = min(await asyncio.gather(*[self._reached(*one) for one in await self._marks()]))
+            answers = await asyncio.gather(*[self._reached(*one) for one in await self._marks()])
         except redis.RedisError as error:
-            note(self._client, [error])  # a slot may have moved
-            raise StorageUnavailableError("Redis did not answer.", metadata={"store": self._role}) from error
+            answers = [error]
+        self._require(answers)
+
+    async def settled(self, written: Sequence[str]) -> list[bool]:
+        """Tells of each key whether enough replicas have what was written to it before this call.
+
+        A node of a cluster that does not answer, or lacks replicas, costs its own keys alone.
+
+        Args:
+            written: The keys.
+
+        Raises:
+            StorageUnavailableError: They have nothing of all that, in time, or Redis did not answer; ask again.
+        """
+        if not self._replicas or not written:
+            return [True] * len(written)
+        try:
+            groups = await by_node(self._client, written)
+            marks = {id(node): mark for node, mark in await self._marks()}
+            answers = await asyncio.gather(*[self._reached(node, marks.get(id(node))) for node, _ in groups])
+        except redis.RedisError as error:
+            groups, answers = [], [error]
+        found = [False] * len(written)
+        for (_, places), answer in zip(groups, answers, strict=False):
+            for at in places:
+                found[at] = isinstance(answer, int) and answer >= self._replicas
+        if not any(found):
+            self._require(answers)
+        note(self._client, answers)
+        return found
+
+    def _require(self, answers: Sequence[int | redis.RedisError]) -> None:
+        failures = [answer for answer in answers if isinstance(answer, redis.RedisError)]
+        if failures:
+            note(self._client, failures)  # a slot may have moved
+            raise StorageUnavailableError("Redis did not answer.", metadata={"store": self._role}) from failures[0]
+        reached = min(answer for answer in answers if isinstance(answer, int))
         if reached < self._replicas:
             message = f"{reached} of {self._replicas} replicas have what was written."
             raise StorageUnavailableError(message, metadata={"store": self._role})
 
-    async def _reached(self, node: Any, mark: str) -> int:
-        pipeline = node.pipeline(transaction=False)  # one connection: WAIT is for what was written on it
-        pipeline.execute_command("SET", mark, 1)
-        pipeline.execute_command("WAIT", self._replicas, self._timeout_millis)
-        return int((await pipeline.execute())[1])
+    async def _reached(self, node: Any, mark: str | None) -> int | redis.RedisError:
+        """Returns how many replicas of a node have what was written before."""
+        if mark is None:
+            return redis.RedisError("The slots of the cluster moved meanwhile.")
+
+        async def ask() -> int:
+            pipeline = node.pipeline(transaction=False)  # one connection: WAIT is for what was written on it
+            pipeline.execute_command("SET", mark, 1)
+            pipeline.execute_command("WAIT", self._replicas, self._timeout_millis)
+            return int((await pipeline.execute())[1])
+
+        try:
+            return int(await asked(self._client, node, ask))
+        except redis.RedisError as error:
+            return error
 
     async def _marks(self) -> list[tuple[Any, str]]:
         """Returns every node that takes writes, each with a mark that it has the slot of."""

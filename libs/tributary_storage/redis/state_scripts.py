@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import redis.asyncio
@@ -17,7 +18,7 @@ from hiredis import pack_command
 from redis.exceptions import NoScriptError, ResponseError
 
 from tributary_runtime.errors import TributaryError
-from tributary_storage.redis.cluster import by_node, note
+from tributary_storage.redis.cluster_nodes import asked, by_node, note
 from tributary_storage.redis.refusals import is_outage, translate
 from tributary_storage.redis.scripts import Argument, Script
 
@@ -89,9 +90,28 @@ async def run(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]
         StorageUnavailableError: A call failed; others may have had their effect.
         CommandRefusedError: Redis will never run a call; others may have had their effect.
     """
+    return _all_of(await _run(client, script, calls))
+
+
+async def run_some(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
+    """Runs a script once per call, as `run`; the answer is None where the shard's node of a cluster has none.
+
+    Raises:
+        StorageUnavailableError: No call was answered; some may have had their effect.
+        CommandRefusedError: Redis will never run a call; others may have had their effect.
+    """
+    answers = await _run(client, script, calls)
+    refusals = [answer for answer in answers if isinstance(answer, redis.RedisError)]
+    if len(refusals) == len(answers) or not all(map(is_outage, refusals)):
+        return _all_of(answers)
+    return [None if isinstance(answer, redis.RedisError) else answer for answer in answers]
+
+
+async def _run(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
+    """Returns an answer or a refusal per call."""
     keys = [names[0] for names, _ in calls]
     commands = [("EVALSHA", script.sha, len(names), *names, *arguments) for names, arguments in calls]
-    return await _answered(client, keys, commands, script.body)
+    return await _answers(client, keys, commands, script.body)
 
 
 async def ask(client: redis.asyncio.Redis, commands: Sequence[Sequence[Argument]]) -> list[Any]:
@@ -101,40 +121,55 @@ async def ask(client: redis.asyncio.Redis, commands: Sequence[Sequence[Argument]
         StorageUnavailableError: A command failed; others may have had their effect.
         CommandRefusedError: Redis will never run a command; others may have had their effect.
     """
-    return await _answered(client, [command[1] for command in commands], commands)
+    return _all_of(await _answers(client, [command[1] for command in commands], commands))
 
 
-async def _answered(
+def _all_of(answers: list[Any]) -> list[Any]:
+    """Returns the answers if there are no refusals among them, else raises."""
+    refusals = [answer for answer in answers if isinstance(answer, redis.RedisError)]
+    if refusals:
+        worst = next(filter(is_outage, refusals), refusals[0])  # after an outage nothing can be said of the others
+        raise failed(worst) from worst
+    return answers
+
+
+async def _answers(
     client: redis.asyncio.Redis, keys: Sequence[Argument], commands: Sequence[Sequence[Argument]], script: bytes = b""
 ) -> list[Any]:
-    """Runs commands; those that met a Redis without their script once more, after it was told the script."""
+    """Returns an answer or a refusal per command, of which each key says where it belongs."""
     if not commands:
         return []
     answers: list[Any] = [None] * len(commands)
 
     async def send(node: redis.asyncio.Redis, places: Sequence[int]) -> None:
-        for at, answer in zip(places, await _send(node, [commands[at] for at in places]), strict=True):
+        try:
+            found = await asked(client, node, partial(_scripted, node, [commands[at] for at in places], script))
+        except redis.RedisError as error:
+            found = [error] * len(places)
+        for at, answer in zip(places, found, strict=True):
             answers[at] = answer
 
     try:
         groups = await by_node(client, keys)
-        if len(groups) == 1:
-            await send(*groups[0])
-        else:
-            await asyncio.gather(*[send(node, places) for node, places in groups])
-        note(client, answers)
-        missing = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if missing:
-            await client.script_load(script)
-            for node, places in await by_node(client, [keys[at] for at in missing]):
-                await send(node, [missing[place] for place in places])
     except redis.RedisError as error:
         note(client, [error])
-        raise failed(error) from error
-    refusals = [answer for answer in answers if isinstance(answer, redis.RedisError)]
-    if refusals:
-        worst = next(filter(is_outage, refusals), refusals[0])  # after an outage nothing can be said of the others
-        raise failed(worst) from worst
+        return [error] * len(commands)
+    if len(groups) == 1:
+        await send(*groups[0])
+    else:
+        await asyncio.gather(*[send(node, places) for node, places in groups])
+    note(client, answers)
+    return answers
+
+
+async def _scripted(client: redis.asyncio.Redis, commands: Sequence[Sequence[Argument]], script: bytes) -> list[Any]:
+    """Runs commands on one node; those that it does not have the script of once more, after it was told the script."""
+    answers = await _send(client, commands)
+    missing = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+    if missing:
+        _, *again = await _send(client, [("SCRIPT", "LOAD", script), *(commands[at] for at in missing)])
+        for at, answer in zip(missing, again, strict=True):
+            answers[at] = answer
     return answers
 
 

@@ -15,7 +15,7 @@ from tributary_domain.velocity import Count
 from tributary_storage.redis import keys
 from tributary_storage.redis.epoch import require_epoch
 from tributary_storage.redis.scripts import Script
-from tributary_storage.redis.state_scripts import Piece, in_calls, run
+from tributary_storage.redis.state_scripts import Piece, in_calls, run_some
 
 _COUNT: Final = Script("count_velocity")
 
@@ -31,10 +31,11 @@ class Velocity:
         self._client = client
         self._shards = 0
 
-    async def exceeded(self, counts: Sequence[Count]) -> list[bool]:
+    async def exceeded(self, counts: Sequence[Count]) -> list[bool | None]:
         """Counts, in one round trip, and returns per count whether it would have been one too many.
 
-        What is counted already is not counted again and never one too many.
+        What is counted already is not counted again and never one too many. None where the counter's node of a cluster
+        does not answer.
 
         Raises:
             StorageUnavailableError: The state store did not answer; some may have been counted.
@@ -47,8 +48,8 @@ class Velocity:
             shard = int.from_bytes(counter[:4]) % self._shards
             pieces.append(Piece(shard, keys.velocity(shard, counter.hex()), (member, *limit, moment_millis)))
         calls, positions = in_calls(pieces)
-        found = [False] * len(counts)
-        for of_call, answers in zip(positions, await run(self._client, _COUNT, calls), strict=True):
-            for position, answer in zip(of_call, answers, strict=True):
+        found: list[bool | None] = [None] * len(counts)
+        for of_call, answers in zip(positions, await run_some(self._client, _COUNT, calls), strict=True):
+            for position, answer in zip(of_call, answers or (), strict=answers is not None):
                 found[position] = bool(answer)
         return found
