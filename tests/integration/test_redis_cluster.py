@@ -28,10 +28,10 @@ from tests.support.admissions import (
     stored,
     verdicts_of,
 )
-from tests.support.cluster import Cluster, running_cluster
+from tests.support.cluster import MASTERS, Cluster, running_cluster
 from tests.support.eventually import eventually_async
 from tests.support.sealing import Hurried, a_sealing, orders, rules
-from tests.support.stores import create_test_epoch, running_redis
+from tests.support.stores import create_test_epoch
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
@@ -46,10 +46,8 @@ from tributary_storage.redis.cluster import ClusterRedis
 from tributary_storage.redis.cluster_coverage import coverage_problems
 from tributary_storage.redis.cluster_silence import PROBE_SECONDS, RestingError, Silence
 from tributary_storage.redis.cluster_slots import slot_of
-from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.fill import LogFill
-from tributary_storage.redis.replication import Replication
 
 ROOT = Path(__file__).parents[2]
 ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
@@ -83,6 +81,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 async def cluster(shared: Cluster) -> Cluster:
+    await shared.settle()
     await shared.flush()
     return shared
 
@@ -92,27 +91,6 @@ async def client(cluster: Cluster) -> AsyncIterator[ClusterRedis]:
     async with connect(cluster.url, name="tests") as opened:
         assert isinstance(opened, ClusterRedis)
         yield opened
-
-
-Members = list[tuple[redis.asyncio.Redis, str]]
-
-
-@pytest.fixture
-async def members(cluster: Cluster) -> AsyncIterator[Members]:
-    """A plain client of each node, and its id."""
-    clients = [redis.asyncio.Redis.from_url(server.url, decode_responses=True) for server in cluster.servers]
-    yield [(one, await one.execute_command("CLUSTER MYID")) for one in clients]
-    for one in clients:
-        await one.aclose()
-
-
-async def owner_of(slot: int, cluster: Cluster) -> int:
-    """Returns which of the servers has a slot."""
-    async with redis.asyncio.Redis.from_url(cluster.servers[0].url) as one:
-        for first, last, primary, *_ in await one.execute_command("CLUSTER SLOTS"):
-            if first <= slot <= last:
-                return [server.port for server in cluster.servers].index(int(primary[1]))
-    raise AssertionError(f"nobody has slot {slot}")
 
 
 async def admit(admission: Admission, workspace: str, *events: Sent) -> list[int]:
@@ -126,7 +104,7 @@ async def test_shards_lie_on_different_nodes_and_one_commit_reaches_all_of_them(
     async with running_admission(cluster.url) as admission:
         assert await admit(admission, workspace, *events) == [ACCEPTED] * 200
         assert await admit(admission, workspace, *events) == [DUPLICATE] * 200
-    owners = {await owner_of(slot_of(keys.event_log(shard, "live")), cluster) for shard in range(AN_EPOCH.shards)}
+    owners = {await cluster.owner_of(slot_of(keys.event_log(shard, "live"))) for shard in range(AN_EPOCH.shards)}
     assert len(owners) > 1
     found = await stored(client)
     assert found.letters == {"A": 200}
@@ -134,15 +112,13 @@ async def test_shards_lie_on_different_nodes_and_one_commit_reaches_all_of_them(
 
 
 async def test_a_slot_that_moved_is_found_again_and_nothing_is_accepted_twice(
-    cluster: Cluster, client: ClusterRedis, members: Members, workspace: str
+    cluster: Cluster, client: ClusterRedis, workspace: str
 ) -> None:
     slot = slot_of(keys.event_log(0, "live"))
-    source = await owner_of(slot, cluster)
-    target = (source + 1) % len(members)
+    target = (await cluster.owner_of(slot) + 1) % MASTERS
     async with running_admission(cluster.url) as admission:
         await client.get("trb:{l0}:warm")  # both know where the slot is
-        for one, _ in members:
-            await one.execute_command("CLUSTER SETSLOT", slot, "NODE", members[target][1])
+        await cluster.move(slot, target)
         events = [Sent(f"e-{number}") for number in range(100)]
         answers: dict[str, list[int]] = {event.event_id: [] for event in events}
 
@@ -154,41 +130,30 @@ async def test_a_slot_that_moved_is_found_again_and_nothing_is_accepted_twice(
 
         await eventually_async(all_decided)
     assert await client.set("trb:{l0}:moved", "1")
-    assert await members[target][0].get("trb:{l0}:moved") == "1"
+    async with cluster.node(target) as node:
+        assert await node.get("trb:{l0}:moved") == "1"
     assert all(told.count(ACCEPTED) == 1 for told in answers.values())
     assert set((await events_in_log(client)).values()) == {1}
 
 
-async def test_a_command_follows_a_slot_that_is_just_moving(
-    cluster: Cluster, client: ClusterRedis, members: Members
-) -> None:
+async def test_a_command_follows_a_slot_that_is_just_moving(cluster: Cluster, client: ClusterRedis) -> None:
     slot = slot_of("trb:{l1}:x")
-    source = await owner_of(slot, cluster)
-    target = (source + 1) % len(members)
     await client.get("trb:{l1}:x")
-    await members[target][0].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", members[source][1])
-    await members[source][0].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", members[target][1])
-    try:
+    async with cluster.moving(slot, (await cluster.owner_of(slot) + 1) % MASTERS):
         await client.set("trb:{l1}:x", "new")  # not there any more: it goes where the slot goes
         pipeline = client.pipeline(transaction=False)
         pipeline.get("trb:{l1}:x")
         pipeline.set("trb:{l2}:y", "elsewhere")
         assert (await pipeline.execute())[0] == b"new"
-    finally:
-        for one, _ in members:
-            await one.execute_command("CLUSTER SETSLOT", slot, "NODE", members[target][1])
 
 
-async def test_a_node_that_is_down_takes_only_its_own_shards_along(tmp_path: Path, workspace: str) -> None:
-    with running_cluster(tmp_path) as cluster:
-        async with running_admission(cluster.url) as admission:
-            for server in cluster.servers:  # with one node away the others go on: promises are per shard
-                async with redis.asyncio.Redis.from_url(server.url) as one:
-                    await one.config_set("cluster-require-full-coverage", "no")
-            events = [Sent(f"e-{number}") for number in range(100)]
-            lost = await owner_of(slot_of(keys.event_log(0, "live")), cluster)
-            cluster.servers[lost].kill()
-            verdicts: list[int] = []
+async def test_a_node_that_is_down_takes_only_its_own_shards_along(cluster: Cluster, workspace: str) -> None:
+    lost = cluster.servers[await cluster.owner_of(slot_of(keys.event_log(0, "live")))]
+    events = [Sent(f"e-{number}") for number in range(100)]
+    verdicts: list[int] = []
+    async with running_admission(cluster.url) as admission, cluster.disturbed():
+        lost.kill()
+        try:
 
             async def others_decide() -> None:
                 with suppress(StorageUnavailableError):
@@ -196,23 +161,23 @@ async def test_a_node_that_is_down_takes_only_its_own_shards_along(tmp_path: Pat
                 assert UNDECIDED in verdicts
                 assert {ACCEPTED, DUPLICATE} & set(verdicts)
 
-            await eventually_async(others_decide, timeout_seconds=20)
-            cluster.servers[lost].start()
-            cluster.servers[lost].wait_until_ready()
+            await eventually_async(others_decide, timeout_seconds=30)
+        finally:
+            lost.start()
 
-            async def all_decided() -> list[int]:
-                try:
-                    again = await admit(admission, workspace, *events)
-                except StorageUnavailableError as error:
-                    raise AssertionError(error.message) from error
-                assert UNDECIDED not in again
-                return again
+        async def all_decided() -> list[int]:
+            try:
+                again = await admit(admission, workspace, *events)
+            except StorageUnavailableError as error:
+                raise AssertionError(error.message) from error
+            assert UNDECIDED not in again
+            return again
 
-            again = await eventually_async(all_decided, timeout_seconds=30)
-            for first, second in zip(verdicts, again, strict=True):
-                assert second in ((ACCEPTED, DUPLICATE) if first == UNDECIDED else (DUPLICATE,))
-        async with connect(cluster.url, name="tests") as client:
-            assert set((await events_in_log(client)).values()) == {1}
+        again = await eventually_async(all_decided, timeout_seconds=30)
+        for first, second in zip(verdicts, again, strict=True):
+            assert second in ((ACCEPTED, DUPLICATE) if first == UNDECIDED else (DUPLICATE,))
+    async with connect(cluster.url, name="tests") as client:
+        assert set((await events_in_log(client)).values()) == {1}
 
 
 async def _answered(call: Any) -> Any:
@@ -223,25 +188,24 @@ async def _answered(call: Any) -> Any:
         raise AssertionError(error.details()) from error
 
 
-async def test_who_loses_patience_with_a_node_that_hangs_spares_the_next_one_the_wait(
-    cluster: Cluster, members: Members
-) -> None:
-    silence, node = Silence(), members[1][0]  # whose own patience has no end
-    async with cluster.without(1):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(PROBE_SECONDS + 0.1):
+async def test_who_loses_patience_with_a_node_that_hangs_spares_the_next_one_the_wait(cluster: Cluster) -> None:
+    async with cluster.node(1) as node:  # whose own patience has no end
+        silence = Silence()
+        async with cluster.without(1):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(PROBE_SECONDS + 0.1):
+                    await silence.ask(node, node.ping)
+            with pytest.raises(redis.TimeoutError):
                 await silence.ask(node, node.ping)
-        with pytest.raises(redis.TimeoutError):
-            await silence.ask(node, node.ping)
-        with pytest.raises(RestingError):
-            await silence.ask(node, node.ping)
+            with pytest.raises(RestingError):
+                await silence.ask(node, node.ping)
 
-    async def answers() -> bool:
-        with suppress(redis.TimeoutError):
-            return bool(await silence.ask(node, node.ping))
-        return False
+        async def answers() -> bool:
+            with suppress(redis.TimeoutError):
+                return bool(await silence.ask(node, node.ping))
+            return False
 
-    await eventually_async(answers, timeout_seconds=30)
+        await eventually_async(answers, timeout_seconds=30)
 
 
 @pytest.mark.parametrize("lost", [pytest.param(0, id="of the epoch"), pytest.param(2, id="of others")])
@@ -249,9 +213,9 @@ async def test_a_node_of_the_state_store_that_hangs_holds_up_only_new_people_who
     lost: int, cluster: Cluster
 ) -> None:
     shards = (await create_test_epoch(cluster.url)).shards
-    owners = [await owner_of(slot_of(keys.data_key(shard, "")), cluster) for shard in range(shards)]
+    owners = [await cluster.owner_of(slot_of(keys.data_key(shard, ""))) for shard in range(shards)]
     others = set(owners) - {lost}
-    assert (lost in owners, await owner_of(slot_of(keys.EPOCH), cluster)) == (True, 0)
+    assert (lost in owners, await cluster.owner_of(slot_of(keys.EPOCH))) == (True, 0)
     rounds = count()
     async with connect(cluster.url, name="tests", timeout_seconds=2.0) as client:
         clock = Hurried()
@@ -284,37 +248,27 @@ async def test_a_node_of_the_state_store_that_hangs_holds_up_only_new_people_who
         await eventually_async(all_are_sealed, timeout_seconds=30)
 
 
-@pytest.mark.timeout(120)
-async def test_dedup_serves_and_records_the_other_shards_while_a_node_hangs_and_then_dies(
-    tmp_path: Path, clickhouse_url: str, workspace: str
+@pytest.mark.timeout(240)
+async def test_dedup_serves_and_records_all_of_it_and_the_other_shards_while_a_node_hangs_and_then_dies(
+    cluster: Cluster, tmp_path: Path, clickhouse_url: str, workspace: str
 ) -> None:
-    with running_cluster(tmp_path) as cluster:
-        for server in cluster.servers:
-            async with redis.asyncio.Redis.from_url(server.url) as one:
-                await one.config_set("cluster-require-full-coverage", "no")
-        running = running_dedup(tmp_path, cluster.url, clickhouse_url)
-        process = await asyncio.to_thread(running.__enter__)
-        lost = cluster.servers[await owner_of(slot_of(keys.event_log(0, "live")), cluster)]
-        try:
-            # As ingestion's, this channel calls only who says that it is ready.
-            async with open_channel(process.address, SecretStr(INTERNAL_TOKEN)) as channel:
-                stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
+    lost = cluster.servers[await cluster.owner_of(slot_of(keys.event_log(0, "live")))]
+    running = running_dedup(tmp_path, cluster.url, clickhouse_url)
+    process = await asyncio.to_thread(running.__enter__)
+    try:
+        # As ingestion's, this channel calls only who says that it is ready.
+        async with open_channel(process.address, SecretStr(INTERNAL_TOKEN)) as channel, cluster.disturbed():
+            stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
 
-                async def send(name: str) -> dict[str, int]:
-                    events = [Sent(f"{name}-{number}") for number in range(100)]
-                    verdicts = verdicts_of(await stub.AdmitEvents(a_request(workspace, events), timeout=5))
-                    return dict(zip([event.event_id for event in events], verdicts, strict=True))
+            async def send(name: str) -> dict[str, int]:
+                orders = {number: f"{name}-{number}" for number in range(0, 100, 5)}
+                events = [Sent(f"{name}-{number}", order=orders.get(number, "")) for number in range(100)]
+                verdicts = verdicts_of(await stub.AdmitEvents(a_request(workspace, events), timeout=5))
+                return dict(zip([event.event_id for event in events], verdicts, strict=True))
 
-                async def guards_have_looked() -> None:
-                    """Once a second: by then as often as takes a process out of the load balancer."""
-                    assert (tmp_path / "dedup.log").read_text().count("backlog_unknown") >= TRIES + 2
-
-                assert set((await send("before")).values()) == {ACCEPTED}
-                lost.pause()
-                await eventually_async(guards_have_looked, timeout_seconds=30)
-                verdicts = await send("meanwhile")
-                assert set(verdicts.values()) == {ACCEPTED, UNDECIDED}
-                accepted = [event_id for event_id, verdict in verdicts.items() if verdict == ACCEPTED]
+            async def are_recorded(told: dict[str, int]) -> None:
+                """Waits until what was told ACCEPTED is in ClickHouse."""
+                accepted = [event_id for event_id, verdict in told.items() if verdict == ACCEPTED]
 
                 async def recorded() -> None:
                     asked = dedup_service_pb2.LookupEventsRequest(workspace=workspace, event_ids=accepted)
@@ -322,49 +276,38 @@ async def test_dedup_serves_and_records_the_other_shards_while_a_node_hangs_and_
                     assert {(fate.verdict, fate.is_time_rounded) for fate in fates} == {(ACCEPTED, False)}
 
                 await eventually_async(recorded, timeout_seconds=30)
+
+            async def guards_have_looked() -> None:
+                """Once a second: by then as often as takes a process out of the load balancer."""
+                assert (tmp_path / "dedup.log").read_text().count("backlog_unknown") >= TRIES + 2
+
+            async def all_decided() -> None:
+                assert set((await _answered(send("meanwhile"))).values()) <= {ACCEPTED, DUPLICATE}
+
+            before = await send("before")
+            assert set(before.values()) == {ACCEPTED}
+            await are_recorded(before)
+            lost.pause()
+            try:
+                await eventually_async(guards_have_looked, timeout_seconds=30)
+                meanwhile = await send("meanwhile")
+                assert set(meanwhile.values()) == {ACCEPTED, UNDECIDED}
+                await are_recorded(meanwhile)
                 lost.kill()
                 assert set((await send("later")).values()) == {ACCEPTED, UNDECIDED}
+            finally:
+                lost.kill()
                 lost.start()
-
-                async def all_decided() -> None:
-                    assert set((await _answered(send("meanwhile"))).values()) <= {ACCEPTED, DUPLICATE}
-
-                await eventually_async(all_decided, timeout_seconds=30)
-        finally:
-            await asyncio.to_thread(running.__exit__, None, None, None)
-
-
-async def test_what_is_waited_for_is_on_a_replica_of_every_node(tmp_path: Path) -> None:
-    settings = {"cluster-enabled": "yes", "databases": "1", "cluster-node-timeout": "2000"}
-    with running_cluster(tmp_path) as cluster, running_redis(tmp_path / "replica", settings) as replica:
-        first = redis.asyncio.Redis.from_url(cluster.servers[0].url, decode_responses=True)
-        other = redis.asyncio.Redis.from_url(replica.url, decode_responses=True)
-        async with first, other, connect(cluster.url, name="tests") as client:
-            await other.execute_command("CLUSTER MEET", "127.0.0.1", cluster.servers[0].port)
-            name = await first.execute_command("CLUSTER MYID")
-
-            async def follows() -> None:
-                with suppress(redis.ResponseError):  # it does not know it yet
-                    await other.execute_command("CLUSTER REPLICATE", name)
-                told: Any = await first.info("replication")
-                assert told["connected_slaves"] == 1
-                assert await first.execute_command("WAIT", 1, 100) == 1
-
-            await eventually_async(follows, timeout_seconds=30)
-            with pytest.raises(StorageUnavailableError, match="0 of 1 replicas"):  # the other nodes have none
-                await Replication(client, "state", 1, timeout_seconds=0.05).settle()
-            # Of data keys, those are used that the replica has, too.
-            owners = [await owner_of(slot_of(keys.data_key(shard, "")), cluster) for shard in range(4)]
-            names = [("shop", bytes([number] * 8)) for number in range(60)]
-            obtained = await DataKeys(client, 4, 1).obtain(dict.fromkeys(names, Candidate(b"key", 1)), 60)
-            assert {owners[shard_of_key(f"shop|{name.hex()}", 4)] for _, name in obtained} == {0}
+            await eventually_async(all_decided, timeout_seconds=60)
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)
 
 
 async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, client: ClusterRedis) -> None:
     await prepare(cluster.url)
     guard = Durability(client, "log", DurabilityMode.FSYNC)
     assert await guard.problems() == []
-    async with redis.asyncio.Redis.from_url(cluster.servers[2].url) as one:
+    async with cluster.node(2) as one:
         await one.config_set("appendfsync", "everysec")
         try:
             (problem,) = await guard.problems()
@@ -376,17 +319,15 @@ async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, clien
 async def test_a_cluster_that_would_stop_without_one_node_is_told_of(cluster: Cluster, client: ClusterRedis) -> None:
     (problem,) = await coverage_problems(client, "log")
     assert "cluster-require-full-coverage no" in problem
-    for server in cluster.servers:
-        async with redis.asyncio.Redis.from_url(server.url) as one:
-            await one.config_set("cluster-require-full-coverage", "no")
-    assert await coverage_problems(client, "log") == []
+    async with cluster.disturbed():
+        assert await coverage_problems(client, "log") == []
 
 
 async def test_the_fullest_node_decides_whether_the_log_is_full(cluster: Cluster, client: ClusterRedis) -> None:
     fill = LogFill(client)
     await fill.measure()
     assert not fill.is_full
-    async with redis.asyncio.Redis.from_url(cluster.servers[1].url) as one:
+    async with cluster.node(1) as one:
         used: Any = (await one.info("memory"))["used_memory"]
         await one.config_set("maxmemory", int(used * 1.05))
         try:
@@ -394,30 +335,3 @@ async def test_the_fullest_node_decides_whether_the_log_is_full(cluster: Cluster
             assert fill.is_full
         finally:
             await one.config_set("maxmemory", 0)
-
-
-async def test_dedup_serves_on_a_cluster_and_records_all_of_it(
-    cluster: Cluster, clickhouse_url: str, workspace: str, tmp_path: Path
-) -> None:
-    def start() -> Any:
-        running = running_dedup(tmp_path, cluster.url, clickhouse_url)
-        return running, running.__enter__()
-
-    running, process = await asyncio.to_thread(start)
-    try:
-        async with open_channel(process.address, SecretStr(INTERNAL_TOKEN)) as channel:
-            stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
-            events = [Sent(f"e-{number}", order=f"o-{number}" if number % 5 == 0 else "") for number in range(100)]
-            response = await stub.AdmitEvents(a_request(workspace, events))
-            assert set(verdicts_of(response)) == {ACCEPTED}
-
-            async def recorded() -> None:
-                asked = dedup_service_pb2.LookupEventsRequest(
-                    workspace=workspace, event_ids=[event.event_id for event in events]
-                )
-                fates = (await stub.LookupEvents(asked)).fates
-                assert {(fate.verdict, fate.is_time_rounded) for fate in fates} == {(ACCEPTED, False)}
-
-            await eventually_async(recorded, timeout_seconds=20)
-    finally:
-        await asyncio.to_thread(running.__exit__, None, None, None)

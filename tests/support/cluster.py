@@ -1,9 +1,9 @@
-"""A real Redis Cluster of three local servers, for tests that run on it what runs on one Redis."""
+"""A real Redis Cluster of local servers, for tests that run on it what runs on one Redis."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,76 +13,151 @@ from tests.support.eventually import eventually_async
 from tests.support.ports import free_cluster_port
 from tests.support.stores import run_apart
 from tributary_cli.stack.redis_server import RedisServer
+from tributary_storage.redis.cluster_slots import SLOTS, slot_map
 
-NODES = 3
-_SLOTS = 16_384
+MASTERS = 3
+_SETTLES_SECONDS = 60
+_SETTINGS = {"cluster-enabled": "yes", "databases": "1", "cluster-node-timeout": "2000"}
 
 
 class Cluster:
-    """Running servers that share the slots evenly."""
+    """Running servers of which the first three share the slots evenly, and each other one follows one of those."""
 
     def __init__(self, servers: list[RedisServer]) -> None:
         self.servers = servers
         self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
 
+    def node(self, at: int) -> redis.asyncio.Redis:
+        """Returns a plain client of a server, to be closed."""
+        return redis.asyncio.Redis.from_url(self.servers[at].url, decode_responses=True)
+
     async def join(self) -> None:
-        """Makes one cluster of the servers, and waits until each knows it."""
-        clients = [redis.asyncio.Redis.from_url(server.url) for server in self.servers]
-        try:
-            for number, client in enumerate(clients):
-                first, last = number * _SLOTS // NODES, (number + 1) * _SLOTS // NODES
-                await client.execute_command("CLUSTER ADDSLOTS", *range(first, last))
-                await client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
-            for client in clients[1:]:
-                await client.execute_command("CLUSTER MEET", "127.0.0.1", self.servers[0].port)
-        finally:
-            for client in clients:
-                await client.aclose()
+        """Makes one cluster of the servers, and waits until each knows it and followers have all data."""
+        names = []
+        for at in range(len(self.servers)):
+            async with self.node(at) as node:
+                names.append(await node.execute_command("CLUSTER MYID"))
+                if at < MASTERS:
+                    first, last = at * SLOTS // MASTERS, (at + 1) * SLOTS // MASTERS
+                    await node.execute_command("CLUSTER ADDSLOTS", *range(first, last))
+                await node.execute_command("CLUSTER SET-CONFIG-EPOCH", at + 1)
+                if at:
+                    await node.execute_command("CLUSTER MEET", "127.0.0.1", self.servers[0].port)
+        await self.settle()
+        for at in range(MASTERS, len(self.servers)):
+            async with self.node(at) as node:
+                await node.execute_command("CLUSTER REPLICATE", names[at - MASTERS])
         await self.settle()
 
     async def settle(self) -> None:
-        """Waits until every node knows all the others, and that all slots are served."""
+        """Waits until the nodes know one another, agree on who has which slot, and followers have all data."""
 
-        async def is_whole() -> None:
-            for server in self.servers:
-                async with redis.asyncio.Redis.from_url(server.url) as client:
-                    told: Any = await client.execute_command("CLUSTER INFO")
-                assert (told["cluster_state"], told["cluster_known_nodes"]) == ("ok", str(NODES))
-                assert (told["cluster_slots_ok"], told["cluster_slots_assigned"]) == (str(_SLOTS), str(_SLOTS))
+        async def is_settled() -> None:
+            owners = []
+            for at, server in enumerate(self.servers):
+                async with self.node(at) as node:
+                    told: Any = await node.execute_command("CLUSTER INFO")
+                    assert (told["cluster_state"], told["cluster_known_nodes"]) == ("ok", str(len(self.servers)))
+                    assert told["cluster_slots_ok"] == str(SLOTS)
+                    owners.append(slot_map(await node.execute_command("CLUSTER SLOTS"), f"127.0.0.1:{server.port}"))
+                    role, *rest = await node.execute_command("ROLE")
+                    assert role == "master" or rest[2] == "connected"
+            assert all(one == owners[0] for one in owners)
 
-        await eventually_async(is_whole, timeout_seconds=60)
+        await eventually_async(is_settled, timeout_seconds=_SETTLES_SECONDS)
+
+    async def owner_of(self, slot: int) -> int:
+        """Returns which of the servers has a slot, as the first one that answers sees it."""
+        for at in range(len(self.servers)):
+            with suppress(redis.ConnectionError):
+                async with self.node(at) as node:
+                    owner = slot_map(await node.execute_command("CLUSTER SLOTS"), "127.0.0.1")[slot]
+                    return [server.port for server in self.servers].index(int(owner.rpartition(":")[2]))
+        raise AssertionError("no node answers")
+
+    async def move(self, slot: int, target: int) -> None:
+        """Moves a slot to a server with all that is in it, as `redis-cli --cluster reshard` does."""
+        async with self.moving(slot, target):
+            pass
+
+    @asynccontextmanager
+    async def moving(self, slot: int, target: int) -> AsyncIterator[None]:
+        """Begins to move a slot, and ends it afterwards: keys that are there move at the end."""
+        await self.settle()
+        source = await self.owner_of(slot)
+        async with self.node(source) as here, self.node(target) as there:
+            from_, to = [await one.execute_command("CLUSTER MYID") for one in (here, there)]
+            await there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", from_)
+            await here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", to)
+            try:
+                yield
+            finally:
+                while found := await here.execute_command("CLUSTER GETKEYSINSLOT", slot, 5):
+                    port, patience_millis = self.servers[target].port, 1000 * _SETTLES_SECONDS
+                    await here.execute_command("MIGRATE", "127.0.0.1", port, "", 0, patience_millis, "KEYS", *found)
+                for at in (target, source, *set(range(len(self.servers))) - {target, source}):
+                    async with self.node(at) as node:
+                        if (await node.execute_command("ROLE"))[0] == "master":
+                            await node.execute_command("CLUSTER SETSLOT", slot, "NODE", to)
+        await self.settle()
+
+    async def fail_over(self, at: int) -> None:
+        """Lets a follower take the place of who it follows, with all that was written there."""
+        await self.settle()
+        async with self.node(at) as node:
+
+            async def leads() -> None:
+                if (await node.execute_command("ROLE"))[0] != "master":
+                    with suppress(redis.ResponseError):  # it is at it
+                        await node.execute_command("CLUSTER FAILOVER")
+                    raise AssertionError("it follows")
+
+            await eventually_async(leads, timeout_seconds=_SETTLES_SECONDS)
+        await self.settle()
 
     async def configure(self, name: str, value: str) -> None:
         """Sets a setting of all nodes."""
-        for server in self.servers:
-            async with redis.asyncio.Redis.from_url(server.url) as client:
-                await client.config_set(name, value)
+        for at in range(len(self.servers)):
+            async with self.node(at) as node:
+                await node.config_set(name, value)
 
     @asynccontextmanager
-    async def without(self, at: int) -> AsyncIterator[RedisServer]:
-        """Lets a node hang while the others go on; afterwards all is as before."""
-        server = self.servers[at]
+    async def disturbed(self) -> AsyncIterator[None]:
+        """Lets the others go on while a node is away; afterwards all shall be as before, and is waited for."""
         await self.configure("cluster-require-full-coverage", "no")
-        server.pause()
         try:
-            yield server
+            yield
         finally:
-            server.resume()
             await self.settle()
             await self.configure("cluster-require-full-coverage", "yes")
 
+    @asynccontextmanager
+    async def without(self, at: int) -> AsyncIterator[None]:
+        """Lets a node hang while the others go on."""
+        async with self.disturbed():
+            self.servers[at].pause()
+            try:
+                yield
+            finally:
+                self.servers[at].resume()
+
     async def flush(self) -> None:
         """Empties all nodes."""
-        for server in self.servers:
-            async with redis.asyncio.Redis.from_url(server.url) as client:
-                await client.flushall()
+        for at in range(len(self.servers)):
+            async with self.node(at) as node:
+                with suppress(redis.ReadOnlyError):
+                    await node.flushall()
 
 
 @contextmanager
-def running_cluster(directory: Path) -> Iterator[Cluster]:
-    """Starts a cluster of its own."""
-    settings = {"cluster-enabled": "yes", "databases": "1", "cluster-node-timeout": "2000"}
-    servers = [RedisServer(directory / f"node{number}", free_cluster_port(), settings) for number in range(NODES)]
+def running_cluster(
+    directory: Path, followers: int = 0, settings: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
+    """Starts a cluster of its own; `settings` are lines of redis.conf that shall differ."""
+    lines = {**_SETTINGS, **(settings or {})}
+    servers = [
+        RedisServer(directory / f"node{number}", free_cluster_port(), lines) for number in range(MASTERS + followers)
+    ]
     with ExitStack() as stopping:
         for server in servers:
             stopping.callback(server.stop)

@@ -1,0 +1,110 @@
+"""A Redis Cluster that changes under load: what was acknowledged stays, once, wherever slots and leaders go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+
+import pytest
+
+from tests.faults.load import DUPLICATE, Load, findings
+from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
+from tests.support.cluster import MASTERS, Cluster, running_cluster
+from tests.support.eventually import eventually_async
+from tributary_domain.shards import shard_of_key
+from tributary_runtime.errors import StorageUnavailableError
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.cluster_slots import slot_of
+from tributary_storage.redis.data_keys import Candidate, DataKeys
+from tributary_storage.redis.replication import Replication
+
+PATIENCE_SECONDS = 60
+FOLLOWER = MASTERS
+SLOTS = [slot_of(keys.event_log(shard, "live")) for shard in range(AN_EPOCH.shards)]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Whose follower takes over when it is told to, and not because a busy machine let its leader wait."""
+    settings = {"cluster-node-timeout": "5000", "cluster-replica-no-failover": "yes"}
+    with running_cluster(tmp_path_factory.mktemp("cluster"), followers=1, settings=settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def cluster(shared: Cluster) -> Cluster:
+    await shared.settle()
+    await shared.flush()
+    return shared
+
+
+async def keeps_all_once(cluster: Cluster, workspace: str, changes: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    """Fails if callers who retry, while the cluster changes step by step, are told what is not so."""
+    events = [Sent(f"e-{number}", order=f"o-{number}" if number % 5 == 0 else "") for number in range(200)]
+    done = 0
+
+    def may_go_on() -> bool:  # so that each change meets some of them, and some come after the last
+        return load.progress <= (done + 1) / (len(changes) + 1)
+
+    async with running_admission(cluster.url) as admission, connect(cluster.url, name="tests") as client:
+
+        async def send(batch: Sequence[Sent]) -> Sequence[int]:
+            await eventually_async(may_go_on, timeout_seconds=PATIENCE_SECONDS * len(changes))
+            return [outcome.verdict for outcome in await admission.admit(a_request(workspace, batch))]
+
+        load = Load(send, events)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(load.run())
+            for at, change in enumerate(changes):
+                await eventually_async(
+                    lambda at=at: load.progress > at / (len(changes) + 1), timeout_seconds=PATIENCE_SECONDS
+                )
+                await change()
+                done += 1
+        assert load.unanswered, "nothing was disturbed"
+        assert await findings(load, client) == []
+
+        async def all_known() -> None:
+            with suppress(StorageUnavailableError):
+                assert set(await send(events)) == {DUPLICATE}
+                return
+            raise AssertionError("nothing was decided")
+
+        await eventually_async(all_known, timeout_seconds=PATIENCE_SECONDS)
+
+
+async def test_what_is_waited_for_is_on_a_replica_of_every_node(cluster: Cluster) -> None:
+    owners = [await cluster.owner_of(slot_of(keys.data_key(shard, ""))) for shard in range(4)]
+    async with connect(cluster.url, name="tests") as client:
+        with pytest.raises(StorageUnavailableError, match="0 of 1 replicas"):  # the other nodes have none
+            await Replication(client, "state", 1, timeout_seconds=0.05).settle()
+        # Of data keys, those are used that the replica has, too.
+        names = [("shop", bytes([number] * 8)) for number in range(60)]
+
+        async def keys_of_one_node() -> None:
+            obtained = await DataKeys(client, 4, 1).obtain(dict.fromkeys(names, Candidate(b"key", 1)), 60)
+            assert {owners[shard_of_key(f"shop|{name.hex()}", 4)] for _, name in obtained} == {0}
+
+        await eventually_async(keys_of_one_node, timeout_seconds=30)
+
+
+@pytest.mark.timeout(300)
+async def test_slots_that_move_with_their_keys_under_load_lose_and_double_nothing(
+    cluster: Cluster, workspace: str
+) -> None:
+    async def move(slot: int) -> None:
+        await cluster.move(slot, (await cluster.owner_of(slot) + 1) % MASTERS)
+
+    await keeps_all_once(cluster, workspace, [lambda slot=slot: move(slot) for slot in SLOTS])
+
+
+@pytest.mark.timeout(300)
+async def test_a_node_whose_follower_takes_over_under_load_loses_and_doubles_nothing(
+    cluster: Cluster, workspace: str
+) -> None:
+    if 0 not in [await cluster.owner_of(slot) for slot in SLOTS]:
+        await cluster.move(SLOTS[0], 0)
+    await keeps_all_once(cluster, workspace, [lambda: cluster.fail_over(FOLLOWER)])
+    assert FOLLOWER in [await cluster.owner_of(slot) for slot in SLOTS]
