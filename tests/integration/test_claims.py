@@ -18,7 +18,7 @@ import redis.asyncio
 from tests.support.admissions import AN_EPOCH, Sent, Stored, a_request, prepare, running_admission, stored
 from tests.support.eventually import eventually_async
 from tests.support.holding_proxy import holding_proxy
-from tests.support.stores import running_redis
+from tests.support.stores import Stores, running_redis
 from tributary.dedup.v1 import dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary_cli.stack.redis_server import RedisServer
@@ -337,9 +337,8 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
 """
 
 
-async def test_four_processes_sending_the_same_events_accept_each_once(
-    redis_url: str, log: redis.asyncio.Redis, workspace: str
-) -> None:
+async def test_four_processes_sending_the_same_events_accept_each_once(stores: Stores, workspace: str) -> None:
+    redis_url = stores.empty_redis_url()  # of a cluster, the node that has the shard is one Redis, too
     await prepare(redis_url)
     number_of_ids = 1000
     senders = [
@@ -355,7 +354,8 @@ async def test_four_processes_sending_the_same_events_accept_each_once(
         tally.update({int(verdict): count for verdict, count in json.loads(printed).items()})
     # 800 plain events are accepted, and one of the 4 observations of each of 50 orders.
     assert tally == {ACCEPTED: 850, DUPLICATE: 4 * number_of_ids - 850}
-    found = await stored(log)
+    async with connect(redis_url, name="tests") as log:
+        found = await stored(log)
     assert_sides_agree(found)
     assert found.letters["A"] == 850
     assert found.letters["M"] == 150

@@ -352,9 +352,12 @@ async def length(log: redis.asyncio.Redis) -> int:
     return sum([await log.xlen(keys.event_log(shard, lane)) for shard in range(SHARDS) for lane in keys.LANES])
 
 
+MANY = 200
+
+
 async def many_entries(admission: Admission, workspace: str) -> None:
     """Trimming is by whole nodes of a stream: enough entries to fill some."""
-    for number in range(450):
+    for number in range(MANY):
         await admission.admit(a_request(workspace, [Sent(f"n-{number}")]))
 
 
@@ -383,7 +386,7 @@ async def test_what_is_within_the_horizon_is_kept(
     for group in keys.EVENT_LOG_GROUPS:
         await finish(log, group)
     assert await LogKeeping(log, SHARDS).trim(horizon_seconds=60) == 0
-    assert await length(log) == 450
+    assert await length(log) == MANY
 
 
 async def test_an_unknown_group_holds_nothing_back_and_is_alarmed(
