@@ -11,7 +11,7 @@ import pytest
 from tests.faults.load import DUPLICATE, Load, findings
 from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
 from tests.support.cluster import MASTERS, Cluster, running_cluster
-from tests.support.eventually import eventually_async
+from tests.support.eventually import PATIENCE_SECONDS, eventually_async
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis import keys
@@ -20,7 +20,6 @@ from tributary_storage.redis.cluster_slots import slot_of
 from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.replication import Replication
 
-PATIENCE_SECONDS = 60
 FOLLOWER = MASTERS
 SLOTS = [slot_of(keys.event_log(shard, "live")) for shard in range(AN_EPOCH.shards)]
 
@@ -58,9 +57,7 @@ async def keeps_all_once(cluster: Cluster, workspace: str, changes: Sequence[Cal
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
             for at, change in enumerate(changes):
-                await eventually_async(
-                    lambda at=at: load.progress > at / (len(changes) + 1), timeout_seconds=PATIENCE_SECONDS
-                )
+                await eventually_async(lambda at=at: load.progress > at / (len(changes) + 1))
                 await change()
                 done += 1
         assert load.unanswered, "nothing was disturbed"
@@ -72,7 +69,7 @@ async def keeps_all_once(cluster: Cluster, workspace: str, changes: Sequence[Cal
                 return
             raise AssertionError("nothing was decided")
 
-        await eventually_async(all_known, timeout_seconds=PATIENCE_SECONDS)
+        await eventually_async(all_known)
 
 
 async def test_what_is_waited_for_is_on_a_replica_of_every_node(cluster: Cluster) -> None:
@@ -87,10 +84,9 @@ async def test_what_is_waited_for_is_on_a_replica_of_every_node(cluster: Cluster
             obtained = await DataKeys(client, 4, 1).obtain(dict.fromkeys(names, Candidate(b"key", 1)), 60)
             assert {owners[shard_of_key(f"shop|{name.hex()}", 4)] for _, name in obtained} == {0}
 
-        await eventually_async(keys_of_one_node, timeout_seconds=30)
+        await eventually_async(keys_of_one_node)
 
 
-@pytest.mark.timeout(300)
 async def test_slots_that_move_with_their_keys_under_load_lose_and_double_nothing(
     cluster: Cluster, workspace: str
 ) -> None:
@@ -100,7 +96,6 @@ async def test_slots_that_move_with_their_keys_under_load_lose_and_double_nothin
     await keeps_all_once(cluster, workspace, [lambda slot=slot: move(slot) for slot in SLOTS])
 
 
-@pytest.mark.timeout(300)
 async def test_a_node_whose_follower_takes_over_under_load_loses_and_doubles_nothing(
     cluster: Cluster, workspace: str
 ) -> None:

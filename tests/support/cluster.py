@@ -9,14 +9,13 @@ from typing import Any
 
 import redis.asyncio
 
-from tests.support.eventually import eventually_async
+from tests.support.eventually import PATIENCE_SECONDS, eventually_async
 from tests.support.ports import free_cluster_port
 from tests.support.stores import run_apart
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_storage.redis.cluster_slots import SLOTS, slot_map
 
 MASTERS = 3
-_SETTLES_SECONDS = 60
 _SETTINGS = {"cluster-enabled": "yes", "databases": "1", "cluster-node-timeout": "2000"}
 
 
@@ -64,7 +63,7 @@ class Cluster:
                     assert role == "master" or rest[2] == "connected"
             assert all(one == owners[0] for one in owners)
 
-        await eventually_async(is_settled, timeout_seconds=_SETTLES_SECONDS)
+        await eventually_async(is_settled)
 
     async def owner_of(self, slot: int) -> int:
         """Returns which of the servers has a slot, as the first one that answers sees it."""
@@ -93,7 +92,7 @@ class Cluster:
                 yield
             finally:
                 while found := await here.execute_command("CLUSTER GETKEYSINSLOT", slot, 5):
-                    port, patience_millis = self.servers[target].port, 1000 * _SETTLES_SECONDS
+                    port, patience_millis = self.servers[target].port, int(1000 * PATIENCE_SECONDS)
                     await here.execute_command("MIGRATE", "127.0.0.1", port, "", 0, patience_millis, "KEYS", *found)
                 for at in (target, source, *set(range(len(self.servers))) - {target, source}):
                     async with self.node(at) as node:
@@ -112,7 +111,7 @@ class Cluster:
                         await node.execute_command("CLUSTER FAILOVER")
                     raise AssertionError("it follows")
 
-            await eventually_async(leads, timeout_seconds=_SETTLES_SECONDS)
+            await eventually_async(leads)
         await self.settle()
 
     async def configure(self, name: str, value: str) -> None:
