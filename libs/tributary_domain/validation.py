@@ -123,8 +123,7 @@ def _touchpoint(event: EventLike, expected: Expectations, found: list[Reason]) -
 
 def _conversion(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
     conversion = event.conversion
-    name = conversion.name
-    if not name:
+    if not bare(conversion.name):
         _missing("conversion.name", "Name the conversion as the workspace does: purchase, lead.", found)
     if conversion.HasField("value"):
         check_money(event, conversion.value, "conversion.value", found)
@@ -165,9 +164,10 @@ def _recurrence(recurrence: Any, found: list[Reason]) -> None:
 def _lead(lead: Any, found: list[Reason]) -> None:
     if not lead.lead_id and not lead.root_order_id:
         _missing("conversion.lead.lead_id", "Name the lead, or the order id of its first conversion.", found)
-    if lead.stage in LOST and is_placeholder(lead.lead_id) and is_placeholder(lead.root_order_id):
+    stage = bare(lead.stage)
+    if stage in LOST and is_placeholder(lead.lead_id) and is_placeholder(lead.root_order_id):
         refuse_placeholder("conversion.lead.lead_id", lead.lead_id or lead.root_order_id, found)  # it retracts nothing
-    if not lead.stage:
+    if not stage:
         _missing("conversion.lead.stage", "Say which stage the lead reached.", found)
 
 
@@ -177,7 +177,7 @@ def _adjustment(event: EventLike, expected: Expectations, found: list[Reason]) -
     if target is None or not getattr(adjustment, target):
         message = "Name the conversion that changes: by order_id, event_id or conversion_id."
         _missing("adjustment.order_id", message, found)
-    elif target == "order_id" and not adjustment.conversion_name:
+    elif target == "order_id" and not bare(adjustment.conversion_name):
         _missing("adjustment.conversion_name", "An order id is only unique with its conversion's name.", found)
     elif target == "conversion_id" and not bare(adjustment.conversion_id).startswith(CONVERSION_PREFIX):
         message = f"A conversion id begins with {CONVERSION_PREFIX}, as Tributary answered it."

@@ -15,7 +15,12 @@ from tributary_domain.blanks import bare, blank_ended
 from tributary_domain.placeholders import ignored, is_placeholder, named, named_store, placeholders
 from tributary_domain.reasons import Reason
 
-_OF_A_DEAL: Final[dict[str, Callable[[str], str]]] = {"order_id": named, "lead_id": named, "store": named_store}
+_OF_A_DEAL: Final[dict[str, Callable[[str], str]]] = {
+    "order_id": named,
+    "lead_id": named,
+    "store": named_store,
+    "conversion_name": str,
+}
 """What a deal is compared with conversions by -> what it is worth."""
 
 
@@ -45,7 +50,7 @@ def drop_placeholders(event: Event, kind: str | None, readings: texts.Readings) 
 
 
 def strip_ids(event: Event, readings: texts.Readings) -> bool:
-    """Takes blanks and line ends off the ids that tell orders, leads and refunds apart.
+    """Takes blanks and line ends off what tells orders, leads and refunds apart.
 
     Args:
         event: Ours: it is changed.
@@ -76,6 +81,6 @@ def settle_deal(deal: Deal) -> list[Reason]:
         read = bare(worth(sent))
         if read != sent:
             setattr(deal, name, read)
-            if not read:
+            if not read and worth is not str:
                 reasons.append(ignored(name))
     return reasons

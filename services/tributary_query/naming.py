@@ -62,7 +62,7 @@ class ConversionNames:
                 wrong.raise_if_any()
                 order = request.order
                 store, cycle = named_store(bare(order.store)), named_cycle(bare(order.cycle))  # as the door reads them
-                digest = order_digest(workspace, order.conversion_name, store, bare(order.order_id), cycle)
+                digest = order_digest(workspace, bare(order.conversion_name), store, bare(order.order_id), cycle)
                 return conversion_id(digest)
             case "event_id" if request.event_id:
                 (stored,) = self._stored_ids(workspace, [request.event_id])  # a token, where it is somebody's address
@@ -86,7 +86,7 @@ def not_found(name: str) -> NotFoundError:
 
 
 def _check(order: OrderReference, wrong: Violations) -> None:
-    if not order.conversion_name:
+    if not bare(order.conversion_name):
         wrong.add("order.conversion_name", "Is required: order numbers are told apart by it.")
     if not bare(order.order_id):
         wrong.add("order.order_id", "Is required.")

@@ -178,10 +178,10 @@ def test_states_of_deals_stay_and_the_newest_counts(door: Door) -> None:
 
 
 def test_a_deal_names_its_order_as_conversions_do(door: Door, stores: Stores) -> None:
-    plain = {"order_id": "1001", "lead_id": "L-1"}
+    plain = {"order_id": "1001", "lead_id": "L-1", "conversion_name": "purchase"}
     assert deals(door, a_deal("d-named", 1, **plain)) == ["STORED"]
     metadata = [("authorization", f"Bearer {door.keys['shop']}")]
-    odd = a_deal("d-named", 1, order_id="1001\n", lead_id=" L-1", store="undefined")
+    odd = a_deal("d-named", 1, order_id="1001\n", lead_id=" L-1", store="undefined", conversion_name="purchase\t")
     for validate_only, outcome in ((True, "VALID"), (False, "DUPLICATE")):
         request = ImportDealsRequest(deals=[odd, Deal()], validate_only=validate_only)
         told, refused = IngestionServiceStub(door.channel).ImportDeals(request, timeout=60, metadata=metadata).results

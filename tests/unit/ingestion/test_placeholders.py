@@ -313,6 +313,7 @@ def test_usual_visits_are_judged_alike(name: str, text: str) -> None:
     ("make", "fields"),
     [
         pytest.param(a_purchase, ["conversion.order_id", "conversion.store"], id="an order"),
+        pytest.param(a_purchase, ["conversion.name"], id="an order's name"),
         pytest.param(
             lambda: a_renewal_of(""),
             ["conversion.recurrence.subscription_id", "conversion.recurrence.cycle"],
@@ -320,10 +321,11 @@ def test_usual_visits_are_judged_alike(name: str, text: str) -> None:
         ),
         pytest.param(lambda: a_renewal_of("0"), ["conversion.recurrence.cycle"], id="the first cycle"),
         pytest.param(lambda: a_stage("won", "L-1"), ["conversion.lead.lead_id"], id="a lead"),
+        pytest.param(lambda: a_stage("won", "L-1"), ["conversion.lead.stage"], id="a stage"),
         pytest.param(lambda: a_stage("won", "", "7"), ["conversion.lead.root_order_id"], id="a lead's first order"),
         pytest.param(
             lambda: a_refund("r-1"),
-            [f"adjustment.{name}" for name in ("order_id", "store", "adjustment_id", "cycle")],
+            [f"adjustment.{name}" for name in ("conversion_name", "order_id", "store", "adjustment_id", "cycle")],
             id="a refund",
         ),
         pytest.param(lambda: a_refund_of(conversion_id="c1:7"), ["adjustment.conversion_id"], id="a conversion's"),
@@ -349,6 +351,28 @@ def a_renewal_of(cycle: str) -> Event:
     event.conversion.order_id, event.conversion.recurrence.kind = "", 3
     event.conversion.recurrence.cycle = cycle or "2026-11"
     return event
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (a_purchase, "conversion.name"),
+        (lambda: a_stage("won", "L-1"), "conversion.lead.stage"),
+        (lambda: a_refund("r-1"), "adjustment.conversion_name"),
+    ],
+)
+def test_a_blank_is_no_name(make: Callable[[], Event], field: str) -> None:
+    event = make()
+    part, _, name = field.rpartition(".")
+    setattr(attrgetter(part)(event), name, " \u200b\n")
+    assert [(reason.code.value, reason.field) for reason in pack(event)[0].reasons] == [("FIELD_MISSING", field)]
+
+
+def test_a_name_with_blanks_is_the_one_that_the_workspace_declares() -> None:
+    event = a_purchase()
+    event.conversion.name = "purchase\n"
+    declared = rules(conversions=[{"name": "purchase"}])
+    assert codes(pack(event, declared)[0]) == []
 
 
 def test_blanks_alone_name_nothing_and_hide_no_token() -> None:

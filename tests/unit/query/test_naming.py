@@ -20,7 +20,7 @@ class NoEvents:
 
 
 def find(**order: str) -> str:
-    request = GetConversionRequest(order=OrderReference(conversion_name="purchase", **order))
+    request = GetConversionRequest(order=OrderReference(**{"conversion_name": "purchase", **order}))
     return asyncio.run(ConversionNames(NoEvents(), lambda _, ids: ids).find(request, "shop"))
 
 
@@ -29,6 +29,7 @@ def find(**order: str) -> str:
     [
         ({"order_id": "1001\n"}, ("", "1001")),
         ({"order_id": " 1001", "store": "de "}, ("de", "1001")),
+        ({"order_id": "1001", "conversion_name": "purchase\t"}, ("", "1001")),
         ({"order_id": "1001", "store": "undefined"}, ("", "1001")),
         ({"order_id": "s-1", "cycle": " 0 "}, ("", "s-1", "0")),
         ({"order_id": "s-1", "cycle": "null"}, ("", "s-1")),
@@ -42,3 +43,5 @@ def test_an_order_is_read_as_the_door_reads_it(order: dict[str, str], read: tupl
 def test_a_blank_names_no_order() -> None:
     with pytest.raises(InvalidRequestError):
         find(order_id=" \n")
+    with pytest.raises(InvalidRequestError):
+        find(order_id="1001", conversion_name=" ")

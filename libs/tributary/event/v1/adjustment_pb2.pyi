@@ -75,7 +75,7 @@ class Adjustment(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     CYCLE_FIELD_NUMBER: _builtins.int
     conversion_name: _builtins.str
-    """Required with `order_id`. The conversion's name, 1-64 characters."""
+    """Required with `order_id`. The conversion's name, 1-64 characters; blanks around it do not count."""
     store: _builtins.str
     """Optional. The shop, as in the conversion, at most 64 characters; one that names none is taken as not sent, too."""
     order_id: _builtins.str

@@ -155,7 +155,9 @@ class Conversion(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     VALUE_SOURCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Required. The conversion's name in the workspace: "purchase", "lead". 1-64 characters."""
+    """Required. The conversion's name in the workspace: "purchase", "lead". 1-64 characters; blanks and line ends around it
+    do not count.
+    """
     order_id: _builtins.str
     """Optional. The order number, 1-128 characters; case and leading zeros count, blanks and line ends around it do not,
     here and in the ids below. What has the same number, store and name is one conversion whatever stage of a lead it is
@@ -411,7 +413,9 @@ class LeadStage(_message.Message):
     of this conversion's name or one that the workspace declares.
     """
     stage: _builtins.str
-    """Required. The stage: "qualified", "won". "lost" retracts. 1-64 characters."""
+    """Required. The stage: "qualified", "won". "lost" retracts. 1-64 characters; blanks around it do not
+    count.
+    """
     def __init__(
         self,
         *,

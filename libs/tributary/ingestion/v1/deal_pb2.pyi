@@ -79,7 +79,8 @@ class Deal(_message.Message):
     """Required. What the stage means."""
     order_id: _builtins.str
     """Optional. The order it belongs to. Read as a conversion's is, and so are `lead_id` and `store`: without blanks around
-    it, and what names nothing ("undefined") as not sent, with the warning PLACEHOLDER_IGNORED.
+    it, as `conversion_name` is, too; and what names nothing ("undefined") as not sent, with the warning
+    PLACEHOLDER_IGNORED.
     """
     lead_id: _builtins.str
     """Optional. The lead it belongs to."""

@@ -301,7 +301,7 @@ class OrderReference(_message.Message):
     store: _builtins.str
     """Optional. The shop."""
     order_id: _builtins.str
-    """Required. The order number. It, store and cycle are read as those of events: without blanks around them."""
+    """Required. The order number. It, name, store and cycle are read as those of events: without blanks around them."""
     cycle: _builtins.str
     """Optional. The subscription's cycle."""
     def __init__(
