@@ -18,6 +18,7 @@ from tributary_cli.rpc import explaining_calls, metadata_of
 
 _CALL_SECONDS = 60.0
 _SHOWN_PROBLEMS = 20
+_KEPT_WARNINGS = 1_000
 _STATEMENTS_PER_CALL = 500
 _SLICES_PER_CALL = 100
 _ROW = re.compile(r"rows\[(\d+)\]\.")
@@ -37,6 +38,9 @@ class Importer:
 
     def __init__(self, method: str, request: Callable[[list[Any]], Any], noun: str, *, validate_only: bool) -> None:
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        """Of what was taken all the same; the first thousand."""
+        self._warned = 0
         self._method = method
         self._request = request
         self._validate_only = validate_only
@@ -77,25 +81,40 @@ class Importer:
             outcome = ImportOutcome.Name(result.outcome).removeprefix("IMPORT_OUTCOME_").lower()
             self._outcomes[outcome] += 1
             self._lines += len(statement.lines)
+            said = [_problem(statement, reason) for reason in result.reasons]
             if outcome in _BAD:
-                self.problems += (_problem(statement, reason) for reason in result.reasons)
+                self.problems += said
+            else:
+                self._warned += len(said)
+                self.warnings += said[: _KEPT_WARNINGS - len(self.warnings)]
 
     def present(self, *, as_json: bool) -> None:
         """Writes what became of the file."""
         outcomes = {name: self._outcomes[name] for name in _ORDER}
         if as_json:
-            problems = [{"line": one.line, "column": one.column, "message": one.message} for one in self.problems]
-            print_json({"read": self._read, "lines": self._lines, "outcomes": outcomes, "problems": problems})
+            said = {"problems": list(map(_as_json, self.problems)), "warnings": list(map(_as_json, self.warnings))}
+            print_json({"read": self._read, "lines": self._lines, "outcomes": outcomes, **said, "warned": self._warned})
             return
-        say = messages()
-        for problem in self.problems[:_SHOWN_PROBLEMS]:
-            place = ": ".join(part for part in (f"line {problem.line}" if problem.line else "", problem.column) if part)
-            say.print(f"{place}: {problem.message}" if place else problem.message, markup=False, style="yellow")
-        if len(self.problems) > _SHOWN_PROBLEMS:
-            say.print(f"... and {len(self.problems) - _SHOWN_PROBLEMS} more; --json lists them.")
+        _say(self.problems, len(self.problems), "", "yellow")
+        _say(self.warnings, self._warned, "taken, but: ", "dim")
         counted = ", ".join(f"{count:,} {name}" for name, count in outcomes.items() if count)
         sent = f"{self._lines:,} sent as {sum(outcomes.values()):,} {self._noun}: {counted}" if counted else "none sent"
-        output().print(f"{self._read:,} lines, {sent}")
+        warned = f", {self._warned:,} warnings" if self._warned else ""
+        output().print(f"{self._read:,} lines, {sent}{warned}")
+
+
+def _as_json(said: Problem) -> dict[str, Any]:
+    return {"line": said.line, "column": said.column, "message": said.message}
+
+
+def _say(said: list[Problem], in_all: int, begin: str, style: str) -> None:
+    """Writes the first of what was said of lines."""
+    console = messages()
+    for one in said[:_SHOWN_PROBLEMS]:
+        place = ": ".join(part for part in (f"line {one.line}" if one.line else "", one.column) if part)
+        console.print(f"{place}: {begin}{one.message}" if place else f"{begin}{one.message}", markup=False, style=style)
+    if in_all > _SHOWN_PROBLEMS:
+        console.print(f"... and {in_all - _SHOWN_PROBLEMS} more; --json lists them.")
 
 
 def _some_at_once(statements: Iterable[Statement]) -> Iterator[list[Statement]]:

@@ -332,6 +332,24 @@ def test_a_file_of_deals_hashes_addresses_before_they_leave(door: Door, tmp_path
     assert [(problem["line"], problem["column"]) for problem in said["problems"]] == [(4, "status")]
 
 
+def test_of_a_deal_that_is_taken_it_is_said_what_was_not(door: Door, tmp_path: Path) -> None:
+    file = tmp_path / "deals.csv"
+    file.write_text(
+        "system,deal_id,stage,status,created_by,modify_time,order_id,store\n"
+        "hubspot,w-1,Won,won,7,2026-11-02,1001,\n"
+        "hubspot,w-2,Won,won,7,2026-11-02,WEB-undefined,null\n"
+    )
+    status, said = run(door, "deals", file)
+    assert (status, said["outcomes"]["stored"], said["problems"], said["warned"]) == (0, 2, [], 2)
+    assert [(warning["line"], warning["column"]) for warning in said["warnings"]] == [(3, "order_id"), (3, "store")]
+    command = ["import", "deals", str(file), "--target", door.ingestion.address, "--api-key", door.keys["shop"]]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 0
+    told = " ".join(result.output.split())
+    assert "line 3: store: taken, but: This is no id" in told
+    assert "2 lines, 2 sent as 2 deals: 2 duplicate, 2 warnings" in told
+
+
 def test_a_file_of_rates_is_read_exactly(door: Door, stores: Stores, tmp_path: Path) -> None:
     file = tmp_path / "rates.csv"
     file.write_text(
