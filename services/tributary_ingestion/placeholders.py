@@ -12,8 +12,9 @@ from tributary.event.v1.event_pb2 import Event
 from tributary.ingestion.v1.deal_pb2 import Deal
 from tributary_domain import texts
 from tributary_domain.blanks import bare, blank_ended
+from tributary_domain.click_id_proofs import holds_control
 from tributary_domain.placeholders import ignored, is_placeholder, named, named_store, placeholders
-from tributary_domain.reasons import Reason
+from tributary_domain.reasons import Reason, ReasonCode
 
 _OF_A_DEAL: Final[dict[str, Callable[[str], str]]] = {
     "order_id": named,
@@ -22,10 +23,16 @@ _OF_A_DEAL: Final[dict[str, Callable[[str], str]]] = {
     "conversion_name": str,
 }
 """What a deal is compared with conversions by -> what it is worth."""
+_NO_CODE: Final = Reason(
+    ReasonCode.PLACEHOLDER_IGNORED,
+    "conversion.coupon_codes",
+    "A code is empty, or holds a line break or another control character, and was taken as not sent. "
+    "Send one code per element.",
+)
 
 
 def drop_placeholders(event: Event, kind: str | None, readings: texts.Readings) -> list[Reason]:
-    """Takes ids that name nothing out of an event.
+    """Takes ids that name nothing out of an event, and coupon codes that are none; takes blanks around these off.
 
     Args:
         event: Ours: it is changed.
@@ -33,7 +40,7 @@ def drop_placeholders(event: Event, kind: str | None, readings: texts.Readings) 
         readings: Its texts.
 
     Returns:
-        A warning per field; none if nothing was changed, and then `readings` still holds.
+        A warning per field; none: `readings` still holds.
     """
     reasons: list[Reason] = []
     for group, at in placeholders(readings):
@@ -46,6 +53,12 @@ def drop_placeholders(event: Event, kind: str | None, readings: texts.Readings) 
             del ids[destination]
         if nameless:
             reasons.append(ignored("conversion.pixel_event_ids"))
+    if kind == "conversion" and (codes := event.conversion.coupon_codes):
+        kept = [code for code in map(bare, codes) if code and not holds_control(code)]
+        if len(kept) < len(codes):
+            reasons.append(_NO_CODE)
+        if kept != codes:
+            codes[:] = kept
     return reasons
 
 

@@ -41,9 +41,10 @@ EVENT_DETAILS: Final = (
     *("click_times_micros", "target_conversion_id", "own_click_ids"),
 )
 """Every key of `events.details`; `coupon_codes` are lines, and so are `click_times_micros`: one per click id, 0 where
-nobody said when the click was made. `own_click_ids`, of a conversion, are lines of family=value: no click id holds a
-line break. `consent_by_strings` are the states that consent strings and the browser's signal say, packed as in
-`consent_decisions`: SQL reads no such string; the vendors, that they name and do not name, are lines, too."""
+nobody said when the click was made. `own_click_ids`, of a conversion, are lines of family=value: no click id, and no
+coupon code, holds a line break. `consent_by_strings` are the states that consent strings and the browser's signal say,
+packed as in `consent_decisions`: SQL reads no such string; the vendors, that they name and do not name, are lines, too.
+"""
 
 _CONSENT: Final = names_of(ConsentState.DESCRIPTOR)
 _CUSTOMERS: Final = names_of(CustomerType.DESCRIPTOR)

@@ -814,6 +814,25 @@ def test_a_click_id_is_of_one_line(
         assert lines == [f"{family}={value}" for family, value in kept.items()]
 
 
+@pytest.mark.parametrize(
+    ("codes", "kept", "is_told"),
+    [
+        pytest.param(["SAVE10", "FREE"], ["SAVE10", "FREE"], False, id="as sent"),
+        pytest.param([" SAVE10 \r\n", "FREE"], ["SAVE10", "FREE"], False, id="blanks around it"),
+        pytest.param(["SAVE10\nFREE", "MAY"], ["MAY"], True, id="a line break"),
+        pytest.param(["SAVE\x0010"], [], True, id="another control character"),
+        pytest.param([" ", "MAY"], ["MAY"], True, id="empty"),
+    ],
+)
+def test_a_coupon_code_is_of_one_line(codes: list[str], kept: list[str], is_told: bool) -> None:
+    event = a_purchase()
+    event.conversion.coupon_codes.extend(codes)
+    packed, admitted = pack(event)
+    assert [reason.field for reason in packed.reasons] == (["conversion.coupon_codes"] if is_told else [])
+    assert list(admitted.event.conversion.coupon_codes) == kept
+    assert event_details(admitted, "conversion").get("coupon_codes", "").splitlines() == kept
+
+
 @pytest.mark.parametrize("value", ["  ", "undefined", "{gclid}"])
 def test_a_click_id_of_nothing_but_blanks_or_what_stands_for_none_is_none(value: str) -> None:
     event = a_visit(page_url="https://shop.example/")

@@ -202,7 +202,9 @@ class Conversion(_message.Message):
 
     @_builtins.property
     def coupon_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional. Coupon codes used, at most 16 of at most 64 characters. A code that belongs to a partner makes a COUPON touch."""
+        """Optional. Coupon codes used, at most 16 of at most 64 characters. Blanks around a code are taken off; one that is empty,
+        or holds a line break or another control character, is taken as not sent, with the warning PLACEHOLDER_IGNORED.
+        """
 
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Item]:

@@ -195,7 +195,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """
     REASON_CODE_PLACEHOLDER_IGNORED: _ReasonCode.ValueType  # 111
     """Warning: an id that names nothing ("undefined", "null", a blank, an unfilled template) was taken as not sent; or a click
-    id that holds a line break or another control character.
+    id or coupon code that holds a line break or another control character.
     """
     REASON_CODE_TIME_AHEAD: _ReasonCode.ValueType  # 112
     """Warning: a click that was made after what it led to, or a decision about consent after it was told. The time of the
@@ -321,7 +321,7 @@ and is stored, as the enum's comment says of unknown ones.
 """
 REASON_CODE_PLACEHOLDER_IGNORED: ReasonCode.ValueType  # 111
 """Warning: an id that names nothing ("undefined", "null", a blank, an unfilled template) was taken as not sent; or a click
-id that holds a line break or another control character.
+id or coupon code that holds a line break or another control character.
 """
 REASON_CODE_TIME_AHEAD: ReasonCode.ValueType  # 112
 """Warning: a click that was made after what it led to, or a decision about consent after it was told. The time of the
