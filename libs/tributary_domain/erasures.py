@@ -6,8 +6,8 @@ under the same identifiers is somebody new (SEMANTICS section 13).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -45,12 +45,8 @@ class Erasure:
     """What takes the place of that: conversion id, `families.Membership`, ids of the families."""
     places: tuple[tuple[str, int, int], ...] = ()
     """Of those that a family goes on with: conversion id, revision, and when they happened from now on."""
-    orders: tuple[str, ...] = ()
-    """Order numbers of these that no other conversion has: they tell of whom a deal is that names no store."""
-    store_orders: tuple[tuple[str, str], ...] = ()
-    """Stores and order numbers of these that no other conversion has; none without a store."""
-    leads: tuple[str, ...] = ()
-    """Lead ids of these."""
+    deal_numbers: tuple[str, ...] = ()
+    """Digests of the numbers by which deals name these: of orders that no other conversion has, and of leads."""
     relatives: tuple[str, ...] = ()
     """Ids of others' conversions that decide with these what counts, or that the person observed too."""
     secret: tuple[int, int] = (0, 0)
@@ -66,14 +62,3 @@ class Erasure:
     """Store -> how much was found there after it."""
     reason: str = ""
     requested_by: str = ""
-
-    def known_by(
-        self, orders: Collection[str], store_orders: Collection[tuple[str, str]], leads: Collection[str]
-    ) -> Erasure:
-        """Returns the same whose conversions are known to others by these numbers too."""
-        return replace(
-            self,
-            orders=tuple(sorted({*self.orders, *orders})),
-            store_orders=tuple(sorted({*self.store_orders, *store_orders})),
-            leads=tuple(sorted({*self.leads, *leads})),
-        )

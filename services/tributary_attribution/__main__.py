@@ -39,6 +39,7 @@ from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_words import IdentityWords
@@ -163,6 +164,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             StandIns(conversions, publisher, StandInRecords(long_reads), workspaces, clock),
             HeirsOfErased(StandInRecords(long_reads)),
             SharedOrders(conversions, ErasureRecords(long_reads), workspaces),
+            ErasedDeals(long_reads, lambda name: workspaces.get(name).pepper.reveal().encode()),
             dead_letters,
             workspaces,
             clock,

@@ -43,6 +43,7 @@ from tributary_domain.sealing import key_name
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Backpressure, NotFoundError, TributaryError, WorkerDecision
 from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.data_keys import DataKeys
@@ -70,6 +71,7 @@ class Erasing:
         stand_ins: Keep families as they are.
         heirs: Strip what others had of the person's conversions.
         shared: Keep what is others'.
+        deals: Of the CRM.
         dead_letters: May name the person.
         directory: Knows the workspaces.
         clock: Tells when.
@@ -89,6 +91,7 @@ class Erasing:
         stand_ins: StandIns,
         heirs: HeirsOfErased,
         shared: SharedOrders,
+        deals: ErasedDeals,
         dead_letters: DeadLetters,
         directory: Directory,
         clock: Clock,
@@ -104,6 +107,7 @@ class Erasing:
         self._stand_ins = stand_ins
         self._heirs = heirs
         self._shared = shared
+        self._deals = deals
         self._dead_letters = dead_letters
         self._directory = directory
         self._clock = clock
@@ -183,7 +187,7 @@ class Erasing:
         counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
         counts |= {"data_keys": len(keys), "revisions_of_heirs": await self._heirs.left(noted)}
         counts["dead_letters"] = len(await self._dead_letters.of_erased(noted))
-        return {**counts, **await self._records.found(noted)}
+        return {**counts, **await self._records.found(noted), "deals": await self._deals.count(noted)}
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
         """Returns the steps in their order; each returns what the next is told."""
@@ -292,7 +296,7 @@ class Erasing:
         others = await self._shared.strip_identifiers(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")
-        deals = await self._records.strip_deals(erasure)
+        deals = await self._deals.strip(erasure)
         counts = {"events": events, "events_of_others": others, "deals": deals}
         return counted(erasure, counts | {name: found[name] for name in names})
 
@@ -337,7 +341,7 @@ class Erasing:
         theirs = await self._shared.of_others(erasure, seen - known)
         relatives = tuple(sorted(theirs.union(erasure.relatives)))
         noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)), relatives=relatives)
-        return noted.known_by(*await self._records.orders(noted))  # of those that are not severed yet
+        return replace(noted, deal_numbers=await self._deals.numbers(noted))  # of those that are not severed yet
 
     async def _held(self, erasure: Erasure) -> Collection[int]:
         """Returns when what is known of a person happened: clocks may be ahead of ours."""

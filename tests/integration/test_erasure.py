@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -332,9 +332,13 @@ async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own:
         ("1002 of b", NOON, "1002", "", "", "", "b"),
         ("1002 of some shop", NOON, "1002", "", "", ""),
     )
-    for deal_id, modified, *of in rows:
-        row = (workspace, "crm", deal_id, modified, "WON", "EUR", 90_000_000, *of)
-        await attribution.clickhouse.insert("deals", (*columns, *named)[: len(row)], [[value] for value in row])
+
+    async def told(rows: Iterable[tuple[Any, ...]]) -> None:
+        for deal_id, modified, *of in rows:
+            row = (workspace, "crm", deal_id, modified, "WON", "EUR", 90_000_000, *of)
+            await attribution.clickhouse.insert("deals", (*columns, *named)[: len(row)], [[value] for value in row])
+
+    await told(rows)
     tokens = [CUSTOMER, VISITOR, email]
     planned = attribution.erasing.plan(workspace, tokens)
     assert (await attribution.erasing.survey(planned))["deals"] == 6
@@ -360,6 +364,12 @@ async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own:
         ("by order", True, 1, 90_000_000),
         ("of another", False, 1, 90_000_000),
     ]
+    later = NOON + 950 * DAY  # a CRM tells it again by another name, when no conversion has these numbers any more
+    theirs = ("1001", "", "", "", "a"), ("", f"lead-{CANARY}"), ("1001", "", "", "email:unknown")
+    others = ("1001", "", "", "", "c"), ("1002", "", "", "", "b"), ("another",)
+    await told((f"again {number}", later, *of) for number, of in enumerate((*theirs, *others)))
+    again = attribution.erasing.plan(workspace, [VISITOR])
+    assert (await attribution.erasing.survey(again))["deals"] == 3
 
 
 async def test_what_is_heard_of_again_brings_nobody_back_and_batch_finds_nothing(

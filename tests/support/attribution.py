@@ -63,6 +63,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
@@ -484,6 +485,7 @@ async def running_attribution(
             StandIns(conversions, publisher, StandInRecords(clickhouse), directory, clock),
             HeirsOfErased(StandInRecords(clickhouse)),
             SharedOrders(conversions, records, directory),
+            ErasedDeals(clickhouse, lambda name: directory.get(name).pepper.reveal().encode()),
             DeadLetters(state, state, SHARDS),
             *(directory, clock),
             oldest_waiting,

@@ -20,7 +20,7 @@ from tributary_storage.clickhouse.statements import statement
 
 _COLUMNS: Final = (
     *("workspace", "erasure_id", "version", "request_time", "until_time", "mode", "state"),
-    *("person_keys", "data_key_names", "destroyed", "remaining", "requested_by", "reason"),
+    *("person_keys", "data_key_names", "deal_numbers", "destroyed", "remaining", "requested_by", "reason"),
 )
 _NONE: Final = ("-",)
 """What no id is: an empty list is no list to SQL."""
@@ -64,14 +64,6 @@ class ToBeStripped(NamedTuple):
     admitted: bytes
 
 
-class KnownBy(NamedTuple):
-    """By what numbers a person's conversions are known to others; see `Erasure`."""
-
-    orders: list[str]
-    store_orders: list[tuple[str, str]]
-    leads: list[str]
-
-
 class ErasureRecords:
     """Writes `erasures`, and destroys what other tables have of people.
 
@@ -89,6 +81,7 @@ class ErasureRecords:
             *("remove" if erasure.removes else "sever", erasure.state.value),
             [person_id(erasure.workspace, token) for token in erasure.tokens],
             [key_name(erasure.workspace, token).hex() for token in erasure.tokens],
+            list(erasure.deal_numbers),
             *(dict(erasure.destroyed), dict(erasure.remaining), erasure.requested_by, erasure.reason),
         )
         table = metrics.Table.ERASURES
@@ -145,13 +138,6 @@ class ErasureRecords:
             "person_keys": [person_id(workspace, token) for token in tokens],
         }
         return [row[0] for row in await self._clickhouse.execute(statement("erasure/conversions_of_person"), asked)]
-
-    async def orders(self, erasure: Erasure) -> KnownBy:
-        """Returns by what numbers a person's conversions are known to others."""
-        [(orders, of_stores, leads)] = await self._clickhouse.execute(
-            statement("erasure/orders_of_person"), _values(erasure)
-        )
-        return KnownBy(orders, [(store, order_id) for store, order_id in of_stores], leads)
 
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""
@@ -220,14 +206,6 @@ class ErasureRecords:
             await self._clickhouse.execute(statement(f"erasure/{name}"), values)
         return len(events)
 
-    async def strip_deals(self, erasure: Erasure) -> int:
-        """Strips the deals of a person; returns how many there were."""
-        deals = await self._clickhouse.execute(statement("erasure/deals_of_person"), _values(erasure))
-        for start in range(0, len(deals), _AT_ONCE):
-            some = [(str(system), str(deal_id)) for system, deal_id in deals[start : start + _AT_ONCE]]
-            await self._clickhouse.execute(statement("erasure/strip_deals"), {**_values(erasure), "deals": some})
-        return len(deals)
-
     async def delete_identifiers(self, erasure: Erasure) -> None:
         """Deletes all that is found by a person's identifiers."""
         for table in _OF_TOKENS:
@@ -243,9 +221,6 @@ def _values(erasure: Erasure) -> dict[str, Any]:
         "token_list": list(erasure.tokens),
         "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
         "conversions": list(erasure.conversion_ids) or list(_NONE),
-        "orders": list(erasure.orders) or list(_NONE),
-        "store_orders": list(erasure.store_orders) or [("", "-")],
-        "leads": list(erasure.leads) or list(_NONE),
         "removes": erasure.removes,
         "placed": [one for one, _, _ in erasure.places] or list(_NONE),
         "places": [micros for _, _, micros in erasure.places] or [0],

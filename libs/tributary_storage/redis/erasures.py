@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import redis.asyncio
@@ -238,9 +238,11 @@ def _clicks_until(until_micros: int, entries: Iterable[JourneyTouch]) -> set[int
 
 
 def _erasure(held: dict[str, Any]) -> Erasure:
+    known = {one.name for one in fields(Erasure)}
+    held = {name: value for name, value in held.items() if name in known}  # an older release kept numbers as they are
     lists = {name: tuple(held[name]) for name in ("tokens", "conversion_ids", "secret")}
-    rows = ("memberships", "places", "store_orders")
+    rows = ("memberships", "places")
     lists |= {name: tuple(tuple(one) for one in held.get(name, ())) for name in rows}
     lists["members"] = tuple((one, role, tuple(names)) for one, role, names in held.get("members", ()))
-    lists |= {name: tuple(held.get(name, ())) for name in ("relatives", "orders", "leads")}
+    lists |= {name: tuple(held.get(name, ())) for name in ("relatives", "deal_numbers")}
     return Erasure(**{**held, **lists, "state": ErasureState(held["state"])})

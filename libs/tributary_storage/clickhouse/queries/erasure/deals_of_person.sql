@@ -1,5 +1,10 @@
 -- The deals of a person: whose contact they were until a moment, of their orders, and of their leads where no contact is
--- named. A deal that names a shop in any of its states is of an order of that shop.
+-- named; of these by digests. A deal that names a shop in any of its states is of an order of that shop.
+WITH
+    (kind, store_of, number) -> lower(hex(sipHash128Keyed(
+        (toUInt64(%(first)s), toUInt64(%(second)s)),
+        concat(kind, '\0', store_of, '\0', number)
+    ))) AS digest
 SELECT DISTINCT
     system,
     deal_id
@@ -8,8 +13,8 @@ WHERE workspace = %(workspace)s
     AND NOT erased
     AND (
         (contact_token IN %(tokens)s AND modify_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC'))
-        OR (store != '' AND order_id != '' AND (store, order_id) IN %(store_orders)s)
-        OR (store = '' AND order_id != '' AND order_id IN %(orders)s AND (system, deal_id) NOT IN
+        OR (store != '' AND order_id != '' AND digest('order', CAST(store AS String), order_id) IN %(numbers)s)
+        OR (store = '' AND order_id != '' AND digest('order', '', order_id) IN %(numbers)s AND (system, deal_id) NOT IN
         (
             SELECT
                 system,
@@ -17,9 +22,9 @@ WHERE workspace = %(workspace)s
             FROM deals
             WHERE workspace = %(workspace)s
                 AND store != ''
-                AND order_id IN %(orders)s
+                AND digest('order', '', order_id) IN %(numbers)s
         ))
-        OR (lead_id != '' AND lead_id IN %(leads)s AND contact_token = '')
+        OR (lead_id != '' AND digest('lead', '', lead_id) IN %(numbers)s AND contact_token = '')
     )
 ORDER BY
     system,

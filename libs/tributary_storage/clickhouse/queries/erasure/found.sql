@@ -84,28 +84,6 @@ FROM
         AND (person_id IN %(person_keys)s OR conversion_id IN %(conversions)s)
     UNION ALL
     SELECT
-        'deals' AS table,
-        count() AS number
-    FROM deals
-    WHERE workspace = %(workspace)s
-        AND NOT erased
-        AND (
-            (contact_token IN %(tokens)s AND modify_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC'))
-            OR (store != '' AND order_id != '' AND (store, order_id) IN %(store_orders)s)
-            OR (store = '' AND order_id != '' AND order_id IN %(orders)s AND (system, deal_id) NOT IN
-            (
-                SELECT
-                    system,
-                    deal_id
-                FROM deals
-                WHERE workspace = %(workspace)s
-                    AND store != ''
-                    AND order_id IN %(orders)s
-            ))
-            OR (lead_id != '' AND lead_id IN %(leads)s AND contact_token = '')
-        )
-    UNION ALL
-    SELECT
         'deliveries' AS table,
         count() AS number
     FROM deliveries
