@@ -7,9 +7,9 @@ or assumed forbids to measure it. Who forbids it later hides it. Kept for ever o
 ties. About 150 bytes per identifier. The first impression, engaged view or open is noted where these may earn anything:
 so of whom nothing else is known it is known that they were here. Fails closed.
 
-Events that carry the id of a click or an interaction are kept as well, as their journey has them, some 1 000 of an
-identifier at most, of 40 bytes and more: seen again, the id is an old one, also where the journey has expired since or
-has lost it. So they are read with the journey.
+Events that carry the id of a click or an interaction are kept as well, as their journey has them, about `MOST_WITH_ID`
+of an identifier at most, of 40 bytes and more: seen again, the id is an old one, also where the journey has expired
+since or has lost it. So they are read with the journey.
 
 | field                         | value                                                               |
 |-------------------------------|---------------------------------------------------------------------|
@@ -48,6 +48,9 @@ from tributary_storage.redis.journey_layout import (
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 from tributary_storage.redis.ties import Place, person_key
+
+MOST_WITH_ID: Final = 1_000
+"""How much there may be of one identifier before no event that carries an id is kept any more."""
 
 _REMEMBER: Final = Script("remember_firsts")
 
@@ -152,7 +155,7 @@ class Firsts:
                 continue
             key = self._key(place)
             pieces.append(Piece(self._shard(place), key, (len(own), *chain.from_iterable(own.items()))))
-        calls, _ = in_calls(pieces, (life_seconds,))
+        calls, _ = in_calls(pieces, (life_seconds, MOST_WITH_ID))
         await run(self._client, _REMEMBER, calls)
 
     def _shard(self, place: Place) -> int:

@@ -16,6 +16,7 @@ import redis.asyncio
 
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
+from tributary_storage.redis.firsts import MOST_WITH_ID
 from tributary_storage.redis.journey_layout import EVENT_BYTES
 from tributary_storage.redis.scripts import Argument, Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
@@ -136,7 +137,7 @@ class Journeys:
                 pieces.append(Piece(shard, keys.journey(shard, change.person_key), part))
                 owners.append(at)
         lives = max(ties_seconds, life_seconds), LIFE_SECONDS
-        head = (life_seconds, slack_micros, events_kept, *lives, int(knows_everybody), int(keeps_seen))
+        head = (life_seconds, slack_micros, events_kept, *lives, int(knows_everybody), int(keeps_seen), MOST_WITH_ID)
         calls, positions = in_calls(pieces, head)
         answers: list[Any] = [None] * len(changes)
         for own, answer in zip(positions, await run(self._client, _APPLY, calls), strict=True):

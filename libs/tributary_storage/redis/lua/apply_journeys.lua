@@ -7,7 +7,7 @@
 -- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, 3 how many
 --         events stay where there are too many (a quarter more is too many), 4 life of ties in seconds, 5 of traces, 6 whether
 --         nothing was ever lost or all is back: then whoever is not known was never here, 7 whether what was only seen may
---         earn anything; then per journey
+--         earn anything, 8 how many firsts there may be before no event with an id is kept any more; then per journey
 --         {answers, entries n, tokens m, traces k, n x (field, value), m x (token, sighting), k x (slot, trace)}
 --         answers: 0: as said below, 1: the whole journey if anybody of its person converted, with why = 1;
 --         field: 8 bytes; value: 1 byte kind, 1 byte flags, 8 bytes time, more;
@@ -31,8 +31,8 @@
 -- Since when it is whole: for ever, if nothing is kept of how anybody began under its identifier (firsts; of who never
 -- converted as long as ties); else for a life before it, for what came then would have kept it alive; once something goes
 -- for its age, from that age on.
--- What carries the id of a click or an interaction is kept beside it, too (firsts, until there are MOST_WITH_ID): seen again, it is
--- an old one, also where the journey has expired meanwhile or had too many events. What is too old stays for the same.
+-- What carries the id of a click or an interaction is kept beside it, too (firsts, until there are too many): seen again, it
+-- is an old one, also where the journey has expired meanwhile or had too many events. What is too old stays for the same.
 local META = '>I8I8I8I8I4I4BI4I4I4BI4'
 local UNSAID = '\255\255\255\255' -- journeys of before this was kept: whole since never
 local CONVERSION, QUARANTINED, NO_TOUCH, NO_CONSENT, INTERNAL, ASSUMED_DENIED, CONSENTED = 7, 2, 4, 8, 16, 32, 64
@@ -41,12 +41,12 @@ local NEVER = 9007199254740991
 local DAY = 86400
 local AHEAD = 300 -- seconds that an event may be ahead of its acceptance
 local HDEL_AT_ONCE = 1000
-local MOST_WITH_ID = 1000
 -- Looked up once, not at every event.
 local call, sub, byte, band = redis.call, string.sub, string.byte, bit.band
 local unpacked, packed = struct.unpack, struct.pack
 local life, slack, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ties_life, traces_life, knows_everybody, keeps_seen = ARGV[4], ARGV[5], ARGV[6] == '1', ARGV[7] == '1'
+local most_with_id = tonumber(ARGV[8])
 local clock = call('TIME')
 local now_seconds = tonumber(clock[1])
 local now = clock[1] * 1000000 + clock[2]
@@ -178,7 +178,7 @@ end
 local function remember(firsts, found, with_ids)
   local fields, writes, has_conversion = {}, {}, false
   for field in pairs(found) do fields[#fields + 1] = field end
-  if #with_ids > 0 and call('HLEN', firsts) < MOST_WITH_ID then writes = with_ids end
+  if #with_ids > 0 and call('HLEN', firsts) < most_with_id then writes = with_ids end
   for index, held in ipairs(#fields > 0 and call('HMGET', firsts, unpack(fields)) or {}) do
     local field = fields[index]
     if held and not is_before(found[field], held) then
@@ -197,7 +197,7 @@ local function remember(firsts, found, with_ids)
 end
 
 local answers = {}
-local at = 8
+local at = 9
 for number, journey in ipairs(KEYS) do
   local asks, entries, tokens = ARGV[at] == '1', tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local traces = tonumber(ARGV[at + 3])

@@ -1,12 +1,12 @@
 -- Notes how identifiers began: their first touch, and their first conversion of each name, of those that are brought; and
 -- the events that carry the id of a click or an interaction.
 -- KEYS    firsts of one shard (`firsts`)
--- ARGV    1 life of those of whom no conversion is known, in seconds, then per key {n, n x (field, first)}
+-- ARGV    1 life of those of whom no conversion is known, in seconds, 2 how many fields there may be before no event is kept
+--         any more, then per key {n, n x (field, first)}
 --         first: 8 bytes time, 8 bytes event hash, more; of an event (a field of 8 bytes) as its journey has it
 -- Answer  per key how many fields changed
 -- Cost    one read per field, two of an event, up to two writes, one expiry per key. A second run changes nothing.
-local MOST_WITH_ID = 1000
-local life = ARGV[1]
+local life, most_with_id = ARGV[1], tonumber(ARGV[2])
 
 local function is_before(one, other)
   local time, high, low = struct.unpack('>I8I4I4', one)
@@ -17,7 +17,7 @@ local function is_before(one, other)
 end
 
 local answers = {}
-local at = 2
+local at = 3
 for number, firsts in ipairs(KEYS) do
   local writes = {}
   local ttl = redis.call('TTL', firsts)
@@ -26,7 +26,7 @@ for number, firsts in ipairs(KEYS) do
     local field, first = ARGV[at + 1], ARGV[at + 2]
     local held = redis.call('HGET', firsts, field)
     local is_event, is_news = #field == 8, not held
-    if is_event then is_news = not held and redis.call('HLEN', firsts) + #writes / 2 < MOST_WITH_ID
+    if is_event then is_news = not held and redis.call('HLEN', firsts) + #writes / 2 < most_with_id
     elseif held then is_news = is_before(first, held) end
     if is_news then
       writes[#writes + 1] = field
