@@ -63,6 +63,7 @@ from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
+from tributary_storage.redis.first_claims import FirstClaims
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS
 from tributary_storage.redis.object_holds import ObjectHolds
 from tributary_storage.redis.people import People
@@ -127,7 +128,8 @@ async def main(settings: DeliverySettings) -> None:
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         opener = MatchKeyOpener(DataKeys(state_store, epoch.shards), workspaces.wrapping_keys)
-        about = (opener, history, homes(workspaces.find), clock, settings.delivery_call_seconds, tls)
+        claims = FirstClaims(jobs_store)
+        about = (opener, history, claims, homes(workspaces.find), clock, settings.delivery_call_seconds, tls)
         senders = Senders(*about, tokens=SharedTokens(jobs_store))
 
         exporting = await closing.enter_async_context(

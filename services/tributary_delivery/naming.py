@@ -1,18 +1,34 @@
 """By what a destination knows a conversion: as it was sent first; else as is decided here, once, before it is.
 
-The one rule: the same for ever. Whoever sends it again, or tells of a change, takes it from the job or the ledger.
+The one rule: the same for ever. Whoever sends it again, or tells of a change, takes it from the job or the ledger; and
+what two conversions must share, or must not, is claimed before the first of them is sent.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, INELIGIBLE_REASON_INDISTINCT
 from tributary_delivery.attempt import Attempt
-from tributary_delivery.destinations.adapter import Policy
+from tributary_delivery.destinations.adapter import Adapter
+from tributary_delivery.destinations.placing import Places, Placing
+from tributary_delivery.sender import Formed, Refused
 from tributary_delivery.sent_values import written
-from tributary_delivery.visible_ids import object_id, visible_id
+from tributary_delivery.visible_ids import is_named, lead_keys, object_id, visible_id
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.crm_destinations import CrmDestination
 from tributary_storage.redis.delivery_job import KnownAs, Lane
+from tributary_storage.redis.first_claims import FirstClaims, LeadName, WantedSecond
+
+_SECOND: Final = 1_000_000
+_DIGEST_BYTES: Final = 16
+_INDISTINCT: Final = (
+    "it takes two conversions of one click and second for one, and each second that will do has another"
+)
 
 
 class Naming:
@@ -21,18 +37,45 @@ class Naming:
     Args:
         lane: Which.
         settings: Of the destination.
-        policy: What it asks.
+        adapter: Its language.
+        claims: Where it is claimed what conversions share, or must not.
     """
 
-    def __init__(self, lane: Lane, settings: BatchDestination, policy: Policy) -> None:
+    def __init__(self, lane: Lane, settings: BatchDestination, adapter: Adapter, claims: FirstClaims) -> None:
         self._lane = lane
         self._settings = settings
-        self._policy = policy
+        self._adapter = adapter
+        self._policy = adapter.policy
+        self._claims = claims
 
-    def known_as(self, attempt: Attempt) -> KnownAs:
-        """Returns by what a conversion is known: as it was sent first, in whatever job or ledger know of that."""
+    async def name(self, attempts: Sequence[Attempt], formed: Formed, now_micros: int) -> list[Attempt]:
+        """Returns attempts with what their conversions are known by.
+
+        Without those that cannot be told apart from others there, and those whose second is yet to come: `formed` has
+        them.
+
+        Raises:
+            StorageUnavailableError: Nothing is sent: it could be taken for something else.
+        """
+        leads = await self._named_leads(attempts)
+        named = [replace(one, known_as=self._known_as(one, leads.get(one.job.conversion_id, ""))) for one in attempts]
+        return await self._placed(named, formed, now_micros) if isinstance(self._adapter, Placing) else named
+
+    def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
+        """Returns the id by which the destination knows a conversion that it is told of first."""
+        policy, state, destination = self._policy, revised.state, self._lane.destination
+        most = policy.most_id_characters
+        if isinstance(self._settings, CrmDestination) and with_store:  # else it is one of an earlier version
+            return object_id(revised, destination, self._kind(self._settings, revised), most_characters=most)
+        name = state.name if with_store and self._settings.shares_name(state.name) else ""
+        return visible_id(
+            revised, destination, id_is_order=policy.id_is_order, most_characters=most, with_store=with_store, name=name
+        )
+
+    def _known_as(self, attempt: Attempt, lead_name: str) -> KnownAs:
+        """Returns it as it was sent first, in whatever job or ledger know of that."""
         name = attempt.revised.state.name
-        before = attempt.known_as or KnownAs(self.visible_id(attempt.revised))
+        before = attempt.known_as or KnownAs(lead_name or self.visible_id(attempt.revised))
         return KnownAs(
             before.visible_id,
             before.name or self._settings.name_of(name) or name,
@@ -41,14 +84,58 @@ class Naming:
             before.time_micros,
         )
 
-    def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
-        """Returns the id by which the destination knows a conversion that it is told of first."""
-        policy, state, destination = self._policy, revised.state, self._lane.destination
-        most = policy.most_id_characters
-        if isinstance(self._settings, CrmDestination) and with_store:  # else it is one of an earlier version
-            kind = self._settings.object_of(state.name, is_stage=state.HasField("lead"))
-            return object_id(revised, destination, kind, most_characters=most)
-        name = state.name if with_store and self._settings.shares_name(state.name) else ""
-        return visible_id(
-            revised, destination, id_is_order=policy.id_is_order, most_characters=most, with_store=with_store, name=name
-        )
+    @staticmethod
+    def _kind(settings: CrmDestination, revised: ConversionRevised) -> str:
+        return settings.object_of(revised.state.name, is_stage=revised.state.HasField("lead"))
+
+    async def _named_leads(self, attempts: Sequence[Attempt]) -> Mapping[str, str]:
+        """Returns the names of leads' objects, by conversion id: of those that were not sent yet, and say no name."""
+        settings, new = self._settings, list[Attempt]()
+        if isinstance(settings, CrmDestination):
+            new = [one for one in attempts if one.known_as is None and not one.is_test and lead_keys(one.revised.state)]
+        if not new or not isinstance(settings, CrmDestination):
+            return {}
+        wanted = []
+        for one in new:  # another account knows none of their objects
+            of_kind = f"{settings.account} {self._kind(settings, one.revised)}"
+            digests = [_digest(f"{of_kind} {key}") for key in lead_keys(one.revised.state)]
+            wanted.append(LeadName((digests[0], digests[-1]), self.visible_id(one.revised)))
+        names = await self._claims.names(self._lane, wanted)
+        return {
+            one.job.conversion_id: name
+            for one, name in zip(new, names, strict=True)
+            if not is_named(one.revised.match, self._lane.destination)
+        }
+
+    async def _placed(self, named: Sequence[Attempt], formed: Formed, now_micros: int) -> list[Attempt]:
+        """Returns attempts with the second that each conversion has of its click, claimed where it had none."""
+        new = {one.job.conversion_id: places for one in named if (places := self._places(one)) is not None}
+        wanted = [
+            WantedSecond(name, _digest(one.click_id), one.best, one.step, one.earliest, one.latest)
+            for name, one in new.items()
+        ]
+        claimed = dict(zip(new, await self._claims.seconds(self._lane, wanted), strict=True))
+        placed = []
+        for one in named:
+            if one.job.conversion_id not in claimed or one.known_as is None:
+                placed.append(one)
+                continue
+            second = claimed[one.job.conversion_id]
+            if second is None:
+                formed.refused.append(Refused(one, INELIGIBLE_REASON_INDISTINCT, _INDISTINCT))
+            elif second * _SECOND > max(now_micros, one.revised.state.conversion_time.ToMicroseconds()):
+                formed.later.append(one)
+            else:
+                placed.append(replace(one, known_as=replace(one.known_as, time_micros=second * _SECOND)))
+        return placed
+
+    def _places(self, attempt: Attempt) -> Places | None:
+        """Returns which seconds will do for a conversion that is sent first; None: it is not, or needs none."""
+        is_known = attempt.known_as is not None and attempt.known_as.time_micros
+        if attempt.operation != DELIVERY_OPERATION_CREATE or is_known or not isinstance(self._adapter, Placing):
+            return None
+        return self._adapter.places(attempt.revised)
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()

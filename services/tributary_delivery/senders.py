@@ -29,6 +29,7 @@ from tributary_runtime.destination_settings import DestinationSettings, WebhookD
 from tributary_runtime.public_addresses import Lookup
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.first_claims import FirstClaims
 
 _AGENT = "Tributary/1"
 
@@ -49,6 +50,7 @@ class Senders:
 
     opener: MatchKeyOpener
     memory: Memory
+    claims: FirstClaims
     home_of: Callable[[str], Home]
     """Workspace -> where it is."""
     clock: Clock
@@ -107,7 +109,7 @@ class Senders:
         adapter = ADAPTERS[settings.type](settings)
         tokens = self._tokens(settings)
         exchange = self._exchange(settings, adapter, tokens)
-        shared = (self.opener, self.memory, self.home_of, self.clock)
+        shared = (self.opener, self.memory, self.claims, self.home_of, self.clock)
         return BatchSender(lane, settings, adapter, exchange, tokens, *shared)
 
     def _exchange(self, settings: BatchDestination, adapter: Adapter, tokens: Tokens) -> Exchange:

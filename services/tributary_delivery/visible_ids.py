@@ -55,7 +55,8 @@ def shared_id(match: MatchResolution, destination_id: str) -> str:
 def object_id(revised: ConversionRevised, destination_id: str, kind: str, *, most_characters: int) -> str:
     """Returns the id of the object that a conversion is in a CRM, or of which it is a part.
 
-    That of a lead is the order that was its first conversion, where its stages name one, else "lead:" and the lead.
+    That of a lead is the order that was its first conversion, where its stages name one, else "lead:" and the lead; but
+    where it was told before, what it was called then.
     Where an order has several, what tells them apart follows: "berlin/1001|sign_up".
 
     Args:
@@ -70,15 +71,34 @@ def object_id(revised: ConversionRevised, destination_id: str, kind: str, *, mos
     '1001|a%7Cb'
     """
     match, state = revised.match, revised.state
-    named = match.pixel_event_ids.get(destination_id, "")
-    if not is_placeholder(named):
-        return _within(named, most_characters)
+    if is_named(match, destination_id):
+        return _within(match.pixel_event_ids[destination_id], most_characters)
     if state.lead.lead_id or state.lead.root_order_id:
         lead = state.lead
         chosen = _number(state.order_key.store, lead.root_order_id, "") or f"lead:{lead.lead_id}"
     else:
         chosen = shared_id(match, "") or _order(state, with_store=True) or _event(state)
     return _within(_of_several(chosen, kind) if kind else chosen, most_characters)
+
+
+def lead_keys(state: ConversionState) -> tuple[str, ...]:
+    """Returns by what a lead is known: its id, and its root order, as far as a stage says them.
+
+    Stages are of one lead if they share one of them: what its object was called first, they all call it.
+
+    >>> state = ConversionState()
+    >>> state.lead.root_order_id, state.order_key.store = "1001", "berlin"
+    >>> lead_keys(state)
+    ('order berlin/1001',)
+    """
+    lead = state.lead
+    root = _number(state.order_key.store, lead.root_order_id, "")
+    return (*((f"id {lead.lead_id}",) if lead.lead_id else ()), *((f"order {root}",) if root else ()))
+
+
+def is_named(match: MatchResolution, destination_id: str) -> bool:
+    """Tells whether a caller says itself by what a destination knows a conversion."""
+    return not is_placeholder(match.pixel_event_ids.get(destination_id, ""))
 
 
 def _order(state: ConversionState, *, with_store: bool) -> str:

@@ -41,6 +41,7 @@ from tributary_domain.consent import UNSAID
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
 from tributary_storage.redis.delivery_job import KnownAs, Lane
+from tributary_storage.redis.first_claims import FirstClaims
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class Wording:
         adapter: Its language.
         opener: Opens match keys.
         memory: What was sent before, for corrections.
+        claims: Where conversions claim by what they are known.
         home_of: Workspace -> where it is.
         clock: Tells time.
     """
@@ -67,6 +69,7 @@ class Wording:
         adapter: Adapter,
         opener: MatchKeyOpener,
         memory: Memory,
+        claims: FirstClaims,
         home_of: Callable[[str], Home],
         clock: Clock,
     ) -> None:
@@ -74,7 +77,7 @@ class Wording:
         self._settings = settings
         self._adapter = adapter
         self._policy = adapter.policy
-        self._naming = Naming(lane, settings, adapter.policy)
+        self._naming = Naming(lane, settings, adapter, claims)
         self._opener = opener
         self._corrections = Corrections(lane, memory)
         self._home_of = home_of
@@ -94,6 +97,7 @@ class Wording:
         if self._settings.has_objects:  # of one object, what never was before what is, and the newest last
             attempts = sorted(attempts, key=_newest_last)
         now_micros = self._clock.unix_micros()
+        attempts = await self._naming.name(attempts, formed, now_micros)
         pins = await self._corrections.pinned(attempts)
         told = [pin.revised if pin is not None else one.revised for one, pin in zip(attempts, pins, strict=True)]
         people = await self._opener.open(self._lane.workspace, told)
@@ -133,7 +137,7 @@ class Wording:
         if not attempt.is_correction and age_micros > self._latest_micros:
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD, self._too_old))
             return None
-        known_as = self._naming.known_as(attempt)
+        known_as = attempt.known_as or KnownAs("")
         try:
             outgoing = self._outgoing(attempt, known_as, keys, now_micros, pin)
             if attempt.operation == DELIVERY_OPERATION_RETRACT and self._has_nothing_to_say(outgoing):

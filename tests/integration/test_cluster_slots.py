@@ -34,6 +34,7 @@ from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.delivery_job import KnownAs, Lane, Plan, PlannedRevision, Settled, Settlement, Taken, Tried
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.first_claims import FirstClaims, LeadName, WantedSecond
 from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
 from tributary_storage.redis.object_holds import ObjectHolds, Said
 from tributary_storage.redis.old_paths import OldPaths
@@ -123,6 +124,10 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     assert await holds.hold(lane, [deal, Said("another", "c1:b 2")], 60.0) == [0, 0]
     await holds.let_go(lane, [deal, Said("another", "c1:b 2")])
     assert not await client.exists(job_keys.object_hold("shop", "crm", "digest"))
+    claims = FirstClaims(client)
+    wanted = [WantedSecond(one, digest, 9, 1, 8, 9) for one, digest in (("c1:a", "x"), ("c1:b", "x"), ("c1:b", "y"))]
+    assert await claims.seconds(lane, [*wanted, WantedSecond("c1:c", "x", 9, 1, 8, 9)]) == [9, 8, 9, None]
+    assert await claims.names(lane, [LeadName(("id", "id"), "L"), LeadName(("id", "order"), "1001")]) == ["L", "L"]
     again = [Wish("c1:a", 1), Wish("c1:c", 3, risks_duplicates=True)]
     assert await ReplayedJobs(client).plan(lane, again, 4) == [Replayed.KNOWN, Replayed.PLANNED]
     refused = [Refusal("c1:a", 1, is_creation=True)]

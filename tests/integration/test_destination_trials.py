@@ -30,6 +30,7 @@ from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.first_claims import FirstClaims
 
 WITH_TEST_VIEW = ("meta", "reddit", "tiktok")
 Answered = delivery_service_pb2.TestDestinationResponse  # pytest would take its own name for that of tests
@@ -44,7 +45,8 @@ async def states(redis_url: str) -> AsyncIterator[DestinationStates]:
 
 async def tried(states: DestinationStates, settings: DestinationSettings, code: str = "") -> Answered:
     opener = MatchKeyOpener(DataKeys(states._client, 4), lambda _: ())
-    senders = Senders(opener, ConversionHistory(None), lambda _: Home(), SystemClock(), 2.0)  # type: ignore[arg-type]
+    claims = FirstClaims(states._client)
+    senders = Senders(opener, ConversionHistory(None), claims, lambda _: Home(), SystemClock(), 2.0)  # type: ignore[arg-type]
     return await DestinationTests(senders, states, SystemClock()).test(LANE, settings, code)
 
 

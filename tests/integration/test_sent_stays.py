@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,9 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_INELIGIBLE,
+    INELIGIBLE_REASON_INDISTINCT,
+    INELIGIBLE_REASON_UNSPECIFIED,
     OUTCOME_CLASS_UNKNOWN,
     DeliveryFilter,
 )
@@ -165,3 +168,69 @@ async def test_who_risks_duplicates_sends_to_the_account_that_the_file_names_now
         assert len(server.asks) == asks + 1
     [line] = await rig.deliveries(lane, C)
     assert (line.state, line.sent_account) == (DELIVERY_STATE_ACCEPTED, "42")
+
+
+def of_one_click(message: ConversionRevised) -> None:
+    click = message.match.click_ids.add(family="msclkid", value="a-click")
+    click.click_time.FromMicroseconds(message.state.conversion_time.ToMicroseconds() - 3_000_000)
+
+
+async def test_orders_of_one_click_and_second_are_told_apart_as_long_as_there_are_seconds(
+    rig: Rig, workspace: str
+) -> None:
+    lane, happened = Lane(workspace, "microsoft"), datetime.fromtimestamp(SystemClock().unix_micros() // 10**6 - 1, UTC)
+    ordered = [a_purchase(lane, number, time=happened, value_micros=10_000_000 * number) for number in range(1, 5)]
+    with running_fake("microsoft") as server:
+        await publish(rig, lane, ordered[:3], of_one_click)
+        await deliver(rig, lane, server)
+        await publish(rig, lane, [ordered[3], ordered[0].then(value_micros=5_000_000)], of_one_click)
+        await deliver(rig, lane, server)
+        assert (server.fake.accepted, server.fake.repeats) == (4, 0), "the fourth has a second after it happened"
+        told = {one.conversion_id: (await rig.deliveries(lane, one.conversion_id))[0] for one in ordered}
+        assert len({one.sent_conversion_time.seconds for one in told.values()}) == 4
+        corrected = [ask.json()["OfflineConversionAdjustments"] for ask in server.asks if b"Adjustments" in ask.body]
+        seconds = told[ordered[0].conversion_id].sent_conversion_time.seconds
+        assert [datetime.fromisoformat(row["ConversionTime"]).timestamp() for [row] in corrected] == [seconds]
+
+
+async def test_what_microsoft_cannot_tell_apart_is_not_sent_and_says_so(
+    rig: Rig, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tributary_delivery.destinations.microsoft_event._MOST_TURNS", 0)
+    lane, happened = Lane(workspace, "microsoft"), SystemClock().now() - timedelta(minutes=1)
+    with running_fake("microsoft") as server:
+        await publish(rig, lane, [a_purchase(lane, number, time=happened) for number in range(2)], of_one_click)
+        await deliver(rig, lane, server)
+        assert (server.fake.accepted, server.fake.repeats) == (1, 0)
+    lines = [line for number in range(2) for line in await rig.deliveries(lane, f"c1:{number:04}")]
+    assert {(one.state, one.ineligible_reason) for one in lines} == {
+        (DELIVERY_STATE_ACCEPTED, INELIGIBLE_REASON_UNSPECIFIED),
+        (DELIVERY_STATE_INELIGIBLE, INELIGIBLE_REASON_INDISTINCT),
+    }
+
+
+def of_a_lead(lead_id: str = "", root: str = "") -> Callable[[ConversionRevised], None]:
+    def change(message: ConversionRevised) -> None:
+        message.match.pixel_event_id = ""
+        message.state.lead.lead_id, message.state.lead.root_order_id, message.state.lead.stage = lead_id, root, "won"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("told", "names"),
+    [
+        pytest.param([("L-1", ""), ("L-1", "1001"), ("", "1001")], {"lead:L-1"}, id="by its id first"),
+        pytest.param([("", "1001"), ("L-1", "1001"), ("L-1", "")], {"1001"}, id="by its root order first"),
+        pytest.param([("L-1", ""), ("L-2", "1002"), ("", "1002")], {"lead:L-1", "1002"}, id="two leads"),
+    ],
+)
+async def test_a_lead_is_one_object_by_whatever_its_stages_name_it(
+    rig: Rig, workspace: str, told: list[tuple[str, str]], names: set[str]
+) -> None:
+    lane, kind = Lane(workspace, "hubspot"), {"conversions": {"purchase": {}}}
+    with running_fake("hubspot") as server:
+        for number, (lead_id, root) in enumerate(told):
+            await publish(rig, lane, [a_purchase(lane, number)], of_a_lead(lead_id, root))
+            await deliver(rig, lane, server, **kind)
+        assert set(server.fake.counted) == names

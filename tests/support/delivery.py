@@ -52,6 +52,7 @@ from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.delivery_job import Lane, Plan, PlannedRevision
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.first_claims import FirstClaims
 from tributary_storage.redis.object_holds import ObjectHolds
 from tributary_storage.redis.people import People
 from tributary_storage.redis.shared_tokens import SharedTokens
@@ -131,7 +132,16 @@ class Rig:
         """Makes senders, for people of `tests.support.sealed`."""
         opener = MatchKeyOpener(DataKeys(self.redis, SHARDS), lambda _: (WORKSPACE_KEY,))
         clock = clock or SystemClock()
-        about = (opener, self.stores.memory, lambda _: Home("DE"), clock, call_seconds, self.tls, lookup)
+        about = (
+            opener,
+            self.stores.memory,
+            FirstClaims(self.redis),
+            lambda _: Home("DE"),
+            clock,
+            call_seconds,
+            self.tls,
+            lookup,
+        )
         return Senders(*about, SharedTokens(self.redis))
 
     async def plan(self, lane: Lane, message: ConversionRevised, hold_seconds: int = 0) -> int:

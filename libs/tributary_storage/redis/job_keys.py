@@ -7,6 +7,8 @@
 | `trb:{j:<ws>:<dest>}:job:<conversion id>`   | hash   | until done                 |
 | `trb:{j:<ws>:<dest>}:sent:<conversion id>`  | string | longest correction window  |
 | `trb:{j:<ws>:<dest>}:object:<digest>`       | hash   | minutes                    |
+| `trb:{j:<ws>:<dest>}:seconds:<digest>`      | hash   | longest correction window  |
+| `trb:{j:<ws>:<dest>}:lead:<digest>`         | string | 400 days                   |
 | `trb:{j:<workspace>:<destination>}:state`   | hash   | for ever                   |
 | `trb:{j:<workspace>:<destination>}:dead`    | zset   | each: as the ledger's line |
 | `trb:{j:<workspace>:<destination>}:quota`   | string | a minute                   |
@@ -70,6 +72,28 @@ def object_hold(workspace: str, destination: str, digest: str) -> str:
         digest: Of what names the object: nothing in the clear.
     """
     return f"trb:{{j:{workspace}:{destination}}}:object:{digest}"
+
+
+def click_seconds(workspace: str, destination: str, digest: str) -> str:
+    """Returns which conversion has which second of a click at a destination.
+
+    Args:
+        workspace: Whose.
+        destination: Where.
+        digest: Of the click id: nothing in the clear.
+    """
+    return f"trb:{{j:{workspace}:{destination}}}:seconds:{digest}"
+
+
+def lead_name(workspace: str, destination: str, digest: str) -> str:
+    """Returns by what a destination knows the object of a lead.
+
+    Args:
+        workspace: Whose.
+        destination: Where.
+        digest: Of the lead's id, or of its root order: nothing in the clear.
+    """
+    return f"trb:{{j:{workspace}:{destination}}}:lead:{digest}"
 
 
 def dead(workspace: str, destination: str) -> str:

@@ -1,6 +1,7 @@
 """Microsoft's offline conversions: one address takes conversions, another what corrects them.
 
-The one rule: it knows a conversion again by its click and time; one that has no click is sent once.
+The one rule: it knows a conversion again by its click and time, and of each click one of a second; one that has no
+click is sent once.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_delivery.destinations import microsoft_answer, microsoft_event
 from tributary_delivery.destinations.adapter import (
     Answer,
@@ -20,6 +22,7 @@ from tributary_delivery.destinations.adapter import (
     policy_of,
 )
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.placing import Places
 from tributary_delivery.destinations.trials import REFUSAL, row_refused, without
 from tributary_runtime.search_destinations import MicrosoftDestination
 
@@ -41,7 +44,11 @@ class Microsoft:
 
     def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
         """Says one conversion, or a correction of one."""
-        return microsoft_event.event(outgoing, self._settings)
+        return microsoft_event.event(outgoing)
+
+    def places(self, revised: ConversionRevised) -> Places | None:
+        """Says which seconds of its click a conversion may have."""
+        return microsoft_event.places(revised, list(self._settings.conversions))
 
     def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
         """Puts events of one group into one request."""

@@ -2,12 +2,14 @@
 
 The one rule: a correction names the conversion by the same click id, or the same hashes, and the very second that it
 was sent with. Of a click, each second is one conversion there, whatever it is called; the others are ignored, and
-answered as if they were taken. So names take turns: each has seconds of its own, and conversions of an order under
-several names, which happened at once, are several.
+answered as if they were taken. So a conversion has a second of its own there, which it claims before it is sent. Names
+take turns: conversions of an order under several names, which happened at once, are several also where nobody knows any
+more which seconds were claimed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -22,18 +24,20 @@ from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
 from tributary_delivery.destinations.json_bytes import units
 from tributary_delivery.destinations.moments import conversion_micros, to_the_second
 from tributary_delivery.destinations.person_fields import person_fields
-from tributary_runtime.search_destinations import MicrosoftDestination
+from tributary_delivery.destinations.placing import Places
 
 CONVERSIONS: Final = "OfflineConversions"
 ADJUSTMENTS: Final = "OfflineConversionAdjustments"
 _FAMILY: Final = "msclkid"
 _SECOND: Final = 1_000_000
+_MOST_TURNS: Final = 60
+"""As many of its turns before, and after, are looked at for a second that is free: nobody orders as often at once."""
 KEYS: Final = ("MicrosoftClickId", "HashedEmailAddress", "HashedPhoneNumber")
 """Any one of which names whose conversion it is."""
 _HASHES: Final = {"em": "HashedEmailAddress", "ph": "HashedPhoneNumber"}
 
 
-def event(outgoing: Outgoing, settings: MicrosoftDestination) -> Mapped | Unmappable:
+def event(outgoing: Outgoing) -> Mapped | Unmappable:
     """Returns a conversion, or a correction of one, in Microsoft's words."""
     if outgoing.permits.is_opted_out:  # offline conversions have no field to say so
         return Unmappable(INELIGIBLE_REASON_NO_CONSENT, "Microsoft cannot be told of an opt-out")
@@ -43,7 +47,7 @@ def event(outgoing: Outgoing, settings: MicrosoftDestination) -> Mapped | Unmapp
     who |= {_HASHES[name]: person.first(name) for name in _HASHES if name in person.values}
     if not who:
         return Unmappable(INELIGIBLE_REASON_NO_MATCH_KEY)
-    micros = _moment(outgoing, list(settings.conversions)) if click_id else conversion_micros(outgoing)
+    micros = conversion_micros(outgoing)
     which = who | {"ConversionName": outgoing.name, "ConversionTime": to_the_second(micros)}
     digests = {_HASHES[name]: value for name, value in person.digests.items() if name in _HASHES}
     family = _FAMILY if click_id else ""
@@ -70,20 +74,30 @@ def is_unclicked(revised: ConversionRevised) -> bool:
     return not any(click.family == _FAMILY and click.value for click in revised.match.click_ids)
 
 
-def _moment(outgoing: Outgoing, names: list[str]) -> int:
-    """Returns the last second of its name's, of those that the names of conversions have in turn, up to when it was.
+def places(revised: ConversionRevised, names: Sequence[str]) -> Places | None:
+    """Returns the seconds of its click that a conversion may have; None: it has none.
 
-    After the click it stays: a second later in its turn where it would come before. One that was sent keeps its own.
+    Best is the last one of its name's, of those that the names of conversions have in turn, up to when it was. After
+    the click it stays: a second later in its turn where it would come before.
+
+    Args:
+        revised: The conversion.
+        names: All that are told.
     """
-    micros, name = conversion_micros(outgoing), outgoing.revised.state.name
-    if outgoing.time_micros or len(names) < 2 or name not in names:
-        return micros
-    second = micros // _SECOND
-    second -= (second - names.index(name)) % len(names)
-    click = outgoing.click_ids.get(_FAMILY)
-    if click is not None and second * _SECOND <= click.click_time.ToMicroseconds() < micros:
-        second += len(names)
-    return second * _SECOND
+    click = next((one for one in revised.match.click_ids if one.family == _FAMILY and one.value), None)
+    if click is None:
+        return None
+    micros, name = revised.state.conversion_time.ToMicroseconds(), revised.state.name
+    best, step = micros // _SECOND, 1
+    if name in names:
+        step = len(names)
+        best -= (best - names.index(name)) % step
+    earliest, latest = best - _MOST_TURNS * step, best + _MOST_TURNS * step
+    click_micros = click.click_time.ToMicroseconds()
+    if click_micros < micros:
+        earliest = max(earliest, click_micros // _SECOND + 1)
+        best += step if best < earliest else 0
+    return Places(click.value, best, step, earliest, latest)
 
 
 def _click_id(outgoing: Outgoing) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from hashlib import sha256
+from itertools import product
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from tributary_delivery.destinations.adapter import Mapped, PersonKeys, Pinned, 
 from tributary_delivery.destinations.google_ads import GoogleAds
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.microsoft import Microsoft
+from tributary_delivery.destinations.placing import Places
 from tributary_runtime.destination_settings import ConversionMapping
 from tributary_runtime.search_destinations import GoogleAdsDestination, MicrosoftDestination
 
@@ -63,7 +65,7 @@ def test_microsoft_is_told_a_conversion_by_click_and_hashes() -> None:
     outgoing = an_outgoing(
         name="Purchase goal", person=PERSON, clicks=(click_id("msclkid", "M1"),), micros=SENT_MICROS + 999_999
     )
-    mapped = microsoft_event.event(outgoing, MICROSOFT)
+    mapped = microsoft_event.event(outgoing)
     assert said(mapped) == {
         "MicrosoftClickId": "M1",
         "HashedEmailAddress": digest("abc@example.com"),
@@ -82,39 +84,52 @@ NAMES = ("purchase", "new_customer", "upsell")
 SEVERAL = MICROSOFT.model_copy(update={"conversions": dict.fromkeys(NAMES, ConversionMapping(name="Goal"))})
 
 
-def told_of(name: str, *, micros: int, click_micros: int = 1, pinned: Pinned | None = None) -> Mapped:
-    outgoing = an_outgoing(
-        name="Goal", clicks=(click_id("msclkid", "M1", micros=click_micros),), micros=micros, pinned=pinned
-    )
-    outgoing.revised.state.name = name
-    mapped = microsoft_event.event(outgoing, SEVERAL)
-    assert isinstance(mapped, Mapped)
-    return mapped
+def places(name: str, *, micros: int, click_micros: int = 1, names: tuple[str, ...] = NAMES) -> Places:
+    revised = an_outgoing(clicks=(click_id("msclkid", "M1", micros=click_micros),), micros=micros).revised
+    revised.state.name = name
+    found = microsoft_event.places(revised, names)
+    assert found is not None
+    return found
 
 
 def test_microsoft_counts_an_order_under_each_of_its_names() -> None:
     fake = FakeMicrosoft("T", lambda: SENT_MICROS / 1e6)
     adapter = Microsoft(SEVERAL)
-    mapped = [told_of(name, micros=SENT_MICROS + 1) for name in NAMES]
-    request = adapter.request([json_bytes(one.event) for one in mapped], "T")
+    seconds = [places(name, micros=SENT_MICROS + 1).best for name in NAMES]
+    pinned = [Pinned("order-1001", "msclkid", "M1", second * 1_000_000) for second in seconds]
+    mapped = [microsoft_event.event(an_outgoing(name="Goal", pinned=one)) for one in pinned]
+    request = adapter.request([json_bytes(said(one)) for one in mapped], "T")
     fake.take(Ask(request.path, {}, {"authorization": "Bearer T", **request.headers}, request.body))
     assert (fake.counted, fake.repeats) == ({"M1": 3}, 0)
-    assert all(0 <= SENT_MICROS - one.time_micros < 3_000_000 for one in mapped), "none later than it was"
+    assert all(0 <= SENT_MICROS - second * 1_000_000 < 3_000_000 for second in seconds), "none later than it was"
 
 
 def test_no_two_names_share_a_second_of_a_click() -> None:
-    seconds = {
-        name: {told_of(name, micros=SENT_MICROS + s * 1_000_000).time_micros for s in range(9)} for name in NAMES
-    }
-    assert len(set().union(*seconds.values())) == sum(map(len, seconds.values())) == 11
+    seconds: dict[str, set[int]] = {name: set() for name in NAMES}
+    for name, after, turn in product(NAMES, range(9), (-1, 0, 1)):
+        found = places(name, micros=SENT_MICROS + after * 1_000_000)
+        seconds[name].add(found.best + turn * found.step)
+    assert len(set().union(*seconds.values())) == sum(map(len, seconds.values()))
 
 
-def test_a_conversion_stays_after_its_click_and_where_it_was_sent() -> None:
-    for name in NAMES:
-        click_micros = SENT_MICROS - 1
-        assert click_micros < told_of(name, micros=SENT_MICROS, click_micros=click_micros).time_micros
-        pinned = Pinned("order-1001", "msclkid", "M1", SENT_MICROS)
-        assert told_of(name, micros=5, pinned=pinned).time_micros == SENT_MICROS
+@pytest.mark.parametrize("names", [NAMES, ("purchase",)])
+def test_a_conversion_stays_after_its_click(names: tuple[str, ...]) -> None:
+    for name in names:
+        for click_micros in (SENT_MICROS - 1, SENT_MICROS, SENT_MICROS + 1):
+            found = places(name, micros=SENT_MICROS + 2, click_micros=click_micros, names=names)
+            assert click_micros < found.earliest * 1_000_000 <= found.best * 1_000_000
+    late = places("purchase", micros=SENT_MICROS, click_micros=SENT_MICROS + 9, names=names)
+    assert late.earliest < late.best <= SENT_MICROS // 1_000_000, "what a click says that came later is no bound"
+
+
+def test_what_is_known_by_hashes_has_no_second_of_a_click() -> None:
+    assert microsoft_event.places(an_outgoing(person=PERSON).revised, NAMES) is None
+
+
+def test_a_conversion_stays_where_it_was_sent() -> None:
+    mapped = microsoft_event.event(an_outgoing(pinned=Pinned("order-1001", "msclkid", "M1", SENT_MICROS), micros=5))
+    assert isinstance(mapped, Mapped)
+    assert mapped.time_micros == SENT_MICROS
 
 
 def correction(operation: Any, **own: Any) -> Any:
@@ -124,7 +139,7 @@ def correction(operation: Any, **own: Any) -> Any:
 
 
 def test_microsoft_is_told_a_new_total_by_what_it_knows_the_conversion_by() -> None:
-    mapped = microsoft_event.event(correction(DELIVERY_OPERATION_RESTATE, amount_micros=30_000_000), MICROSOFT)
+    mapped = microsoft_event.event(correction(DELIVERY_OPERATION_RESTATE, amount_micros=30_000_000))
     assert said(mapped) == {
         "MicrosoftClickId": "M1",
         "HashedEmailAddress": digest("janedoe@example.com"),
@@ -140,19 +155,19 @@ def test_microsoft_is_told_a_new_total_by_what_it_knows_the_conversion_by() -> N
 
 
 def test_microsoft_is_told_that_a_conversion_never_was_one() -> None:
-    found = said(microsoft_event.event(correction(DELIVERY_OPERATION_RETRACT, amount_micros=0), MICROSOFT))
+    found = said(microsoft_event.event(correction(DELIVERY_OPERATION_RETRACT, amount_micros=0)))
     assert (found["AdjustmentType"], "AdjustmentValue" in found) == ("Retract", False)
 
 
 def test_microsoft_asks_for_a_click_or_a_hash() -> None:
     person = PersonKeys(email_digests=("0" * 64,), client_ip="203.0.113.7", user_agent="UA")
-    assert why(microsoft_event.event(an_outgoing(person=person), MICROSOFT)) == INELIGIBLE_REASON_NO_MATCH_KEY
+    assert why(microsoft_event.event(an_outgoing(person=person))) == INELIGIBLE_REASON_NO_MATCH_KEY
 
 
 def test_a_new_total_that_nobody_knows_is_not_told() -> None:
-    for event, settings in ((microsoft_event.event, MICROSOFT), (google_ads_event.event, GOOGLE_ADS)):
-        outgoing = correction(DELIVERY_OPERATION_RESTATE, amount_micros=None)
-        assert why(event(outgoing, settings)) == INELIGIBLE_REASON_MISSING_FIELD
+    outgoing = correction(DELIVERY_OPERATION_RESTATE, amount_micros=None)
+    for said_by in (microsoft_event.event(outgoing), google_ads_event.event(outgoing, GOOGLE_ADS)):
+        assert why(said_by) == INELIGIBLE_REASON_MISSING_FIELD
 
 
 def test_google_ads_is_told_a_conversion_by_click_and_hashes() -> None:

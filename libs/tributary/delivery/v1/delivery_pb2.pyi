@@ -206,6 +206,8 @@ class _IneligibleReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Inel
     """It lacks something that the destination requires; `message` says what."""
     INELIGIBLE_REASON_NO_TEST_MODE: _IneligibleReason.ValueType  # 12
     """Test traffic, which is wanted there (`send_test_traffic`), but the destination has no test mode: it would count."""
+    INELIGIBLE_REASON_INDISTINCT: _IneligibleReason.ValueType  # 13
+    """The destination would take it for another conversion that it was sent; `message` says by what."""
 
 class IneligibleReason(_IneligibleReason, metaclass=_IneligibleReasonEnumTypeWrapper):
     """Why a conversion was not sent. Values may be added."""
@@ -240,6 +242,8 @@ INELIGIBLE_REASON_MISSING_FIELD: IneligibleReason.ValueType  # 11
 """It lacks something that the destination requires; `message` says what."""
 INELIGIBLE_REASON_NO_TEST_MODE: IneligibleReason.ValueType  # 12
 """Test traffic, which is wanted there (`send_test_traffic`), but the destination has no test mode: it would count."""
+INELIGIBLE_REASON_INDISTINCT: IneligibleReason.ValueType  # 13
+"""The destination would take it for another conversion that it was sent; `message` says by what."""
 Global___IneligibleReason: _TypeAlias = IneligibleReason  # noqa: Y015
 
 class _DeliveryReport:
