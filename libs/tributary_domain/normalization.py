@@ -22,6 +22,13 @@ _UNFILLED = re.compile(
 _UNFILLED_STARTS = frozenset("{$%[<_")
 _INVISIBLE = " \t\r\n\"'\0\u200b\u200c\u200d\u2060\ufeff\u00ad"
 
+_MARKS: Final = (
+    "\0\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+"""What is not seen and comes along when a text is copied, or stands at the beginning of a file: of writing direction,
+of where a line may end, of byte order."""
+_AROUND: Final = _MARKS + "".join(character for character in map(chr, range(0x3001)) if character.isspace())
+
 _NOBODY = """
 -1|null|(null)|<null>|none|(none)|nil|nan|undefined|unknown|anonymous|anon|guest|user|visitor|customer|distinctid|
 distinct_id|id|userid|user_id|not_authenticated|not authenticated|email|true|false|test|n/a|not set|(not set)|
@@ -84,6 +91,15 @@ def is_blocked_hash(digest: bytes) -> bool:
     return digest in _BLOCKED_HASHES
 
 
+def trimmed(value: str) -> str:
+    r"""Returns a text without the blanks, and the marks that are not seen, around it.
+
+    >>> trimmed("\u202a+49 30 123456\u202c "), trimmed("\ufeff")
+    ('+49 30 123456', '')
+    """
+    return value.strip(_AROUND)
+
+
 def normalize_email(value: str) -> str | None:
     """Returns an e-mail address trimmed and in lower case; `None` if it is none.
 
@@ -92,7 +108,7 @@ def normalize_email(value: str) -> str | None:
     >>> normalize_email("  Ann@Example.COM ")
     'ann@example.com'
     """
-    email = value.strip().lower()
+    email = trimmed(value).lower()
     return email if _EMAIL.fullmatch(email) else None
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 import phonenumbers
 
-from tributary_domain.normalization import is_blocked
+from tributary_domain.normalization import is_blocked, trimmed
 from tributary_domain.numbering_plans import gives_out, is_as_written
 
 _PLUS: Final = ("+", "\uff0b")
@@ -62,7 +62,7 @@ def read_phone(value: str, region: str | None) -> str | NoNumber:
     """
     if _E164.fullmatch(value) and len(value) > _SHORTEST_NUMBER and is_as_written(value):
         return value
-    text = value.strip()
+    text = trimmed(value)
     if not text:
         return NoNumber.EMPTY
     if is_blocked(text):
@@ -85,7 +85,7 @@ def region_of(value: str, *regions: str) -> str:
     >>> region_of("0664 1234567", "AT", "DE"), region_of("0171 2345678", "US", "DE"), region_of("12", "", "DE")
     ('AT', 'DE', 'DE')
     """
-    known, text = list(dict.fromkeys(filter(None, regions))), value.strip()
+    known, text = list(dict.fromkeys(filter(None, regions))), trimmed(value)
     if len(known) < 2 or text.startswith(_PLUS):  # nothing to choose between, or no matter
         return known[0] if known else ""
     return next((region for region in known if _given_out(text, region)), known[0])

@@ -20,9 +20,9 @@ from tributary_domain.normalization import normalize_email
 
 _GMAIL: Final = frozenset({"gmail.com", "googlemail.com"})
 _ADDRESS: Final = re.compile(
-    r"[^\s@<>()\[\],;:\\\"]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_](?:[\w-]{0,61}[^\W_])?"
+    r"[^\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff@<>()\[\],;:\\\"]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_](?:[\w-]{0,61}[^\W_])?"
 )
-"""A name, and a host of labels with dots between them; a host may be in any script."""
+"""A name, without what is not seen, and a host of labels with dots between them; a host may be in any script."""
 _NO_ADDRESS: Final = NoKey("is no e-mail address")
 _NO_LOCAL_PART: Final = NoKey("is no e-mail address: nothing is left before the @")
 

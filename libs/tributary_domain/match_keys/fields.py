@@ -9,7 +9,7 @@ from typing import Final
 
 from tributary_domain.match_keys import emails, phones
 from tributary_domain.match_keys.keys import EMPTY, Forms, MatchKey, NoKey, digest
-from tributary_domain.normalization import is_blocked_hash, read_sha256
+from tributary_domain.normalization import is_blocked_hash, read_sha256, trimmed
 
 Rule = Callable[[str, str], Forms]
 """A value and the country it is read by (ISO 3166-1 alpha-2 in upper case; "": none) -> how it is written."""
@@ -63,7 +63,7 @@ class Field:
             value: As sent.
             region: The country it is read by, ISO 3166-1 alpha-2 in upper case; "": none.
         """
-        forms = self.rule(value, region)
+        forms = self.rule(trimmed(value), region)
         if isinstance(forms, NoKey):
             return forms
         if len(forms) == 1:
@@ -76,9 +76,10 @@ class Field:
 
         Those are hashes of one form (E1, P+), so that they fit only where just that form is hashed.
         """
-        if not value.strip():
+        text = trimmed(value)
+        if not text:
             return EMPTY
-        read = read_sha256(value.strip())
+        read = read_sha256(text)
         if read is None:
             return NoKey("is no SHA-256 of 64 hexadecimal digits")
         if is_blocked_hash(read):

@@ -254,6 +254,8 @@ def test_a_hashed_number_fits_where_the_plus_is_hashed() -> None:
         pytest.param("meta", "em", "ann@localhost", id="a domain without a dot"),
         pytest.param("google", "email", "ann@localhost", id="wherever it is hashed"),
         pytest.param("tiktok", "email", "ann@example..com", id="two dots"),
+        pytest.param("meta", "em", "ann\0@example.com", id="a character that is none"),
+        pytest.param("google", "email", "an\u00adn@example.com", id="a place where it may be divided"),
         pytest.param("linkedin", "email", "ann@example.com.", id="a dot behind it"),
         pytest.param("reddit", "email", "ann@-example.com", id="a host that is none"),
         pytest.param("snap", "em", "<ann@example.com>", id="in brackets"),
@@ -304,6 +306,18 @@ def test_a_key_made_of_a_key_is_the_same(destination: str) -> None:
         for value in values:
             first = ask_field(field.name, destination, value)
             assert first is None or ask_field(field.name, destination, first) == first, (field.name, value)
+
+
+@pytest.mark.parametrize("destination", DESTINATIONS)
+def test_what_is_not_seen_around_a_value_is_not_its_own(destination: str) -> None:
+    """As it comes along from spreadsheets, web pages and address books."""
+    values = ["jane@example.com", "+44 20 7946 0958", "Ann", "New York", "94035", "us", "19970216", "Female"]
+    for field in DESTINATIONS[destination]:
+        for value in (*values, "203.0.113.7", "fb.1.1558571054389.Ab"):
+            for copied in (f"\ufeff{value}", f"\u202a{value}\u202c", f" \u200b {value}\u00ad\u200e\n"):
+                assert field.key(copied) == field.key(value), (field.name, value)
+        assert field.key("\u200b \ufeff") == field.key("")
+        assert field.key_of_digest(f"\ufeff{HASH} ") == field.key_of_digest(HASH)
 
 
 def ask_field(name: str, destination: str, value: str) -> str | None:

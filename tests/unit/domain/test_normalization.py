@@ -198,3 +198,11 @@ def test_a_number_that_is_e164_already_is_read_as_the_library_reads_it() -> None
         assert (None if isinstance(found, NoNumber) else found) == by_the_library(text), text
         as_written += found == text
     assert as_written > 100
+
+
+def test_what_is_not_seen_around_an_address_or_a_number_makes_nobody_else_of_it() -> None:
+    plain = identify(email="ann@example.com", phone="+49 30 123456")
+    assert len(plain.tokens) == 2
+    for before, after in (("\ufeff", ""), ("\u202a", "\u202c"), (" \u200b ", "\u00ad\n"), ("\u2068", "\u2069")):
+        copied = identify(email=f"{before}Ann@Example.com{after}", phone=f"{before}+49 30 123456{after}")
+        assert (copied.tokens, copied.warnings) == (plain.tokens, [])
