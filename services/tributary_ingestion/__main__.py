@@ -80,7 +80,7 @@ async def main(settings: IngestionSettings) -> None:
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),
-            loops=[workspaces, admission, addresses, backlog],
+            loops=[workspaces, admission, addresses, backlog, human_checks],
             authenticator=Authenticator(workspaces, clock),
             clock=clock,
         )

@@ -110,13 +110,15 @@ class _Line:
 
 
 class HumanChecks:
-    """Verifies tokens.
+    """Verifies tokens; and a loop, so that an outage of what replicas know in common is noticed.
 
     Args:
         clock: Ages what is kept.
         lookup: Asks the name server; the system's unless given.
         shared: What all replicas know; None: each for itself. Fails open.
     """
+
+    name = "human_checks"
 
     def __init__(self, clock: Clock, lookup: Lookup | None = None, shared: Shared | None = None) -> None:
         self._clock = clock
@@ -129,6 +131,10 @@ class HumanChecks:
         self._asked: dict[bytes, asyncio.Task[Checked]] = {}
         self._lines: dict[tuple[str, str], _Line] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE_IN_ALL)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Looks after what all replicas know until stopped."""
+        await self._shared.run(stop)
 
     async def verify(
         self, tokens: Sequence[Token], verifiers: Mapping[Provider, Verifier], within_seconds: float | None = None
@@ -220,13 +226,12 @@ class HumanChecks:
             was_asked = known.was_asked or self._shared.may_have_missed()
             checked, has_answered = await self._post(verifier, token, left_seconds, was_asked=was_asked)
         if checked.verdict is not HumanVerdict.UNKNOWN:
-            await self._shared.ask(lambda shared: shared.remember(name, checked))
+            await self._shared.remember(name, checked)
         is_unfair = has_waited and checked.fault == _TOO_SLOW
         return checked, None if is_unfair else has_answered
 
     async def _begin(self, verifier: Verifier, token: Token, name: bytes) -> Asked:
-        most = verifier.carriers_per_token
-        asked = await self._shared.ask(lambda shared: shared.begin(name, token.carrier, most)) or _NOT_ASKED
+        asked = await self._shared.begin(name, token.carrier, verifier.carriers_per_token) or _NOT_ASKED
         if asked.is_carrier and token.carrier:
             self._carriers_of(name).add(token.carrier)
         return asked

@@ -64,6 +64,7 @@ async def checks() -> AsyncIterator[HumanChecks]:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_checks, "_ANSWER_SECONDS", 2.0)  # a quarter of that is too little on a busy machine
+    monkeypatch.setattr(shared_checks, "_PROBE_ANSWER_SECONDS", PATIENCE_SECONDS)
 
 
 def verifiers(provider: FakeProvider, **own: float) -> dict[Provider, Verifier]:
@@ -239,6 +240,63 @@ async def test_a_token_that_another_may_have_spent_while_replicas_could_not_tell
             clock.later_seconds += LIFE_SECONDS
             (later,) = await other.verify([token("good-3")], own)
             assert later.verdict is BOT, "who was asked about since then is noted"
+
+
+async def look_once(checks: HumanChecks) -> None:
+    """Lets the loop of a replica go round once."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(checks.run(stop))
+        await asyncio.sleep(0)
+        stop.set()
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["who asked is there", "and is not"])
+async def test_a_replica_that_asked_nobody_in_an_outage_makes_nobody_guilty_either(
+    provider: FakeProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    own, clock = verifiers(provider), HandClock()
+    with running_redis(tmp_path) as server:
+        async with (
+            connect(server.url, name="test", timeout_seconds=PATIENCE_SECONDS) as client,
+            aclosing(HumanChecks(clock, shared=HumanVerdicts(client))) as one,
+            aclosing(HumanChecks(clock, shared=HumanVerdicts(client))) as other,
+        ):
+            await look_once(other)
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                (found,) = await one.verify([token("good")], own)
+                with monkeypatch.context() as briefly:
+                    briefly.setattr(shared_checks, "_PROBE_ANSWER_SECONDS", 0.5)
+                    await look_once(other)
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+            assert found.verdict is HUMAN
+            clock.later_seconds = 11
+            if is_there:
+                await look_once(one)
+            provider.used.add("good-2")
+            first, second = await other.verify([token("good"), token("good-2")], own)
+            assert (first.verdict, second.verdict) == (HUMAN if is_there else UNKNOWN, UNKNOWN)
+            assert len(provider.forms) == (2 if is_there else 3)
+            provider.used.add("good-3")
+            clock.later_seconds += LIFE_SECONDS
+            (later,) = await other.verify([token("good-3")], own)
+            assert later.verdict is BOT, "who was asked about since then is noted"
+
+
+async def test_a_token_of_which_nothing_is_known_is_noted_as_asked_and_hides_no_verdict(tmp_path: Path) -> None:
+    verdicts = Checked(HUMAN, 90), Checked(BOT), None
+    names = [bytes([number]) * 16 for number in range(3)]
+    with running_redis(tmp_path) as server:
+        async with connect(server.url, name="test") as client:
+            shared = HumanVerdicts(client)
+            await shared.remember(names[2], Checked(HUMAN))
+            for _ in range(2):
+                await shared.catch_up(dict(zip(names, verdicts, strict=True)))
+            assert [await shared.look(name) for name in names] == [*verdicts[:2], Checked(HUMAN)]
+            await shared.catch_up({b"n" * 16: None})
+            assert await shared.begin(b"n" * 16, b"", 3) == (True, None, True)
 
 
 async def test_a_store_of_what_replicas_know_that_hangs_is_waited_for_once(

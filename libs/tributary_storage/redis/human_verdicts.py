@@ -8,6 +8,7 @@ Who carried a token first is kept beside it: a few conversions, an order's as on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import redis.asyncio
@@ -89,9 +90,26 @@ class HumanVerdicts:
 
     async def remember(self, name: bytes, checked: Checked) -> None:
         """Keeps what a provider said of a token. May run twice."""
-        score = "" if checked.score_percent is None else checked.score_percent
         try:
-            await self._client.set(keys.human_check(name.hex()), f"{int(checked.verdict)} {score}", ex=LIFE_SECONDS)
+            await self._client.set(keys.human_check(name.hex()), _write(checked), ex=LIFE_SECONDS)
+        except redis.RedisError as error:
+            raise _unavailable() from error
+
+    async def catch_up(self, checked: Mapping[bytes, Checked | None]) -> None:
+        """Notes of which tokens a provider was asked, and what came of it, if that is known. May run twice.
+
+        Args:
+            checked: By the name of the token. None at all: only finds out whether the store is there.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.exists(keys.human_check(""))
+        for name, said in checked.items():
+            if said is None:
+                pipeline.set(keys.human_check(name.hex()), _ASKED, nx=True, ex=LIFE_SECONDS)
+            else:
+                pipeline.set(keys.human_check(name.hex()), _write(said), ex=LIFE_SECONDS)
+        try:
+            await pipeline.execute()
         except redis.RedisError as error:
             raise _unavailable() from error
 
@@ -101,6 +119,11 @@ def _note(pipeline: Any, name: bytes, carrier: bytes) -> None:
     pipeline.sadd(carriers, carrier)
     pipeline.scard(carriers)
     pipeline.expire(carriers, LIFE_SECONDS)
+
+
+def _write(checked: Checked) -> str:
+    score = "" if checked.score_percent is None else checked.score_percent
+    return f"{int(checked.verdict)} {score}"
 
 
 def _read(value: Any) -> Checked | None:
