@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CALL_SECONDS: Final = 60.0
 _STAGES: Final = ("captured", "consented", "eligible", "sent", "accepted", "adjusted", "reported_taken")
 _LEFT: Final = (
-    *("waiting", "without_consent", "ineligible", "rejected", "retrying", "withdrawn"),
+    *("waiting", "without_consent", "ineligible", "unsent", "rejected", "retrying", "withdrawn"),
     *("not_correctable", "reported_rejected", "reported_unclear", "unreported"),
 )
 """Why a stage is smaller than the one before, in their order; and what is wrong with those that were accepted."""

@@ -54,11 +54,12 @@ def delivery_line(one: Delivery) -> str:
     operation = DeliveryOperation.Name(one.operation).removeprefix("DELIVERY_OPERATION_")
     state = DeliveryState.Name(one.state).removeprefix("DELIVERY_STATE_")
     parts = [moment.ToJsonString(), one.destination_id, one.conversion_id, operation if one.operation else "", state]
-    if one.attempts and one.outcome:
+    if (one.attempts or one.unsent) and one.outcome:
         outcome = OutcomeClass.Name(one.outcome).removeprefix("OUTCOME_CLASS_")
-        parts.append(f"attempt {one.attempts} {outcome}")
+        after = f", after {one.attempts} that did" if one.attempts else ""
+        parts.append(f"did not leave{after}: {outcome}" if one.unsent else f"attempt {one.attempts} {outcome}")
     if one.HasField("due_time"):
-        parts.append(f"{'again' if one.attempts else 'due'} at {one.due_time.ToJsonString()}")
+        parts.append(f"{'again' if one.attempts or one.unsent else 'due'} at {one.due_time.ToJsonString()}")
     if one.ineligible_reason:
         parts.append(IneligibleReason.Name(one.ineligible_reason).removeprefix("INELIGIBLE_REASON_"))
     if one.HasField("residual") or one.residual_conversions:

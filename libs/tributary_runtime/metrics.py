@@ -254,7 +254,14 @@ EVENT_TO_CREDIT = histogram(
 DELIVERY_ATTEMPTS = counter(
     "tributary.delivery.attempts",
     "{attempt}",
-    "Attempts to deliver, by outcome.",
+    "Attempts to deliver, by outcome: of what left, or may have.",
+    destination=DestinationType,
+    outcome=Outcome,
+)
+DELIVERY_UNSENT = counter(
+    "tributary.delivery.unsent",
+    "{conversion}",
+    "Conversions that could not leave, which is no attempt, by outcome: no connection, no access token.",
     destination=DestinationType,
     outcome=Outcome,
 )

@@ -68,7 +68,7 @@ class Admission:
 
     async def record(self, outcomes: Sequence[Outcome], call_seconds: float) -> None:
         """Takes note of what a call came to that took so long."""
-        is_ok = any(map(_is_answered, outcomes))
+        is_ok = any(map(is_answered, outcomes))
         now = self._clock.monotonic_seconds()
         if is_ok and not self._has_failed and now < self._said_seconds + _SAY_SECONDS:
             return
@@ -106,7 +106,7 @@ def gate_of(lane: Lane, settings: DestinationSettings, kind: str = "") -> Gate:
     )
 
 
-def _is_answered(outcome: Outcome) -> bool:
+def is_answered(outcome: Outcome) -> bool:
     """Tells whether an outcome shows that the API works, whatever it said of what it was sent.
 
     A conversion that is to be sent again later, or a call that was one too many, holds up itself and its destination.

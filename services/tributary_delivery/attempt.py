@@ -31,6 +31,7 @@ from tributary_storage.redis.delivery_job import (
     UNKNOWN_VALUE,
     Job,
     KnownAs,
+    Noted,
     Residual,
     Settled,
     Settlement,
@@ -167,17 +168,6 @@ def after_split(attempt: Attempt, outcome: Outcome) -> Attempt:
     return replace(attempt, maybe_taken=maybe_taken, doubt_micros=attempt.doubt_micros or attempt.now_micros)
 
 
-def anew(attempt: Attempt) -> Settled:
-    """Returns what becomes of an attempt that is not made, for what it says is not what its person allows by now.
-
-    Nothing is written of it: it is decided on once more, at once.
-    """
-    is_sure = not attempt.doubt_micros
-    never = is_sure and not attempt.maybe_taken and not attempt.is_correction
-    conversion_id, revision = attempt.job.conversion_id, attempt.revised.revision
-    return Settled(conversion_id, Settlement.AGAIN, revision, is_untaken=never, is_refused=is_sure)
-
-
 def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Settled, Delivery]:
     """Returns what becomes of the job, and the ledger's line."""
     job, revised = attempt.job, attempt.revised
@@ -194,7 +184,7 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         return _gone(attempt, delivery)
     is_creation = attempt.operation == DELIVERY_OPERATION_CREATE
     untaken = attempt.is_test or (outcome.is_untaken and is_creation and not attempt.maybe_taken)
-    pause = _pause_seconds(attempt.number, outcome, rules)
+    pause = _pause_seconds(attempt, outcome, rules)
     due_micros = attempt.now_micros + round(pause * 1e6)
     doubt_micros = attempt.doubt_micros or (0 if outcome.is_untaken else attempt.now_micros)
     is_hopeless = outcome.outcome in _HOPELESS
@@ -217,6 +207,7 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         delay_seconds=pause,
         is_untaken=untaken,
         is_refused=outcome.is_untaken,
+        noted=Noted.UNSENT if outcome.is_unsent else Noted.MADE,
     )
     return again, delivery
 
@@ -272,7 +263,8 @@ def ledger_line(attempt: Attempt, outcome: Outcome) -> Delivery:
         sent_account=known_as.account,
         sent_value=known_as.told,
         outcome=outcome.outcome,
-        attempts=attempt.number,
+        attempts=attempt.number - outcome.is_unsent,
+        unsent=outcome.is_unsent,
         value=sent_value(revised.state, attempt.told),
         message=outcome.message[:1024],
         destination_request_id=outcome.request_id,
@@ -314,6 +306,8 @@ def _is_there(attempt: Attempt) -> bool:
     return attempt.operation != DELIVERY_OPERATION_RETRACT
 
 
-def _pause_seconds(number: int, outcome: Outcome, rules: AttemptRules) -> float:
+def _pause_seconds(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> float:
     """Returns how long the job waits; the destination's own pause, if there is one, comes on top and can be ended."""
-    return outcome.retry_after_seconds + rules.backoff.delay_seconds(number, rules.chance)
+    job = attempt.job
+    unsent = job.unsent if job.tried_revision == attempt.revised.revision else 0
+    return outcome.retry_after_seconds + rules.backoff.delay_seconds(attempt.number + unsent, rules.chance)

@@ -145,15 +145,18 @@ class BatchSender:
 
     async def send(self, call: Sequence[Attempt], turn: Turn) -> Sequence[Outcome]:
         """Makes one request; once more with another token where the first one was refused, if the quota allows it."""
+        has_left = False
         try:
             verdict, token = await self._try(call, turn)
+            has_left = not verdict.whole.is_unsent
             if verdict.whole.outcome == REAUTH and self._tokens.refuse(token):
                 if wait_seconds := await turn.again():
                     refused = Outcome(RETRY, verdict.whole.status_code, _REFUSED, wait_seconds, is_untaken=True)
                     return [refused] * len(call)
                 verdict, _ = await self._try(call, turn)
+                verdict = replace(verdict, whole=replace(verdict.whole, is_unsent=False))  # its first request left
         except TokenError as error:
-            return [error.outcome] * len(call)
+            return [replace(error.outcome, is_unsent=not has_left)] * len(call)
         if verdict.whole.outcome == REAUTH:
             verdict = Verdict(replace(verdict.whole, outcome=CONFIG, is_untaken=True))
         if verdict.whole.outcome == PERMANENT and len(call) > 1:  # one may be to blame, and the others are not

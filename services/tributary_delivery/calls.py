@@ -8,8 +8,8 @@ people said meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -17,21 +17,21 @@ import structlog
 
 from tributary.delivery.v1.delivery_pb2 import (
     OUTCOME_CLASS_CONFIG,
-    OUTCOME_CLASS_OK,
     OUTCOME_CLASS_PERMANENT,
     OUTCOME_CLASS_RETRY,
     OUTCOME_CLASS_SPLIT,
     OUTCOME_CLASS_THROTTLED,
-    OUTCOME_CLASS_UNKNOWN,
     OutcomeClass,
 )
 from tributary_delivery.admission import Admission
-from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, after_split, anew, settle
+from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, after_split, settle
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.sender import Sender
+from tributary_delivery.taken_apart import Found
 from tributary_delivery.turns import PermitsChanged, PlaceLost, Turn, TurnLost, Turns
+from tributary_delivery.unmade import line_before, unmade
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
@@ -42,66 +42,14 @@ from tributary_storage.redis.destination_states import DestinationStates
 
 log = structlog.get_logger(__name__)
 
-_ANSWERED: Final = frozenset({OUTCOME_CLASS_OK, OUTCOME_CLASS_SPLIT, OUTCOME_CLASS_PERMANENT, OUTCOME_CLASS_UNKNOWN})
-"""Outcomes of a destination that works."""
 _SERVER_ERROR: Final = 500
-_ALL_WRONG: Final = 20
-"""When so many conversions of one request were refused, none was taken, and none is that stands elsewhere in it, it is
-not they that are wrong."""
 _UNTAKEN: Final = Outcome(
     OUTCOME_CLASS_RETRY, message="It was part of a request that was refused as a whole.", is_untaken=True
 )
 
 
-_NOT_MADE: Final = Outcome(
-    OUTCOME_CLASS_RETRY, message="It was not sent: its time was over before the call could begin.", is_untaken=True
-)
-
-
-def _no_place(wait_seconds: float) -> Outcome:
-    message = "It was not sent: its place in the quota was over before the call could begin."
-    return Outcome(OUTCOME_CLASS_RETRY, message=message, retry_after_seconds=wait_seconds, is_untaken=True)
-
-
-@dataclass(slots=True)
-class _Found:
-    """What the parts of one request came to so far."""
-
-    taken: int = 0
-    refused: int = 0
-    why_not: Outcome | None = None
-    """Why no other part is sent now; None: it may be."""
-    _refusal: Outcome | None = None
-    """What was refused last alone."""
-    _enough: int = _ALL_WRONG
-    """When so many were refused, and none was taken, something is to be done."""
-    _has_looked: bool = False
-
-    def note(self, outcome: Outcome, *, is_alone: bool) -> None:
-        """Takes note of what the destination said of one conversion, and whether that was sent alone."""
-        if outcome.outcome not in _ANSWERED:
-            self.why_not = replace(outcome, is_untaken=True)
-        self.taken += outcome.outcome == OUTCOME_CLASS_OK
-        if is_alone and outcome.outcome == OUTCOME_CLASS_PERMANENT:
-            self.refused += 1
-            self._refusal = outcome
-
-    def look_elsewhere(self, parts: list[list[Attempt]]) -> list[list[Attempt]]:
-        """Returns the parts that wait, the next one last: usually as they are.
-
-        After many refusals in a row one conversion of each part is sent alone before all else: what is wrong may stand
-        side by side. If those are refused as well, the destination refuses everything. What is left is then due after
-        what others plan meanwhile, so that a form of event that it never takes does not keep theirs waiting.
-        """
-        if self.why_not is not None or self.taken or self.refused < self._enough or self._refusal is None:
-            return parts
-        if parts and not self._has_looked:
-            self._has_looked, self._enough = True, self.refused + len(parts)
-            return [rest for part in parts if (rest := part[:-1])] + [part[-1:] for part in parts]
-        last = self._refusal
-        why = f"It refuses whatever it is sent; {self.refused} conversions of one request by now. {last.message}"
-        self.why_not = Outcome(OUTCOME_CLASS_CONFIG, last.status_code, why, CONFIG_PAUSE_SECONDS, is_untaken=True)
-        return parts
+_AGAIN_SECONDS: Final = 1.0
+"""When a call is tried anew whose jobs, or what people allow, could not be made sure of."""
 
 
 class Again(Protocol):
@@ -188,11 +136,12 @@ class Calls:
 
     async def _make(self, call: list[Attempt], begin_seconds: float, open_attempts: dict[str, Attempt]) -> None:
         """Makes one call, and as many as it takes to find out what is wrong with it."""
-        parts, found = [call], _Found()
+        parts, found = [call], Found()
         while parts:
             part = parts.pop()
+            is_first = part is call
             waiting = [attempt for later in parts for attempt in later]
-            if part is not call:
+            if not is_first:
                 try:
                     part, begin_seconds = await self._again.begin(part, waiting)
                 except UnavailableError as outage:
@@ -206,20 +155,23 @@ class Calls:
             turn = self._turns.of(part, begin_seconds)
             try:
                 parts += await self._try(part, turn, open_attempts, found)
-            except PermitsChanged as changed:
-                await self._overtaking.let_go(part)  # the rest begins once more
-                parts += self._begin_anew(part, changed.conversion_ids, open_attempts)
+            except PermitsChanged:
+                await self._overtaking.let_go(part)  # who allows what is decided on anew
+                self._put_off(part, open_attempts, 0.0, is_first=is_first)
                 continue
             except PlaceLost as lost:
                 await self._overtaking.let_go(part)
-                self._keep_all(list(open_attempts.values()), _no_place(lost.wait_seconds), open_attempts)
+                self._put_off(part, open_attempts, lost.wait_seconds, is_first=is_first)
+                self._put_off(waiting, open_attempts, lost.wait_seconds, was_noted=False)
                 return
             except (TurnLost, UnavailableError) as lost:
                 await self._overtaking.let_go(part)
                 log.warning(
                     "call_not_made", destination=self._lane.destination, reason=str(lost) or "its lease is over"
                 )
-                self._give_up_turn(turn, open_attempts)
+                ours = self._still_ours(part, turn, open_attempts)
+                self._put_off(ours, open_attempts, _AGAIN_SECONDS, is_first=is_first)
+                self._put_off(waiting, open_attempts, _AGAIN_SECONDS, was_noted=False)
                 return
             is_answered = found.why_not is None
             parts = found.look_elsewhere(parts)
@@ -230,26 +182,42 @@ class Calls:
                 self._keep_all(waiting, found.why_not, open_attempts)
                 return
 
-    def _begin_anew(
-        self, part: Sequence[Attempt], conversion_ids: Collection[str], open_attempts: dict[str, Attempt]
-    ) -> list[list[Attempt]]:
-        """Lets what may not leave as it is be decided on once more; returns what is left, as it is to be sent."""
-        for attempt in part:
-            if attempt.job.conversion_id in conversion_ids:
-                open_attempts.pop(attempt.job.conversion_id, None)
-                self._outbox.add(anew(attempt), None)
-        rest = [one for one in part if one.job.conversion_id not in conversion_ids]
-        return [rest] if rest else []
+    def _put_off(
+        self,
+        attempts: Sequence[Attempt],
+        open_attempts: dict[str, Attempt],
+        seconds: float,
+        *,
+        is_first: bool = False,
+        was_noted: bool = True,
+    ) -> None:
+        """Lets attempts that are not made be decided on once more; written down is the request that they were part of.
 
-    def _give_up_turn(self, turn: Turn, open_attempts: dict[str, Attempt]) -> None:
-        """Lets go of what is no longer ours: whoever has it writes down what becomes of it. The rest comes again."""
-        for conversion_id in set(turn.conversion_ids) - set(turn.ours):
-            if open_attempts.pop(conversion_id, None) is not None:
-                self._outbox.release(conversion_id)
-        self._keep_all(list(open_attempts.values()), _NOT_MADE, open_attempts)
+        Args:
+            attempts: Which.
+            open_attempts: Of which nothing is known yet.
+            seconds: When.
+            is_first: Whether there was none: nothing was sent yet.
+            was_noted: As of `unmade`.
+        """
+        now_micros = self._clock.unix_micros()
+        for one in attempts:
+            line = None
+            if not is_first:
+                line = line_before(replace(one, now_micros=now_micros), _UNTAKEN, seconds, was_noted=was_noted)
+                line.destination_id = self._lane.destination
+            open_attempts.pop(one.job.conversion_id, None)
+            self._outbox.add(unmade(one, seconds, was_noted=was_noted), line)
+
+    def _still_ours(self, part: Sequence[Attempt], turn: Turn, open_attempts: dict[str, Attempt]) -> list[Attempt]:
+        """Lets go of what is no longer ours: whoever has it writes down what becomes of it. Returns the rest."""
+        for lost in set(turn.conversion_ids) - set(turn.ours):
+            if open_attempts.pop(lost, None) is not None:
+                self._outbox.release(lost)
+        return [one for one in part if one.job.conversion_id in turn.ours]
 
     async def _try(
-        self, part: Sequence[Attempt], turn: Turn, open_attempts: dict[str, Attempt], found: _Found
+        self, part: Sequence[Attempt], turn: Turn, open_attempts: dict[str, Attempt], found: Found
     ) -> list[list[Attempt]]:
         """Sends a part; returns what of it is to be sent again, in parts."""
         now_micros, started = self._clock.unix_micros(), self._clock.monotonic_seconds()
@@ -259,22 +227,26 @@ class Calls:
         with linked_span("deliver", traceparents, destination=self._type.value):
             outcomes = await self._sender.send(part, turn)
         took_seconds = self._clock.monotonic_seconds() - started
-        metrics.DELIVERY_DURATION.record(took_seconds, destination=self._type)
+        if not all(one.is_unsent for one in outcomes):
+            metrics.DELIVERY_DURATION.record(took_seconds, destination=self._type)
         await self._overtaking.end(part, outcomes)
         await self._admission.record(outcomes, took_seconds)
         split: list[Attempt] = []
+        settled: list[Outcome] = []
         for attempt, outcome in zip(part, outcomes, strict=True):
             if outcome.outcome == OUTCOME_CLASS_SPLIT and len(part) > 1:
                 split.append(after_split(attempt, outcome))
                 continue
             if outcome.outcome == OUTCOME_CLASS_SPLIT:
                 outcome = replace(outcome, outcome=OUTCOME_CLASS_PERMANENT)
-            found.note(outcome, is_alone=len(part) == 1)
+            settled.append(outcome)
+            self._count(outcome)
             self._keep(attempt, outcome, open_attempts)
+        found.note(settled, is_alone=len(part) == 1)
         await self._react(outcomes)
         if not split:
             return []
-        self._count(OUTCOME_CLASS_SPLIT)
+        metrics.DELIVERY_ATTEMPTS.add(1, destination=self._type, outcome=metrics.Outcome.SPLIT)
         if len(split) < len(part):  # those to blame were named
             return [split]
         middle = (len(split) + 1) // 2
@@ -289,7 +261,9 @@ class Calls:
         log.error("delivery_failed", destination=self._lane.destination, exc_info=failure)
         message = f"Tributary failed: {type(failure).__name__}; its log says where."
         for attempt in list(open_attempts.values()):
-            self._keep(attempt, Outcome(OUTCOME_CLASS_RETRY, message=message), open_attempts)
+            failed = Outcome(OUTCOME_CLASS_RETRY, message=message)
+            self._count(failed)
+            self._keep(attempt, failed, open_attempts)
 
     def _keep_all(self, attempts: Sequence[Attempt], outcome: Outcome, open_attempts: dict[str, Attempt]) -> None:
         """Settles what is not sent now: nothing of it was taken, unless one of its attempts left a doubt."""
@@ -298,8 +272,7 @@ class Calls:
             self._keep(attempt, replace(outcome, is_untaken=sure), open_attempts)
 
     def _keep(self, attempt: Attempt, outcome: Outcome, open_attempts: dict[str, Attempt]) -> None:
-        """Counts an outcome and puts it into the outbox."""
-        self._count(outcome.outcome)
+        """Puts an outcome into the outbox."""
         if outcome.is_ok:
             publish_micros = attempt.revised.publish_time.ToMicroseconds()
             lag_seconds = max(0.0, (self._clock.unix_micros() - publish_micros) / 1e6)
@@ -309,9 +282,12 @@ class Calls:
         open_attempts.pop(attempt.job.conversion_id, None)
         self._outbox.add(settled, line)
 
-    def _count(self, outcome: OutcomeClass.ValueType) -> None:
-        name = OutcomeClass.Name(outcome).removeprefix("OUTCOME_CLASS_")
-        metrics.DELIVERY_ATTEMPTS.add(1, destination=self._type, outcome=metrics.Outcome[name])
+    def _count(self, outcome: Outcome) -> None:
+        kind = metrics.Outcome[OutcomeClass.Name(outcome.outcome).removeprefix("OUTCOME_CLASS_")]
+        if outcome.is_unsent:
+            metrics.DELIVERY_UNSENT.add(1, destination=self._type, outcome=kind)
+        else:
+            metrics.DELIVERY_ATTEMPTS.add(1, destination=self._type, outcome=kind)
 
     async def _react(self, outcomes: Sequence[Outcome]) -> None:
         """Slows or pauses the lane for everybody where the destination asks for it.

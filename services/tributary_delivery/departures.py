@@ -13,12 +13,13 @@ from typing import Final
 
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_DEAD
 from tributary_delivery.admission import Admission
-from tributary_delivery.attempt import Attempt, anew, ledger_line, left_by, tried
+from tributary_delivery.attempt import Attempt, ledger_line, left_by, tried
 from tributary_delivery.ledger import ineligible, left_wrong
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.preparation import Preparation
 from tributary_delivery.sender import Formed, Sender
+from tributary_delivery.unmade import unmade
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import UnavailableError
@@ -180,7 +181,7 @@ class Departures:
         now = [one for one in same if one.job.conversion_id not in later]
         for one in allowed:
             if one not in now:
-                self._outbox.add(anew(one), None)
+                self._outbox.add(unmade(one, was_noted=False), None)
         noted = await self._note(now)
         for lost in {one.job.conversion_id for one in now} - {one.job.conversion_id for one in noted}:
             self._outbox.release(lost)

@@ -125,7 +125,7 @@ class Outbox:
         await self._write(lines)
         await self._await_reports(lines)
         await self._jobs.settle(self._lane, self._token, [settled for settled, _ in batch])
-        tried = [line for line in lines if line.attempts]
+        tried = [line for line in lines if line.attempts or line.unsent]
         if tried:
             newest = max(tried, key=lambda line: line.attempt_time.ToMicroseconds())
             await self._states.note(self._lane, newest.outcome, newest.attempt_time.ToMicroseconds())
@@ -189,6 +189,7 @@ def _brief(line: Delivery) -> Delivery:
         state=line.state,
         outcome=line.outcome,
         attempts=line.attempts,
+        unsent=line.unsent,
         status_code=line.status_code,
         ineligible_reason=line.ineligible_reason,
         message=_REFUSED,

@@ -84,6 +84,7 @@ class Health:
                     destination_id=destination.destination_id,
                     attempts=destination.attempts,
                     success_ratio_micros=_ratio(destination.successes, destination.attempts),
+                    unsent=destination.unsent,
                 )
                 for destination in destinations
             ],

@@ -17,13 +17,16 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_DEAD,
     DELIVERY_STATE_PENDING,
     OUTCOME_CLASS_PERMANENT,
+    OUTCOME_CLASS_RETRY,
     OUTCOME_CLASS_UNKNOWN,
     Delivery,
     DeliveryFilter,
+    DeliveryState,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
 from tributary.query.v1.query_service_pb2 import GetDeliveryFunnelRequest
-from tributary_cli.demo.fakes.server import LOST, REFUSED, FakeServer
+from tributary_cli.demo.fakes.fake import Reply
+from tributary_cli.demo.fakes.server import LOST, REFUSED, FakeServer, Fault
 from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.operations import Operations
 from tributary_domain.backoff import Backoff
@@ -33,6 +36,7 @@ from tributary_runtime.errors import InvalidRequestError
 from tributary_storage.clickhouse.delivery_funnel import DeliveryFunnel
 from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
 from tributary_storage.clickhouse.destination_spans import Span
+from tributary_storage.clickhouse.latencies import read_destinations
 from tributary_storage.clickhouse.sent_ledger import SentLedger
 from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
@@ -189,11 +193,22 @@ async def test_another_configuration_ends_a_pause_that_it_was_to_blame_for_and_n
 
 
 FUNNEL = (
-    *("captured", "waiting", "without_consent", "consented", "ineligible", "eligible", "sent", "accepted", "rejected"),
+    *(
+        "captured",
+        "waiting",
+        "without_consent",
+        "consented",
+        "ineligible",
+        "eligible",
+        "unsent",
+        "sent",
+        "accepted",
+        "rejected",
+    ),
     *("retrying", "withdrawn", "adjusted", "not_correctable"),
     *("reported_taken", "reported_rejected", "reported_unclear", "unreported"),
 )
-REASONS = ("ineligible_reasons", "rejected_reasons", "withdrawn_reasons")
+REASONS = ("ineligible_reasons", "unsent_reasons", "rejected_reasons", "withdrawn_reasons")
 
 
 async def funnel(rig: Rig, lane: Lane) -> dict[str, Any]:
@@ -207,7 +222,7 @@ async def funnel(rig: Rig, lane: Lane) -> dict[str, Any]:
     found = dict(zip((*FUNNEL, *REASONS), row, strict=True))
     assert found["captured"] == found["waiting"] + found["without_consent"] + found["consented"], found
     assert found["consented"] == found["ineligible"] + found["eligible"], found
-    assert found["eligible"] == found["sent"], found
+    assert found["eligible"] == found["unsent"] + found["sent"], found
     assert found["sent"] == sum(found[name] for name in ("accepted", "rejected", "retrying", "withdrawn")), found
     assert found["accepted"] == sum(count for name, count in found.items() if "reported" in name), found
     for name in REASONS:
@@ -265,6 +280,73 @@ async def test_the_funnel_begins_when_a_conversion_is_published_and_adds_up_whil
     found = await funnel(rig, lane)
     assert sum(found.pop("withdrawn_reasons").values()) == 1
     assert found == {**attempted, "retrying": 1, "withdrawn": 1, "accepted": 1, "unreported": 1}
+
+
+async def test_what_could_not_leave_is_no_attempt(rig: Rig, lane: Lane) -> None:
+    """Nobody listens there: the ledger says so, and neither the funnel nor the health takes it for sent."""
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(2)])
+    nowhere, later = a_batch_destination("linkedin"), Backoff(86_400.0, 86_400.0)
+
+    async def lines(state: DeliveryState.ValueType) -> list[Delivery]:
+        return await listed(rig, lane, states=[state])
+
+    due = job_keys.due(lane.workspace, lane.destination)
+    async with rig.running_lane(lane, nowhere, backoff=later, horizon_seconds=1e6):
+        await eventually_async(lambda: lines(DELIVERY_STATE_PENDING))
+    pending = await lines(DELIVERY_STATE_PENDING)
+    said = {(one.attempts, one.unsent, one.outcome, one.HasField("attempt_time")) for one in pending}
+    assert said == {(0, True, OUTCOME_CLASS_RETRY, True)}
+    assert len(await listed(rig, lane, 1)) == 2, "a page begins after what could not leave, too"
+    assert [int(await rig.redis.hget(key_of_job(lane, number), "a")) for number in range(2)] == [0, 0]
+    unsent = {"captured": 2, "consented": 2, "eligible": 2, "unsent": 2}
+    assert await funnel(rig, lane) == {**unsent, "unsent_reasons": {"PENDING RETRY": 2}}
+    assert (await rig.stores.states.read(lane)).last_outcome == OUTCOME_CLASS_RETRY
+    await rig.redis.zadd(due, {"c1:0001": SystemClock().unix_micros() // 1000})
+    async with rig.running_lane(lane, nowhere, backoff=later, horizon_seconds=0.0):
+        await eventually_async(lambda: lines(DELIVERY_STATE_DEAD))
+    assert await funnel(rig, lane) == {**unsent, "unsent_reasons": {"PENDING RETRY": 1, "DEAD RETRY": 1}}
+    await operations(rig).replay(
+        lane.workspace, DeliveryFilter(states=[DELIVERY_STATE_DEAD]), dry_run=False, risk_duplicates=False
+    )
+    await rig.redis.zadd(due, {"c1:0000": SystemClock().unix_micros() // 1000})
+    with running_fake("linkedin") as server:
+        await deliver(rig, lane, server)
+    assert {(one.attempts, one.unsent) for one in await lines(DELIVERY_STATE_ACCEPTED)} == {(1, False)}
+    [health] = await read_destinations(rig.clickhouse, lane.workspace, 3_600)
+    assert (health.attempts, health.successes, health.unsent) == (2, 2, 2)
+    sent = {"captured": 2, "consented": 2, "eligible": 2, "sent": 2, "accepted": 2, "unreported": 2}
+    assert await funnel(rig, lane) == sent
+
+
+async def test_an_attempt_that_was_answered_stays_in_the_ledger_when_the_next_one_cannot_leave(
+    rig: Rig, lane: Lane
+) -> None:
+    await publish(rig, lane, [a_purchase(lane)])
+    due, later = job_keys.due(lane.workspace, lane.destination), Backoff(86_400.0, 86_400.0)
+    waiting = {"backoff": later, "horizon_seconds": 1e6}
+    with running_fake("linkedin") as server:
+        server.faults.append(Fault(takes=False, reply=Reply(429)))
+        async with rig.running_lane(lane, a_batch_destination("linkedin", server.url), **waiting):  # type: ignore[arg-type]
+            await eventually_async(lambda: listed(rig, lane))
+    await rig.redis.zadd(due, {"c1:0000": SystemClock().unix_micros() // 1000})
+
+    async def is_unsent() -> bool:
+        return [one.unsent for one in await listed(rig, lane)] == [True]
+
+    async with rig.running_lane(lane, a_batch_destination("linkedin"), **waiting):  # type: ignore[arg-type]
+        await eventually_async(is_unsent)
+    [line] = await listed(rig, lane)
+    assert (line.attempts, line.status_code) == (1, 0)
+    rows = await rig.clickhouse.execute(
+        "SELECT attempt, unsent, status_code FROM deliveries FINAL WHERE workspace = %(w)s ORDER BY unsent",
+        {"w": lane.workspace},
+    )
+    assert rows == [(1, 0, 429), (1, 1, 0)]
+    assert (await funnel(rig, lane))["retrying"] == 1
+
+
+def key_of_job(lane: Lane, number: int) -> str:
+    return job_keys.job(lane.workspace, lane.destination, f"c1:{number:04}")
 
 
 async def test_the_funnel_forgets_neither_a_destination_that_is_gone_nor_waits_for_it(rig: Rig, lane: Lane) -> None:

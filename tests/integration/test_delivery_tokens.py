@@ -31,6 +31,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.destinations.oauth_tokens import ObtainedToken
 from tributary_delivery.lane import Pace
+from tributary_domain.backoff import Backoff
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis import job_keys
@@ -212,27 +213,46 @@ async def test_the_second_call_with_another_token_is_within_the_quota(rig: Rig, 
     assert (delivery.state, delivery.outcome) == (DELIVERY_STATE_PENDING, OUTCOME_CLASS_RETRY)
 
 
-@pytest.mark.parametrize(
-    ("per_minute", "made"), [pytest.param(4, 0, id="none is left"), pytest.param(1_000_000, 1, id="others are left")]
-)
-async def test_a_call_that_waited_for_a_token_needs_a_place_in_the_quota_of_when_it_is_made(
-    rig: Rig, workspace: str, per_minute: int, made: int
+async def test_a_call_that_waited_for_a_token_takes_a_place_in_the_quota_of_when_it_is_made(
+    rig: Rig, workspace: str
 ) -> None:
-    lane, over, clock = Lane(workspace, "google"), threading.Event(), Late()
+    await called_late(rig, Lane(workspace, "google"), 1_000_000)
+    [delivery] = await rig.deliveries(Lane(workspace, "google"), "c1:0000")
+    assert (delivery.outcome, delivery.attempts) == (OUTCOME_CLASS_OK, 1)
+
+
+async def test_a_call_whose_place_in_the_quota_is_over_comes_again_with_the_next_place(
+    rig: Rig, workspace: str
+) -> None:
+    """It was no attempt: nothing is counted, nothing is written, and nothing waits longer for it than for the quota."""
+    await called_late(rig, Lane(workspace, "google"), 4)  # one at once
+    wait_seconds = (
+        await rig.redis.zscore(job_keys.due(workspace, "google"), "c1:0000") / 1000 - SystemClock().unix_micros() / 1e6
+    )
+    assert wait_seconds <= 21
+    assert await rig.redis.hmget(job_keys.job(workspace, "google", "c1:0000"), "a", "u", "c") == [b"0", b"0", b"0"]
+    assert await rig.deliveries(Lane(workspace, "google"), "c1:0000") == []
+
+
+async def called_late(rig: Rig, lane: Lane, per_minute: int) -> None:
+    """Has a call wait for its token until its place in the quota is over; returns when its job was settled."""
+    over, clock = threading.Event(), Late()
     await publish(rig, lane, [a_purchase(lane)])
+
+    async def is_settled() -> bool:
+        return not await rig.redis.hexists(job_keys.job(lane.workspace, lane.destination, "c1:0000"), "l")
+
     with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
         tokens.faults.append(Fault(takes=True, reply=None, until=over))
-        quota = {"quota": {"requests_per_minute": per_minute}}  # of four, one at once
+        quota = {"quota": {"requests_per_minute": per_minute}}
         settings = a_batch_destination("google", server.url, **oauth(tokens.url), **quota)
-        sender = rig.senders(5.0).make(lane, settings)
-        async with rig.running_lane(lane, settings, sender=sender, clock=clock, pace=Pace(16, 5.0, 4.0)):
+        own = {"sender": rig.senders(5.0).make(lane, settings), "clock": clock, "pace": Pace(16, 5.0, 4.0)}
+        later = {"backoff": Backoff(86_400.0, 86_400.0), "horizon_seconds": 1e6}
+        async with rig.running_lane(lane, settings, **own, **later):  # type: ignore[arg-type]
             try:
                 await eventually_async(lambda: tokens.asks)
                 clock.late_seconds = 1.0
             finally:
                 over.set()
-            await eventually_async(lambda: rig.deliveries(lane, "c1:0000"))
-        assert len(server.asks) == made
-    [delivery] = await rig.deliveries(lane, "c1:0000")
-    assert delivery.outcome == (OUTCOME_CLASS_OK if made else OUTCOME_CLASS_RETRY)
-    assert ("place in the quota" in delivery.message) is not bool(made)
+            await eventually_async(is_settled)
+        assert len(server.asks) == (per_minute > 4)

@@ -14,6 +14,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_PENDING,
     INELIGIBLE_REASON_NO_CONSENT,
     Delivery,
 )
@@ -73,6 +74,24 @@ async def test_a_slow_down_in_the_middle_of_a_split_ends_it_for_now(rig: Rig, wo
         assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in range(8)}
     numbers = [(await only(rig, lane, f"c1:{number:04}")).attempts for number in (0, 7)]
     assert numbers == [3, 2], "the other half was not tried on its own"
+
+
+async def test_what_is_to_come_again_in_the_middle_of_a_split_holds_up_no_other_part(rig: Rig, workspace: str) -> None:
+    lane = lane_of(workspace, "google")
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(4)])
+    detail = {"reason": "CONVERSION_ACTION_TOO_RECENTLY_CREATED"}
+    early = {"error": {"status": "INVALID_ARGUMENT", "details": [detail]}}
+
+    async def is_half_done() -> bool:
+        return await rig.stores.jobs.waiting(lane) == 2
+
+    with running_fake("google") as server:
+        server.faults.extend([Fault(takes=False, reply=Reply(400)), Fault(takes=False, reply=Reply(400, early))])
+        async with rig.running_lane(lane, a_batch_destination("google", server.url), horizon_seconds=1e6):
+            await eventually_async(is_half_done)
+        assert server.fake.counted == {"p-c1:0002": 1, "p-c1:0003": 1}
+    states = [(await only(rig, lane, f"c1:{number:04}")).state for number in range(4)]
+    assert states == [DELIVERY_STATE_PENDING] * 2 + [DELIVERY_STATE_ACCEPTED] * 2
 
 
 async def test_a_denial_that_comes_while_a_request_is_taken_apart_holds_back_what_is_left(

@@ -45,7 +45,7 @@ WHERE workspace = {workspace:String} AND currency != ''
 """
 
 _FUNNEL: Final = """
-SELECT destination_id, sum(captured) AS captured, sum(waiting + retrying) AS open, sum(accepted) AS accepted
+SELECT destination_id, sum(captured) AS captured, sum(waiting + unsent + retrying) AS open, sum(accepted) AS accepted
 FROM bi_delivery_funnel
 WHERE workspace = {workspace:String}
 GROUP BY destination_id

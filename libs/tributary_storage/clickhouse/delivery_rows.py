@@ -18,7 +18,7 @@ from tributary_storage.clickhouse.names import micros, names_of, numbers_of, tim
 Row = tuple[Any, ...]
 
 DELIVERY_COLUMNS: Final = (
-    *("workspace", "destination_id", "conversion_id", "revision", "attempt"),
+    *("workspace", "destination_id", "conversion_id", "revision", "attempt", "unsent"),
     *("operation", "state", "outcome", "status_code", "ineligible_reason", "message"),
     *(
         "visible_id",
@@ -52,7 +52,8 @@ def delivery_row(workspace: str, delivery: Delivery) -> Row:
     """Returns the row of the newest attempt of a delivery, in the order of `DELIVERY_COLUMNS`."""
     plan = micros(delivery.plan_time)
     return (
-        *(workspace, delivery.destination_id, delivery.conversion_id, delivery.revision, delivery.attempts),
+        *(workspace, delivery.destination_id, delivery.conversion_id, delivery.revision),
+        *(delivery.attempts, int(delivery.unsent)),
         *(_OPERATIONS[delivery.operation], _STATES[delivery.state], _OUTCOMES[delivery.outcome]),
         *(delivery.status_code, _REASONS[delivery.ineligible_reason], delivery.message),
         *(delivery.visible_id, delivery.sent_name, delivery.sent_account, delivery.sent_value),
@@ -78,7 +79,7 @@ def delivery_of(row: Row) -> Delivery:
         row: The columns of `DELIVERY_COLUMNS` without the workspace, as in the view `delivery_lines`; times in
             microseconds.
     """
-    destination_id, conversion_id, revision, attempt, operation, state, outcome, status_code, *rest = row
+    destination_id, conversion_id, revision, attempt, unsent, operation, state, outcome, status_code, *rest = row
     reason, message, visible_id, sent_name, sent_account, sent_value, request_id, *rest = rest
     click_id_family, click_id, digests, *rest = rest
     sent_time, consent_basis, currency, value_micros, residual_micros, residual_currency, *rest = rest
@@ -96,8 +97,9 @@ def delivery_of(row: Row) -> Delivery:
         sent_value=sent_value,
         outcome=_OUTCOME(outcome),
         attempts=attempt,
+        unsent=bool(unsent),
         plan_time=timestamp(plan),
-        attempt_time=timestamp(attempted) if attempt else None,
+        attempt_time=timestamp(attempted) if attempt or unsent else None,
         due_time=None if due is None else timestamp(due),
         value=Money(currency_code=currency, amount_micros=value_micros) if currency else None,
         residual=None if residual_micros is None else Money(currency_code=left_in, amount_micros=residual_micros),

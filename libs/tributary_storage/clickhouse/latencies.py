@@ -30,6 +30,8 @@ class DestinationAttempts:
     destination_id: str
     attempts: int
     successes: int
+    unsent: int
+    """Conversions that could not leave."""
 
 
 async def read_latencies(clickhouse: ClickHouse, workspace: str, window_seconds: int) -> list[Latency]:

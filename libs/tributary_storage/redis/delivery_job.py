@@ -148,7 +148,7 @@ class Job:
     tried_revision: int
     """What the last attempt carried; 0: none was made."""
     attempts: int
-    """How many were made at that."""
+    """How many were made at that: it left, or may have."""
     plan_micros: int
     """When what is tried was planned."""
     never_sent: bool
@@ -167,6 +167,8 @@ class Job:
     """By what the destination knows the creation that was tried; None: none was, or by an earlier version."""
     risks_duplicates: bool = False
     """Whether somebody asked for it who risks that what may have been taken counts twice."""
+    unsent: int = 0
+    """How often what is tried could not leave, which is no attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,17 @@ class Settlement(Enum):
     """There is nothing to send."""
 
 
+class Noted(Enum):
+    """What the attempt that was noted last turned out to be."""
+
+    MADE = ""
+    """What it was noted for: it left, or may have. Or none was noted since the job was leased."""
+    UNMADE = "unmade"
+    """None: nobody tried to send anything."""
+    UNSENT = "unsent"
+    """None: it could not leave. That is counted apart, for the next try to wait longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What becomes of a job."""
@@ -222,3 +235,5 @@ class Settled:
     """Of a creation, but for TAKEN: whether it is certain that no attempt at it was ever taken."""
     is_refused: bool = False
     """For AGAIN: whether it is certain that this attempt was not taken."""
+    noted: Noted = Noted.MADE
+    """Whether this attempt was one."""

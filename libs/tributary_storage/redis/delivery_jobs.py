@@ -168,6 +168,7 @@ class DeliveryJobs:
             delay_millis = round(one.delay_seconds * 1000)
             refused = int(one.is_refused)
             arguments += (one.conversion_id, one.what.value, one.revision, delay_millis, remembered, refused)
+            arguments.append(one.noted.value)
         return [bool(one) for one in await self._run(_SETTLE, names, arguments)]
 
     async def marks(self, places: Collection[str]) -> dict[str, int]:
@@ -243,7 +244,8 @@ class DeliveryJobs:
 
 
 def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
-    revision, attempts, plan_micros, tried, created, first, doubt, newest, known_as, begun, risks, sent = answer
+    revision, attempts, plan_micros, tried, created, first, doubt, newest, known_as, *rest = answer
+    begun, risks, unsent, sent = rest
     taken = Taken.read(sent)
     is_never = sent.endswith(_NEVER.encode())
     created_before = doubted_before = 0
@@ -266,6 +268,7 @@ def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
         try_micros=int(begun) * 1000,
         known_as=KnownAs.read(known_as) if int(created) else None,
         risks_duplicates=risks == b"1",
+        unsent=int(unsent),
     )
 
 

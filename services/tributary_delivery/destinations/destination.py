@@ -53,6 +53,9 @@ class Outcome:
     is_untaken: bool = False
     """Whether it is certain that nothing was taken: of what else is no OK it is not known. A creation that was never
     taken needs no reversal and may carry other content next time; one that may have been needs both."""
+    is_unsent: bool = False
+    """Whether it could not leave: no connection was made, its address is not called, or there was no access token. So
+    nothing was taken, and it is no attempt."""
     is_gone: bool = False
     """Whether the destination has the conversion no more, and takes no change of it: it was taken back before."""
 

@@ -28,16 +28,18 @@ def unanswered(error: BaseException) -> Outcome:
     if isinstance(error, TimeoutError):
         return Outcome(RETRY, message="No answer in time.")
     if isinstance(error, RefusedAddressError):
-        return Outcome(CONFIG, message=str(error), is_untaken=True)
+        return Outcome(CONFIG, message=str(error), is_untaken=True, is_unsent=True)
     if isinstance(error, httpx.HTTPError):
         # Never the text of the error: it may hold the address with its query, where customers keep tokens.
         if is_tls_refusal(error):
             why = "The destination's TLS certificate or protocol is refused."
-            return Outcome(CONFIG, message=why, is_untaken=True)
-        is_untaken = isinstance(error, _UNREACHED)
-        return Outcome(RETRY, message=f"No answer: {type(error).__name__}.", is_untaken=is_untaken)
+            return Outcome(CONFIG, message=why, is_untaken=True, is_unsent=True)
+        if isinstance(error, _UNREACHED):
+            why = f"No connection was made: {type(error).__name__}."
+            return Outcome(RETRY, message=why, is_untaken=True, is_unsent=True)
+        return Outcome(RETRY, message=f"No answer: {type(error).__name__}.")
     why = f"The destination's host does not resolve: {type(error).__name__}."
-    return Outcome(RETRY, message=why, is_untaken=True)
+    return Outcome(RETRY, message=why, is_untaken=True, is_unsent=True)
 
 
 def is_tls_refusal(error: BaseException) -> bool:

@@ -111,7 +111,7 @@ class Webhook:
 
     async def _post(self, body: bytes, message_id: str, now_seconds: int) -> Outcome:
         if self._fault:
-            return Outcome(CONFIG, message=self._fault, is_untaken=True)
+            return Outcome(CONFIG, message=self._fault, is_untaken=True, is_unsent=True)
         headers = self._headers(body, message_id, now_seconds)
         try:
             async with asyncio.timeout(self._call_seconds):  # of all of it: httpx counts each read anew

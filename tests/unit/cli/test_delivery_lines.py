@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tributary.common.v1.money_pb2 import Money
-from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_OK, Delivery
+from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_OK, OUTCOME_CLASS_RETRY, Delivery
 from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus
 from tributary_cli.delivery_lines import delivery_line, next_steps
 
@@ -52,4 +52,16 @@ def test_what_a_destination_has_wrong_is_said_in_words(micros: int, currency: st
     residual = Money(currency_code=currency, amount_micros=micros)
     value = Money(currency_code="EUR", amount_micros=70_000_000)
     line = Delivery(destination_id="meta", value=value, residual=residual, residual_conversions=conversions)
+    assert delivery_line(line).endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "said"),
+    [
+        pytest.param(0, "did not leave: RETRY  No connection was made.", id="at first"),
+        pytest.param(2, "did not leave, after 2 that did: RETRY  No connection was made.", id="by now"),
+    ],
+)
+def test_what_could_not_leave_is_no_attempt(attempts: int, said: str) -> None:
+    line = Delivery(attempts=attempts, unsent=True, outcome=OUTCOME_CLASS_RETRY, message="No connection was made.")
     assert delivery_line(line).endswith(said)

@@ -335,6 +335,7 @@ class Delivery(_message.Message):
     SENT_ACCOUNT_FIELD_NUMBER: _builtins.int
     RESIDUAL_CONVERSIONS_FIELD_NUMBER: _builtins.int
     SENT_VALUE_FIELD_NUMBER: _builtins.int
+    UNSENT_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     conversion_id: _builtins.str
@@ -352,7 +353,7 @@ class Delivery(_message.Message):
     outcome: Global___OutcomeClass.ValueType
     """What the last attempt came to."""
     attempts: _builtins.int
-    """How often it was attempted."""
+    """How often it was attempted: how often it left, or may have. What could not leave is no attempt."""
     ineligible_reason: Global___IneligibleReason.ValueType
     """Why it was not eligible, or could not be delivered. Unspecified where it was."""
     message: _builtins.str
@@ -387,13 +388,18 @@ class Delivery(_message.Message):
     """Which value it was told, likewise pinned: "full", "basis", or "credited:" and the share of its channels as part/whole,
     in micros. Empty where nothing was sent, and of a webhook, which is told all.
     """
+    unsent: _builtins.bool
+    """Whether what was to follow the last attempt could not leave: no connection was made, the destination's address is one
+    that is not called, or there was no access token. `outcome` and `message` are about that; with PENDING it is tried
+    again, with DEAD no more.
+    """
     @_builtins.property
     def plan_time(self) -> _timestamp_pb2.Timestamp:
         """When it was planned."""
 
     @_builtins.property
     def attempt_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was attempted last."""
+        """When it was attempted last; with `unsent` when that could not leave."""
 
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp:
@@ -456,10 +462,11 @@ class Delivery(_message.Message):
         sent_account: _builtins.str = ...,
         residual_conversions: _builtins.int = ...,
         sent_value: _builtins.str = ...,
+        unsent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "due_time", b"due_time", "plan_time", b"plan_time", "report_time", b"report_time", "residual", b"residual", "sent_conversion_time", b"sent_conversion_time", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "report", b"report", "report_reason", b"report_reason", "report_time", b"report_time", "residual", b"residual", "residual_conversions", b"residual_conversions", "revision", b"revision", "sent_account", b"sent_account", "sent_conversion_time", b"sent_conversion_time", "sent_name", b"sent_name", "sent_value", b"sent_value", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "report", b"report", "report_reason", b"report_reason", "report_time", b"report_time", "residual", b"residual", "residual_conversions", b"residual_conversions", "revision", b"revision", "sent_account", b"sent_account", "sent_conversion_time", b"sent_conversion_time", "sent_name", b"sent_name", "sent_value", b"sent_value", "state", b"state", "status_code", b"status_code", "unsent", b"unsent", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ class DeliveryFunnelRow(_message.Message):
 
       captured  = waiting + without_consent + consented
       consented = ineligible + eligible
-      eligible  = sent (whether a conversion may go is asked when it goes)
+      eligible  = unsent + sent (whether a conversion may go is asked when it goes)
       sent      = accepted + rejected + retrying + withdrawn
       accepted  = reported_taken + reported_rejected + reported_unclear + unreported
     """
@@ -92,6 +92,26 @@ class DeliveryFunnelRow(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class UnsentReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DESTINATION_ID_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
     CAPTURED_FIELD_NUMBER: _builtins.int
@@ -114,6 +134,8 @@ class DeliveryFunnelRow(_message.Message):
     REPORTED_REJECTED_FIELD_NUMBER: _builtins.int
     REPORTED_UNCLEAR_FIELD_NUMBER: _builtins.int
     UNREPORTED_FIELD_NUMBER: _builtins.int
+    UNSENT_FIELD_NUMBER: _builtins.int
+    UNSENT_REASONS_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     captured: _builtins.int
@@ -131,7 +153,7 @@ class DeliveryFunnelRow(_message.Message):
     eligible: _builtins.int
     """Those that may go."""
     sent: _builtins.int
-    """Attempted at least once."""
+    """Attempted at least once: it left, or may have."""
     accepted: _builtins.int
     """Taken by the destination: for one that only queues what it takes, queued."""
     rejected: _builtins.int
@@ -152,6 +174,10 @@ class DeliveryFunnelRow(_message.Message):
     """Those of a request of which it reported that some do not count, and not which."""
     unreported: _builtins.int
     """Those on which it has not reported, or never does."""
+    unsent: _builtins.int
+    """Those that may go and never could leave: the destination cannot be reached, has an address that is not called, or gives
+    out no access token.
+    """
     @_builtins.property
     def day(self) -> _calendar_date_pb2.CalendarDate:
         """The day, in UTC, when the conversions were first accepted."""
@@ -169,6 +195,10 @@ class DeliveryFunnelRow(_message.Message):
     @_builtins.property
     def withdrawn_reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Why, as of `ineligible_reasons`; UNDELIVERABLE_CORRECTION where the conversion changed. They add up to `withdrawn`."""
+
+    @_builtins.property
+    def unsent_reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Whether that is tried again, and the class of the outcome ("PENDING RETRY", "DEAD RETRY"); they add up to `unsent`."""
 
     def __init__(
         self,
@@ -195,10 +225,12 @@ class DeliveryFunnelRow(_message.Message):
         reported_rejected: _builtins.int = ...,
         reported_unclear: _builtins.int = ...,
         unreported: _builtins.int = ...,
+        unsent: _builtins.int = ...,
+        unsent_reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["day", b"day"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "adjusted", b"adjusted", "captured", b"captured", "consented", b"consented", "day", b"day", "destination_id", b"destination_id", "eligible", b"eligible", "ineligible", b"ineligible", "ineligible_reasons", b"ineligible_reasons", "not_correctable", b"not_correctable", "rejected", b"rejected", "rejected_reasons", b"rejected_reasons", "reported_rejected", b"reported_rejected", "reported_taken", b"reported_taken", "reported_unclear", b"reported_unclear", "retrying", b"retrying", "sent", b"sent", "unreported", b"unreported", "waiting", b"waiting", "withdrawn", b"withdrawn", "withdrawn_reasons", b"withdrawn_reasons", "without_consent", b"without_consent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "adjusted", b"adjusted", "captured", b"captured", "consented", b"consented", "day", b"day", "destination_id", b"destination_id", "eligible", b"eligible", "ineligible", b"ineligible", "ineligible_reasons", b"ineligible_reasons", "not_correctable", b"not_correctable", "rejected", b"rejected", "rejected_reasons", b"rejected_reasons", "reported_rejected", b"reported_rejected", "reported_taken", b"reported_taken", "reported_unclear", b"reported_unclear", "retrying", b"retrying", "sent", b"sent", "unreported", b"unreported", "unsent", b"unsent", "unsent_reasons", b"unsent_reasons", "waiting", b"waiting", "withdrawn", b"withdrawn", "withdrawn_reasons", b"withdrawn_reasons", "without_consent", b"without_consent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -159,22 +159,28 @@ class DestinationHealth(_message.Message):
     DESTINATION_ID_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     SUCCESS_RATIO_MICROS_FIELD_NUMBER: _builtins.int
+    UNSENT_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination."""
     attempts: _builtins.int
     """Attempts over the window."""
     success_ratio_micros: _builtins.int
     """Of these, taken, in millionths."""
+    unsent: _builtins.int
+    """Conversions that could not leave when that was tried last, over the window: it cannot be reached, or gives out no access
+    token. They are among no attempts.
+    """
     def __init__(
         self,
         *,
         destination_id: _builtins.str = ...,
         attempts: _builtins.int = ...,
         success_ratio_micros: _builtins.int = ...,
+        unsent: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "destination_id", b"destination_id", "success_ratio_micros", b"success_ratio_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "destination_id", b"destination_id", "success_ratio_micros", b"success_ratio_micros", "unsent", b"unsent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

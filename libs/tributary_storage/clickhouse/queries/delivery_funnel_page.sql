@@ -21,7 +21,9 @@ SELECT
     reported_taken,
     reported_rejected,
     reported_unclear,
-    unreported
+    unreported,
+    unsent,
+    unsent_reasons
 FROM bi_delivery_funnel
 WHERE workspace = %(workspace)s
     AND (%(destination_id)s = '' OR destination_id = %(destination_id)s)

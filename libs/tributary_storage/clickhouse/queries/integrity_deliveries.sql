@@ -9,7 +9,7 @@ FROM
 (
     SELECT
         uniqExactIf(visible_id, operation = 'CREATE' AND outcome = 'OK') AS taken,
-        uniqExactIf(visible_id, visible_id != '' AND operation != 'TEST') AS visible_ids
+        uniqExactIf(visible_id, visible_id != '' AND operation != 'TEST' AND NOT unsent) AS visible_ids
     FROM deliveries FINAL
     WHERE workspace = %(workspace)s
     GROUP BY

@@ -3,10 +3,12 @@
 --
 --   captured   = waiting + without_consent + consented     published while the destination was declared, or dealt with there
 --   consented  = ineligible + eligible                     ineligible: for another reason than consent, see ineligible_reasons
---   eligible   = sent                                      whether it may go is asked when it goes
+--   eligible   = unsent + sent                             whether it may go is asked when it goes
 --   sent       = accepted + rejected + retrying + withdrawn
 --   accepted   = reported_taken + reported_rejected + reported_unclear + unreported
 --
+-- `unsent`: it may go and never could leave: no connection is made, or there is no access token; see unsent_reasons
+-- (whether it is tried again, and the class of the outcome). `sent`: it left at least once, or may have.
 -- `waiting`: nobody has looked at it yet, as it is now: for its hold time, for its turn, for the quota, or because the
 -- destination is paused or delivery does not run. `rejected`: given up, see rejected_reasons (the class of the outcome, and
 -- what HTTP said; UNKNOWN: nobody knows whether it was taken). `retrying`: attempted, and to be attempted again.
@@ -28,6 +30,8 @@ SELECT
     countIf(place = 'ineligible') AS ineligible,
     sumMapIf(map(reason, toUInt64(1)), place = 'ineligible') AS ineligible_reasons,
     consented - ineligible AS eligible,
+    countIf(place = 'unsent') AS unsent,
+    sumMapIf(map(reason, toUInt64(1)), place = 'unsent') AS unsent_reasons,
     countIf(attempts > 0) AS sent,
     countIf(place = 'accepted') AS accepted,
     countIf(place = 'rejected') AS rejected,
@@ -75,10 +79,12 @@ FROM
                 line_attempts > 0 AND last_state IN ('PENDING', 'SUPERSEDED'), 'retrying',
                 line_attempts > 0, 'withdrawn',
                 last_reason = 'NO_CONSENT', 'without_consent',
+                last_state IN ('DEAD', 'PENDING', 'SUPERSEDED'), 'unsent',
                 'ineligible'
             ) AS line_place,
             multiIf(
                 line_place IN ('accepted', 'retrying'), '',
+                line_place = 'unsent', concat(last_state, ' ', last_outcome),
                 line_place != 'rejected', if(last_reason = '', last_state, last_reason),
                 last_status_code = 0, last_outcome,
                 concat(last_outcome, ' ', toString(last_status_code))
@@ -108,7 +114,7 @@ FROM
                     (
                         bitShiftLeft(toUInt128(toUnixTimestamp64Micro(record_time)), 64)
                         + revision * 4096
-                        + least(attempt, 4095)
+                        + least(attempt * 2 + unsent, 4095)
                     ) AS written
                 ) AS last_state,
                 argMax(toString(outcome), written) AS last_outcome,

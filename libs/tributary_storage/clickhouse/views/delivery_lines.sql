@@ -1,4 +1,4 @@
--- One row per attempt, the last written of each: the columns of `deliveries` as tributary_storage.clickhouse.delivery_rows
+-- One row per attempt, and one beside the last for what could not leave, the last written of each: the columns of `deliveries` as tributary_storage.clickhouse.delivery_rows
 -- reads them, times in microseconds. The last three are for choosing and ordering rows, and not read.
 CREATE OR REPLACE VIEW delivery_lines /*ON CLUSTER*/ AS
 SELECT
@@ -6,6 +6,7 @@ SELECT
     conversion_id,
     revision,
     attempt,
+    unsent,
     operation,
     state,
     outcome,

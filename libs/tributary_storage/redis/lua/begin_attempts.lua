@@ -22,7 +22,7 @@ for number = 1, #KEYS - 3 do
   answers[number] = 0
   if fields[1] == token then
     if fields[2] ~= revision then
-      redis.call('HSET', job, 't', revision, 'a', ARGV[at + 3])
+      redis.call('HSET', job, 't', revision, 'a', ARGV[at + 3], 'e', 0)
       fields[5], fields[6] = '0', '0'
       -- Another message than the one tried before: it has the time of its own plan.
       if fields[2] ~= '0' then

@@ -9,6 +9,7 @@
 --         u: since when, in ms, it is not known whether t was taken; 0: it is. w: the attempt that left it unknown first.
 --         k: by what the destination knows c. b: when, in ms, t was tried first, later by how long it stood still while it
 --         was due; 0: not yet. g: 1 where somebody asked for it who risks that what may have been taken counts twice.
+--         e: how often t could not leave, which is no attempt.
 local due, planned, hold_ms = KEYS[1], KEYS[2], tonumber(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)

@@ -1,18 +1,19 @@
 -- Settles attempts: done, again later, or given up. A lease that was lost settles nothing.
 -- KEYS    1 due, 2 dead, 3 planned, then per conversion: job, sent; all of one destination
--- ARGV    1 token, 2 life of `sent` in seconds, 3 life of what is dead in ms, then per conversion six: its id, what became
+-- ARGV    1 token, 2 life of `sent` in seconds, 3 life of what is dead in ms, then per conversion seven: its id, what became
 --         of it (taken | again | given_up | dropped), the revision, ms until it is due again, what to remember as sent (of
 --         what was given up, if that is not what was known) | "never": no attempt at the creation was taken, that is
---         certain; 1 if this attempt certainly was not taken
+--         certain; 1 if this attempt certainly was not taken; what the attempt that was noted last was: "", what it was
+--         noted for | unmade, none | unsent, none: it could not leave
 -- Answer  per conversion 1 settled | 0 the lease was lost
--- Cost    at most fourteen commands per conversion. A second run finds the lease gone.
+-- Cost    at most sixteen commands per conversion. A second run finds the lease gone.
 local due, dead, planned, token, life, dead_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
 for number = 1, (#KEYS - 3) / 2 do
   local job, sent = KEYS[number * 2 + 2], KEYS[number * 2 + 3]
-  local at = (number - 1) * 6 + 4
+  local at = (number - 1) * 7 + 4
   local conversion, what, revision, delay_ms, remember = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local fields = redis.call('HMGET', job, 'l', 'r', 'c', 'n', 'f', 't', 'u', 'w', 'a')
   answers[number] = 0
@@ -25,6 +26,8 @@ for number = 1, (#KEYS - 3) / 2 do
     end
     local since = fields[7] or '0'
     if ARGV[at + 5] == '1' and fields[8] == fields[9] then since = '0' end
+    if ARGV[at + 6] ~= '' and tonumber(fields[9] or '0') > 0 then redis.call('HINCRBY', job, 'a', -1) end
+    if ARGV[at + 6] == 'unsent' then redis.call('HINCRBY', job, 'e', 1) end
     if what == 'again' then
       redis.call('ZADD', due, now + tonumber(delay_ms), conversion)
       redis.call('HSET', job, 'u', since)
@@ -51,7 +54,7 @@ for number = 1, (#KEYS - 3) / 2 do
       if tonumber(fields[2]) > tonumber(revision) then
         -- Something newer was planned meanwhile: a message of its own, with attempts of its own.
         local first = what ~= 'taken' and fields[3] == '0' and fields[5] or 0
-        redis.call('HSET', job, 'a', 0, 't', 0, 'c', 0, 'u', 0, 'b', 0, 'p', fields[4], 'f', first, 'g', 0)
+        redis.call('HSET', job, 'a', 0, 't', 0, 'c', 0, 'u', 0, 'b', 0, 'e', 0, 'p', fields[4], 'f', first, 'g', 0)
         redis.call('ZADD', due, now, conversion)
         redis.call('ZADD', planned, fields[4], conversion)
       else
