@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -19,6 +19,10 @@ from tributary_runtime.public_addresses import Addresses, Lookup
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 """Of an address that nothing was sent to: it refuses connections, or lets packets vanish."""
+_LEAVE: Final = 2 / 3
+"""In which part of a call's time its request must begin to leave; the rest is for the answer."""
+_FIRST_BYTE: Final = ".send_request_headers.started"
+"""How the event ends that httpcore tells of before it writes the first byte of a request."""
 _CONNECTIONS: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=15.0)
 
 
@@ -56,8 +60,7 @@ class CheckedHttp:
         self._unreached: set[str] = set()
         self._client = httpx.AsyncClient(
             verify=tls or httpx.create_ssl_context(),
-            # A handshake that the whole call's time-out cancels would leave its socket to the garbage collector.
-            timeout=httpx.Timeout(call_seconds, connect=call_seconds / 3),
+            timeout=call_seconds,
             limits=_CONNECTIONS,
             follow_redirects=False,
             trust_env=False,  # a proxy of the environment would connect past the address check
@@ -69,7 +72,8 @@ class CheckedHttp:
     ) -> httpx.Response:
         """Posts to an address that was checked, the next one where one cannot be connected to; the body is unread.
 
-        Those that could not be connected to before come last: what drops packets would cost every call its time.
+        Those that could not be connected to before come last: what drops packets would cost every call its time. They
+        share the time in which a request must begin to leave, so that whatever is over by then has certainly not left.
 
         Args:
             url: Of the host that the client is for.
@@ -79,16 +83,27 @@ class CheckedHttp:
 
         Raises:
             RefusedAddressError: The host is at an address that is not public.
+            httpx.ConnectTimeout: Nothing was sent in two thirds of the call's time.
             httpx.HTTPError: There is no answer.
             OSError: The host's name does not resolve, or not in a third of the time: nothing was sent.
         """
+        try:
+            async with asyncio.timeout(_LEAVE * self._call_seconds) as leaving:
+                return await self._post(url, body, headers, method, leaving)
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("nothing was sent in time") from error
+
+    async def _post(
+        self, url: httpx.URL, body: bytes, headers: Mapping[str, str], method: str, leaving: asyncio.Timeout
+    ) -> httpx.Response:
         found = await self._find()
         self._unreached.intersection_update(found)
-        *others, last = sorted(found, key=lambda address: address in self._unreached)
-        for address in others:
+        addresses = sorted(found, key=lambda address: address in self._unreached)
+        for number, address in enumerate(addresses[:-1]):
             with suppress(*_UNREACHED):
-                return await self._post_to(address, url, body, headers, method)
-        return await self._post_to(last, url, body, headers, method)
+                share = _left_seconds(leaving) / (len(addresses) - number)
+                return await self._post_to(address, url, body, headers, method, leaving, share)
+        return await self._post_to(addresses[-1], url, body, headers, method, leaving, _left_seconds(leaving))
 
     async def _find(self) -> list[str]:
         try:
@@ -98,12 +113,28 @@ class CheckedHttp:
             raise OSError("no answer of the name server") from error
 
     async def _post_to(
-        self, address: str, url: httpx.URL, body: bytes, headers: Mapping[str, str], method: str
+        self,
+        address: str,
+        url: httpx.URL,
+        body: bytes,
+        headers: Mapping[str, str],
+        method: str,
+        leaving: asyncio.Timeout,
+        connect_seconds: float,
     ) -> httpx.Response:
         named = {"host": url.netloc.decode("ascii"), **headers}
         target = url.copy_with(host=address, port=self._port, fragment=None)
-        extensions = {"sni_hostname": self._host}
-        request = self._client.build_request(method, target, content=body, headers=named, extensions=extensions)
+        # A handshake that another time-out than its own cancels would leave its socket to the garbage collector.
+        limits = httpx.Timeout(self._call_seconds, connect=connect_seconds / 2)  # once for TCP, once for TLS
+
+        async def trace(event: str, _about: Mapping[str, Any]) -> None:
+            if event.endswith(_FIRST_BYTE):
+                leaving.reschedule(None)
+
+        extensions = {"sni_hostname": self._host, "trace": trace}
+        request = self._client.build_request(
+            method, target, content=body, headers=named, extensions=extensions, timeout=limits
+        )
         try:
             answer = await self._client.send(request, stream=True)
         except _UNREACHED:
@@ -116,6 +147,12 @@ class CheckedHttp:
         """Closes its connections."""
         self._addresses.close()
         await self._client.aclose()
+
+
+def _left_seconds(leaving: asyncio.Timeout) -> float:
+    """Returns how much is left of a time-out that has one."""
+    ends = leaving.when()
+    return 0.0 if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
 
 
 async def read_body(answer: httpx.Response, most_bytes: int) -> bytes:
