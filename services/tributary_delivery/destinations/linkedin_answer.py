@@ -11,7 +11,7 @@ from tributary_delivery.destinations.readings import mapping_of, number_of, obje
 from tributary_delivery.destinations.usual_answers import usual
 
 _PLACE: Final = re.compile(r"/?Index: ([0-9]{1,9}), ERROR :: ")
-_CREATED, _BAD_REQUEST, _UNAUTHORIZED, _UNPROCESSABLE, _LOCKED, _OLD_VERSION = 201, 400, 401, 422, 423, 426
+_BAD_REQUEST, _UNAUTHORIZED, _UNPROCESSABLE, _LOCKED, _OLD_VERSION = 400, 401, 422, 423, 426
 _REVOKED: Final = "REVOKED_ACCESS_TOKEN"
 _SERVER_ERROR, _TOO_MANY, _TIMEOUT = 500, 429, 408
 
@@ -43,11 +43,9 @@ def classify(answer: Answer, events: int) -> Verdict:
 
 
 def _taken(answer: Answer, events: int, request_id: str) -> Verdict:
-    """Reads the statuses of a batch; one event alone has none but the request's."""
+    """Reads the statuses of a batch: however many events are sent, it is one, and its answer has a status of each."""
     elements = objects_of(mapping_of(answer.body).get("elements"))
     if not elements:
-        if answer.status == _CREATED or events == 1:
-            return Verdict(Outcome(OK, answer.status, request_id=request_id))
         return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without statuses", request_id, is_answer=False))
     rows = {}
     for place in range(events):

@@ -67,7 +67,7 @@ def test_a_phone_number_is_nothing_to_linkedin() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "expected", "untaken"),
     [
-        pytest.param(201, None, "OK", False, id="one, created"),
+        pytest.param(201, None, "RETRY", False, id="created, by nobody who reads batches"),
         pytest.param(200, {}, "RETRY", False, id="no statuses"),
         pytest.param(400, {"message": "x"}, "SPLIT", True, id="a bad request"),
         pytest.param(422, {"message": "x"}, "SPLIT", True, id="a bad event, nobody knows which"),

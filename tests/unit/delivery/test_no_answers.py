@@ -37,13 +37,15 @@ READERS = {
 }
 
 
-def an_answer(body: Any) -> Answer:
-    return Answer(200, {}, body, "<html>", 0)
+def an_answer(body: Any, status: int = 200) -> Answer:
+    return Answer(status, {}, body, "<html>", 0)
 
 
+@pytest.mark.parametrize("events", [1, 2])
+@pytest.mark.parametrize("status", [200, 201, 202])
 @pytest.mark.parametrize("kind", READERS)
-def test_a_page_instead_of_an_answer_shows_no_api_that_works(kind: str) -> None:
-    told = READERS[kind](an_answer(None), 2).of(0)
+def test_a_page_instead_of_an_answer_shows_no_api_that_works(kind: str, status: int, events: int) -> None:
+    told = READERS[kind](an_answer(None, status), events).of(0)
     assert (told.outcome, told.is_answer) == (RETRY, False)
 
 
