@@ -54,6 +54,11 @@ class BatchDestination(DestinationSettings):
     """For how long a conversion is sent again after an attempt whose outcome is not known: as long as the destination
     knows it again. 0: never; it is a dead letter then."""
 
+    unanswered_seconds: Annotated[int, Field(ge=1, le=3_600)] = 300
+    """For how long a request that got no answer may still be carried out there. Until then nothing else is told of the
+    same conversion or object, but the same again: what comes last is what the destination keeps. At most an hour, the
+    shortest time for which one knows a conversion again."""
+
     needs_consent_grant: bool = True
     """Whether a person must have granted `ad_user_data` (or the workspace's `consent_defaults` must, for their region);
     false: silence is no refusal."""
@@ -83,6 +88,8 @@ class BatchDestination(DestinationSettings):
                 f"hold_seconds must be less than the {days} days within which {self.type} takes conversions "
                 "(most_age_days): all would be too old when it may leave"
             )
+        if not self.restates and "unanswered_seconds" in self.model_fields_set:
+            raise ValueError(f"unanswered_seconds has no effect: {self.type} takes no corrections")
         if not self.restates and self.send_scope is not SendScope.ALL_CONSENTED:
             raise ValueError(f"send_scope must be all_consented: {self.type} takes no corrections, and scopes change")
         if not self.restates and self.value is not SentValue.FULL:

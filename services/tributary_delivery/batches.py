@@ -121,6 +121,11 @@ class BatchSender:
         return self._policy.retracts_by_value
 
     @property
+    def unanswered_seconds(self) -> float:
+        """As the settings say."""
+        return self._settings.unanswered_seconds
+
+    @property
     def needs_grant(self) -> bool:
         """Whether silence about consent is a refusal."""
         return self._settings.needs_consent_grant

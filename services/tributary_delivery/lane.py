@@ -20,7 +20,7 @@ from tributary_delivery.departures import OUTAGE_PAUSE_SECONDS, Departures
 from tributary_delivery.ledger import Ledger, Memory
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.outbox import Outbox
-from tributary_delivery.overtaking import ALIVE_SECONDS, Overtaking
+from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.permissions import Permissions
 from tributary_delivery.preparation import Preparation
 from tributary_delivery.sender import Sender
@@ -73,7 +73,8 @@ class Pace:
     """How long a call may take."""
     margin_seconds: float
     """How much longer a job is ours: for preparing the call and writing its outcome down."""
-    alive_seconds: float = ALIVE_SECONDS
+    alive_seconds: float | None = None
+    """For how long what got no answer may still be carried out; None: as the destination's settings say."""
 
     @property
     def lease_seconds(self) -> float:
@@ -127,7 +128,7 @@ class LaneRunner:
         turns = Turns(*ours, pace.margin_seconds, stores.jobs, admission, clock, preparation)
         overtaking = Overtaking(
             *(lane, stores.holds, preparation),
-            alive_seconds=pace.alive_seconds,
+            alive_seconds=sender.unanswered_seconds if pace.alive_seconds is None else pace.alive_seconds,
             lease_seconds=pace.lease_seconds,
             is_possible=sender.is_overtaken,
         )

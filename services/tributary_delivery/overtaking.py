@@ -23,8 +23,6 @@ from tributary_storage.redis.object_holds import ObjectHolds, Said
 
 log = structlog.get_logger(__name__)
 
-ALIVE_SECONDS: Final = 300.0
-"""For how long what got no answer may still be carried out: longer than servers and what stands before them wait."""
 _LOOK_SECONDS: Final = 1.0
 """How often it is looked whether a request is over that may be answered any moment."""
 _DIGEST_BYTES: Final = 16
@@ -50,7 +48,7 @@ class Overtaking:
         lane: Which.
         holds: What all processes are saying.
         recent: Knows what has changed.
-        alive_seconds: As `ALIVE_SECONDS`.
+        alive_seconds: For how long what got no answer may still be carried out: `unanswered_seconds` of the settings.
         lease_seconds: How long the jobs of a request are somebody's: then it is over, or gets no answer.
         is_possible: Whether the destination takes what comes last for the newest.
     """

@@ -91,6 +91,11 @@ class Sender(Protocol):
         ...
 
     @property
+    def unanswered_seconds(self) -> float:
+        """For how long what got no answer may still be carried out there."""
+        ...
+
+    @property
     def account(self) -> str:
         """As `DestinationSettings.account`."""
         ...
@@ -145,6 +150,7 @@ class OneByOne:
     needs_grant = False
     tcf_vendor = None
     is_overtaken = False
+    unanswered_seconds = 0.0
     account = ""
 
     def __init__(self, destination: Destination) -> None:

@@ -29,8 +29,9 @@ from tributary_storage.redis.delivery_job import Job, Lane
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 
-IMPATIENT = replace(PACE, call_seconds=0.3, alive_seconds=8.0)
-"""What is not answered at once is not waited for, and may be carried out for eight seconds."""
+IMPATIENT = replace(PACE, call_seconds=0.3, alive_seconds=None)
+"""What is not answered at once is not waited for, and may be carried out for as long as the settings say."""
+ALIVE = {"unanswered_seconds": 8}
 PATIENT = replace(PACE, call_seconds=10.0, margin_seconds=10.0, alive_seconds=60.0)
 
 
@@ -64,7 +65,7 @@ async def corrected_while_unanswered(rig: Rig, lane: Lane) -> None:
     """A destination is told 90; then 70, which it carries out late; then 50."""
     over = threading.Event()
     with running_fake(lane.destination) as server:
-        settings = a_batch_destination(lane.destination, server.url)
+        settings = a_batch_destination(lane.destination, server.url, **ALIVE)
         one = a_purchase(lane, 0, value_micros=90_000_000)
         two = one.then(value_micros=70_000_000)
         three = two.then(value_micros=50_000_000)
@@ -89,7 +90,7 @@ async def created_twice(rig: Rig, lane: Lane) -> None:
     """A creation gets no answer, is sent again and refunded; then the first is carried out."""
     over = threading.Event()
     with running_fake(lane.destination) as server:
-        settings = a_batch_destination(lane.destination, server.url)
+        settings = a_batch_destination(lane.destination, server.url, **ALIVE)
         one = a_purchase(lane, 1, value_micros=90_000_000)
         server.faults.append(Fault(takes=True, until=over, takes_late=True))
         async with rig.running_lane(lane, settings, pace=IMPATIENT) as runner:
@@ -218,7 +219,7 @@ async def test_what_comes_next_waits_for_a_request_that_may_still_be_carried_out
 async def test_what_was_not_sent_holds_up_nothing(rig: Rig, workspace: str, why: str) -> None:
     lane, failures = Lane(workspace, "microsoft"), [StorageUnavailableError("The store did not answer.")]
     with running_fake("microsoft") as server:
-        settings = a_batch_destination("microsoft", server.url)
+        settings = a_batch_destination("microsoft", server.url, **ALIVE)
         sender, stores = rig.senders().make(lane, settings), replace(rig.stores, jobs=DeliveryJobs(rig.redis))
         stores = replace(stores, states=DestinationStates(rig.redis))
         send, begin, take = sender.send, stores.jobs.begin, stores.states.take_quota
