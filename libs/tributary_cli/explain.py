@@ -98,6 +98,8 @@ def print_explanation(console: Console, explanation: Explanation, model: str) ->
     console.print(tables.touchpoints_table(explanation))
     if explanation.touchpoints_omitted:
         console.print(f"{explanation.touchpoints_omitted} more touchpoints are not shown.", style="yellow")
+    if deleted := tables.deleted_line(explanation):
+        console.print(deleted, style="yellow", markup=False)
     console.print()
     console.print(tables.credit_table(explanation))
     reasons = tables.reasons_line(explanation)

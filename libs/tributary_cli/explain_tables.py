@@ -133,6 +133,14 @@ def beginning_line(explanation: Explanation) -> str:
     return f"{who}, acquired {show_time(first.event_time)} UTC by {show_source(first.source)}"
 
 
+def deleted_line(explanation: Explanation) -> str:
+    """Says since when there are touchpoints, where older ones may have led to it; empty: none of these are deleted."""
+    if not explanation.HasField("retained_since_time"):
+        return ""
+    since = show_time(explanation.retained_since_time)
+    return f"Touchpoints before {since} UTC are deleted: the workspace keeps none for longer. What they earned stays."
+
+
 def channels_table(explanation: Explanation) -> Table:
     """Returns what each channel of the path is worth under data_driven."""
     table = _table(("channel", 24), ("touches", 8), ("share", 12), ("removal effect", 14), right=(1, 2, 3))

@@ -103,6 +103,8 @@ class Table(StrEnum):
     EXCHANGE_RATES = "exchange_rates"
     SETTINGS_VERSIONS = "settings_versions"
     MODEL_VERSIONS = "model_versions"
+    RETENTIONS = "retentions"
+    DELETED_ROWS = "deleted_rows"
 
 
 class BatchOutcome(StrEnum):
@@ -237,6 +239,12 @@ RECALLED_JOURNEYS = counter(
     "tributary.attribution.recalled_journeys",
     "{journey}",
     "Journeys read from ClickHouse because something reaches further back than Redis does.",
+)
+EXPIRED_ROWS = counter(
+    "tributary.attribution.deleted_rows",
+    "{row}",
+    "Events and refusals deleted because they are older than the workspace keeps them, by table.",
+    table=Table,
 )
 PUBLISHED_MODELS = counter(
     "tributary.attribution.published_models",

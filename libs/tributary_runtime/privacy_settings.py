@@ -78,10 +78,13 @@ class RetentionSettings(Declared):
     destination."""
 
     person_event_months: Annotated[int, Field(ge=1, le=120)] = 14
-    """Events that can be tied to a person. No effect in this release: nothing is deleted from ClickHouse."""
+    """Touchpoints, identifications and changes of consent, from when they happened; what was refused, from when it was.
+    They go with the whole month, so at most a month later, and are taken by no backfill any more. Of them stays which
+    identifiers were first seen together, and when. Conversions, adjustments and what they were credited to stay with
+    the ledger. At least as long as the longest lookback, the accept window and a day."""
 
     ledger_years: Annotated[int, Field(ge=1, le=30)] = 10
-    """Conversions, revisions, credit, without personal data. No effect in this release: they are kept for ever."""
+    """Conversions, adjustments, revisions, credit. No effect in this release: they are kept for ever."""
 
     erasure: ErasureMode = ErasureMode.SEVER
     """sever | remove: what erasing a person leaves, where who asks for it does not say."""

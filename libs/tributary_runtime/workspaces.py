@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from tributary_domain.retention import months_needed
 from tributary_runtime.attribution_settings import AttributionSettings, settings_at
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.comparison_settings import DealMatching, FindingDelays, SpendJoin
@@ -229,6 +230,13 @@ class Workspace(Declared):
             raise ValueError("attribution: only the first entry may lack effective_from")
         if any(first is not None and first >= second for first, second in zip(starts, later, strict=False)):
             raise ValueError("attribution: effective_from must grow from entry to entry")
+        lookback = max(settings.longest_lookback_days for settings in self.attribution)
+        months = months_needed(lookback + self.accept.event_days + 1)
+        if self.retention.person_event_months < months:
+            raise ValueError(
+                f"retention: person_event_months must be at least {months}: conversions are credited to what happened"
+                f" up to {lookback} days before (attribution), and may be {self.accept.event_days} days late (accept)"
+            )
         return self
 
     @cached_property

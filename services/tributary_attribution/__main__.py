@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.composition import crediting_parts, state_guards
 from tributary_attribution.erasing import Erasing
+from tributary_attribution.expiry import Expiry
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.identities import Identities
@@ -47,6 +48,7 @@ from tributary_storage.clickhouse.lost_state import LostState
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
+from tributary_storage.clickhouse.retention import RetentionRecords
 from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.redis import keys
 from tributary_storage.redis.backlogs import oldest_event_micros
@@ -176,7 +178,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 JourneyReader(people, conversions, descriptors, workspaces, beginnings, clock),
                 Explainer(
                     *(publisher, conversions, history, PastEvents(clickhouse), IdentityWords(clickhouse)),
-                    *(settings_history, workspaces, choices, beginnings),
+                    *(settings_history, workspaces, choices, beginnings, parts.retained_since.of),
                 ),
                 Reattribution(publisher, PublishedConversions(clickhouse), workspaces, choices),
                 reconciling,
@@ -208,6 +210,8 @@ async def main(settings: AttributionServiceSettings) -> None:
                 rebuild,
                 reconciling,
                 erasing,
+                parts.retained_since,
+                Expiry(RetentionRecords(long_reads), RunLeases(state), workspaces, clock),
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
                 Readmission(dead_letters, [keys.ATTRIBUTE_GROUP], workspaces),

@@ -42,6 +42,7 @@ from tributary_storage.clickhouse.forgotten_events import ForgottenEvents
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_families import PastFamilies
+from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.writer import ConversionWriter
@@ -109,6 +110,7 @@ class CreditingParts:
     changes: IdentityChanges
     erasures: Erasures
     tombstones: Tombstones
+    retained_since: RetainedSince
     attributor: Attributor
 
 
@@ -155,7 +157,10 @@ def crediting_parts(
         lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
         loss_micros,
     )
-    forgotten = ForgottenTouches(ForgottenEvents(clickhouse), descriptors, click_ids, tombstones, assumed_of)
+    retained_since = RetainedSince(clickhouse)
+    forgotten = ForgottenTouches(
+        *(ForgottenEvents(clickhouse), descriptors, click_ids, tombstones, retained_since.of, assumed_of)
+    )
     recalling = Recalling(people, forgotten, clock)
     publisher = Publisher(
         *(people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), restoration, paths, models),
@@ -187,5 +192,6 @@ def crediting_parts(
         changes=changes,
         erasures=erasures,
         tombstones=tombstones,
+        retained_since=retained_since,
         attributor=attributor,
     )

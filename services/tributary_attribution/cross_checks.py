@@ -52,6 +52,7 @@ class CrossChecks:
         answers.add([_merged(scope, one, now_micros) for one in merged], is_cut=len(merged) >= most)
         counts |= {"conversions": sums.conversions, "changed": sums.changed}
         counts["outliers"] = len(outliers)
+        counts |= {"too_old": sums.too_old} if scope.retained_since_micros else {}
         for wrong in _sums(scope, sums, now_micros):
             answers.add(wrong, is_cut=len(wrong) >= most)
         found += [_outlier(scope, one, now_micros) for one in outliers]

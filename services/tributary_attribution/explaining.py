@@ -7,6 +7,7 @@ that gives the credit of the revision is said in the answer.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -88,6 +89,8 @@ class Explainer:
         directory: Knows the workspaces.
         choices: Knows models of data_driven.
         beginnings: Knows how people began.
+        retained_since: Workspace -> since when it has events of people, in microseconds; 0: since ever. May raise
+            `StorageUnavailableError`.
     """
 
     def __init__(
@@ -101,7 +104,9 @@ class Explainer:
         directory: Directory,
         choices: ModelChoices,
         beginnings: Beginnings,
+        retained_since: Callable[[str], Awaitable[int]],
     ) -> None:
+        self._retained_since = retained_since
         self._publisher = publisher
         self._conversions = conversions
         self._history = history
@@ -128,6 +133,7 @@ class Explainer:
             read = await self._at(read, as_of_micros)
         assessed = _assess(read, await self._named(read.known))
         message = _message(read, assessed, await self._choices.evidence(read.known, assessed))
+        await self._tell_what_is_deleted(message, read.known, assessed)
         if as_of_micros is None:
             await self._tell_beginning(message, read.known, assessed)
         return bound(message)
@@ -149,6 +155,7 @@ class Explainer:
             read = await self._under(read, asked.data_driven_version)
         assessed = _assess(read, settings)
         message = _message(read, assessed, await self._choices.evidence(read.known, assessed))
+        await self._tell_what_is_deleted(message, read.known, assessed)
         if read.known.stored.published:
             published = ConversionRevised.FromString(read.known.stored.published).state
             message.published_touches.extend(published.touches)
@@ -169,6 +176,12 @@ class Explainer:
             and one.event_time.ToMicroseconds() <= time
             for one in beginning.conversions
         )
+
+    async def _tell_what_is_deleted(self, message: Explanation, known: Known, assessed: Assessment) -> None:
+        """Says since when there are events of people, where touches of before may have led to a conversion."""
+        since = await self._retained_since(known.workspace.id)
+        if assessed.conversion.event_time_micros - assessed.settings.history_micros < since:
+            message.retained_since_time.CopyFrom(timestamp(since))
 
     async def _under(self, read: _Read, version: str) -> _Read:
         """Returns a conversion as it would be under another model of data_driven."""

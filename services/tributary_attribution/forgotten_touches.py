@@ -1,13 +1,14 @@
 """What people did that their journeys have forgotten, asked for by many people at once.
 
 The one rule: what is found of somebody does not hang on who else is asked for. What is too much for one question is
-asked for of fewer people, and of each only what happened since the moment that was asked for is given.
+asked for of fewer people, and of each only what happened since the moment that was asked for is given. What is older
+than the workspace keeps of people is gone, whether it is deleted by now or not.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -71,6 +72,8 @@ class ForgottenTouches:
         descriptors: Keeps the texts of sources.
         click_ids: Keeps the texts of click ids.
         tombstones: Knows who was erased.
+        retained_since: Workspace -> since when it has events of people at all, in microseconds; may raise
+            `StorageUnavailableError`.
         assumed_of: Workspace -> what its people are assumed to consent to.
     """
 
@@ -80,12 +83,14 @@ class ForgottenTouches:
         descriptors: Descriptors,
         click_ids: ClickIds,
         tombstones: Tombstones,
+        retained_since: Callable[[str], Awaitable[int]],
         assumed_of: Callable[[str], Assumed] = lambda _: Assumed(),
     ) -> None:
         self._recorded = recorded
         self._descriptors = descriptors
         self._click_ids = click_ids
         self._tombstones = tombstones
+        self._retained_since = retained_since
         self._reader = ArrivalReader(assumed_of)
 
     async def of(self, asked: Sequence[Asked]) -> tuple[Mapping[Place, Mapping[bytes, bytes]], Mapping[Place, int]]:
@@ -93,7 +98,7 @@ class ForgottenTouches:
 
         Returns:
             Home -> entries of a journey, as it keeps them; and since when they are whole, by the place of each person
-            who has too many to be read.
+            who has too many to be read, or of whom older ones are not kept any more.
 
         Raises:
             StorageUnavailableError: A store did not answer.
@@ -103,9 +108,13 @@ class ForgottenTouches:
             by_workspace[one.workspace.id].append(one)
         entries: dict[Place, dict[bytes, bytes]] = defaultdict(dict)
         cut: dict[Place, int] = {}
-        for some in by_workspace.values():
-            for group in _groups(some):
+        for name, some in by_workspace.items():
+            since = await self._retained_since(name)
+            gone = [one.place for one in some if one.since_micros < since]
+            left = [one._replace(since_micros=max(one.since_micros, since)) for one in some]
+            for group in _groups(left):
                 cut |= await self._ask(group, entries)
+            cut |= {place: max(since, cut.get(place, 0)) for place in gone}
         return entries, cut
 
     async def _ask(self, asked: Sequence[Asked], entries: dict[Place, dict[bytes, bytes]]) -> dict[Place, int]:

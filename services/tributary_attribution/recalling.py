@@ -13,7 +13,8 @@ come (`NO_TOUCHPOINT`), which is another reason, and the same credit.
 What is asked for has been recorded: it was forgotten because it was accepted a whole life of a journey ago, and the
 event log is cut only behind group `record`. What arrives meanwhile is in Redis first, whose version it moves. Of what
 was too much the newest may be recorded later, where group `record` is behind: what was published of it stays, and what
-is new is found by a reconciliation.
+is new is found by a reconciliation. What is older than the workspace keeps of people (`expiry`) is gone: a journey that
+would reach further back is one that was trimmed.
 """
 
 from __future__ import annotations

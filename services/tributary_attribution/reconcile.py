@@ -57,6 +57,7 @@ from tributary_storage.clickhouse.reconciliation_families import ReconciliationF
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging
+from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.revision_rows import RevisionRows
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
@@ -125,6 +126,7 @@ def reconciliation_of(
         clock,
         recording,
         settle,
+        retained_since=RetainedSince(clickhouse).newest,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from tributary_attribution.credit_settings import history_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
@@ -64,6 +65,8 @@ class Reconciliation:
         clock: Says when.
         recording: Whether all that was accepted is recorded; None: that is not looked at.
         settle: Returns when what repairs published is as safe as it must be to call it repaired.
+        retained_since: Workspace -> since when it has events of people, in microseconds; 0: since ever. Raises
+            `StorageUnavailableError`.
     """
 
     def __init__(
@@ -76,7 +79,10 @@ class Reconciliation:
         clock: Clock,
         recording: RecordingChecks | None = None,
         settle: Callable[[], Awaitable[None]] = let_others_run,
+        *,
+        retained_since: Callable[[str], Awaitable[int]],
     ) -> None:
+        self._retained_since = retained_since
         self._reading = reading
         self._comparison = comparison
         self._runs = runs
@@ -106,7 +112,12 @@ class Reconciliation:
         """
         days = run.begin_micros, run.end_micros
         attempt = secrets.token_hex(4)
-        scope = Scope(run.reconciliation_id, run.workspace, *days, run.slices, run.with_changes, attempt)
+        since = await self._retained_since(run.workspace)
+        scope = Scope(
+            *(run.reconciliation_id, run.workspace, *days, run.slices, run.with_changes, attempt),
+            retained_since_micros=since,
+            compared_since_micros=since + history_micros(workspace) if since else 0,
+        )
         await self._runs.save(run, self._clock.unix_micros())
         now = self._clock.unix_micros()
         sums: dict[str, int] = {}

@@ -10,15 +10,28 @@ import asyncio
 import secrets
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import TributaryError, UnavailableError
-from tributary_storage.clickhouse.reconciliation_runs import Run
 from tributary_storage.redis.run_leases import RunLeases
 
 _SECONDS: Final = 60
 _RENEW_SECONDS: Final = 15.0
+
+
+class Leased(Protocol):
+    """What one process at a time is at: a run of reconciliation, the retention of a workspace."""
+
+    @property
+    def workspace(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def reconciliation_id(self) -> str:
+        """What tells it from others of the workspace."""
+        ...
 
 
 class RunLease:
@@ -31,7 +44,7 @@ class RunLease:
         renew_seconds: How often it is renewed.
     """
 
-    def __init__(self, leases: RunLeases, run: Run, clock: Clock, *, renew_seconds: float = _RENEW_SECONDS) -> None:
+    def __init__(self, leases: RunLeases, run: Leased, clock: Clock, *, renew_seconds: float = _RENEW_SECONDS) -> None:
         self._leases = leases
         self._clock = clock
         self._renew_seconds = renew_seconds

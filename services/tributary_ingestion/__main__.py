@@ -28,6 +28,7 @@ from tributary_runtime.tls import Tls
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.imports import Imports
+from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import LazyDataKeys
 from tributary_storage.redis.human_verdicts import HumanVerdicts
@@ -63,6 +64,7 @@ async def main(settings: IngestionSettings) -> None:
         rules = RulesBook(workspaces, addresses)
         quotas = Quotas(workspaces, SharedRates(state, clock, settings.ingestion_processes), backlog)
         peppers = PepperCheck(Peppers(state), clock)
+        retained = RetainedSince(clickhouse)
         room = Room(settings.ingestion_bytes_at_once)
         await reach(channel, settings.dedup_target)
         await serve(
@@ -78,9 +80,10 @@ async def main(settings: IngestionSettings) -> None:
                 Turns(settings.max_concurrent_calls, clock),
                 ImportMethods(rules, Importing(Imports(clickhouse)), quotas, peppers, room, clock),
                 clock,
+                retained,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),
-            loops=[workspaces, admission, addresses, backlog, human_checks],
+            loops=[workspaces, admission, addresses, backlog, human_checks, retained],
             authenticator=Authenticator(workspaces, clock),
             clock=clock,
         )

@@ -78,6 +78,12 @@ _OUT_OF_WINDOW: Final = Reason(
     "event_time",
     "Older than the accept window, or too far ahead; historical events go through backfill.",
 )
+_NOT_KEPT: Final = Reason(
+    ReasonCode.EVENT_TIME_OUT_OF_WINDOW,
+    "event_time",
+    "Older than what the workspace keeps of people: what it would share credit with is deleted. To import history, keep"
+    " more (retention.person_event_months) before the first of it is deleted.",
+)
 _ADDRESS_LISTED: Final = Reason(
     ReasonCode.ADDRESS_LISTED, "context.client_ip", "This address is on a list of those that belong to no browser."
 )
@@ -94,6 +100,7 @@ def take_all(
     backfill: bool,
     visits: Visits | None = None,
     call_micros: int | None = None,
+    retained_micros: int = 0,
 ) -> list[Packed]:
     """Packs the events of one call, in order.
 
@@ -104,21 +111,30 @@ def take_all(
         backfill: Whether the accept window is lifted.
         visits: Packs what is usual among sliced events.
         call_micros: The sender's clock when it made the call; `None` if it does not say.
+        retained_micros: Since when the workspace has events of people; 0: since ever.
 
     Raises:
         DecodeError: A part of a sliced event is malformed.
     """
+
+    def whole(event: Event | SlicedEvent) -> Packed:
+        own = whole_event(event)
+        return take(own, rules, receive_micros, call_micros, backfill=backfill, retained_micros=retained_micros)
+
     if visits is None or backfill or isinstance(events[0], Event):
-        return [take(whole_event(event), rules, receive_micros, call_micros, backfill=backfill) for event in events]
+        return [whole(event) for event in events]
     quick = visits.take
-    return [
-        quick(event, receive_micros) or take(whole_event(event), rules, receive_micros, call_micros, backfill=False)
-        for event in events
-    ]
+    return [quick(event, receive_micros) or whole(event) for event in events]
 
 
 def take(
-    event: Event, rules: WorkspaceRules, receive_micros: int, call_micros: int | None = None, *, backfill: bool
+    event: Event,
+    rules: WorkspaceRules,
+    receive_micros: int,
+    call_micros: int | None = None,
+    *,
+    backfill: bool,
+    retained_micros: int = 0,
 ) -> Packed:
     """Packs one event."""
     kind = event.WhichOneof("kind")
@@ -129,7 +145,8 @@ def take(
     rejections = texts.check_texts(readings, may_be_personal=may_be_personal)
     validation.refuse(event, kind, readings, rules.expected, rejections)
     refuse_tokens(event_id, readings, rejections)
-    correction = _check_times(event, kind, rules, receive_micros, call_micros, rejections, backfill=backfill)
+    clocks = receive_micros, call_micros, retained_micros
+    correction = _check_times(event, kind, rules, clocks, rejections, backfill=backfill)
     identity = _identify(event, kind, readings, rules, rejections)
     payload_digest = rules.payload_digest(event, kind, readings)
     if rejections:
@@ -276,13 +293,13 @@ def _check_times(
     event: Event,
     kind: str | None,
     rules: WorkspaceRules,
-    receive_micros: int,
-    call_micros: int | None,
+    clocks: tuple[int, int | None, int],
     found: list[Reason],
     *,
     backfill: bool,
 ) -> int:
     """Adds what is wrong with the event's times; returns the correction of its clock, in microseconds."""
+    receive_micros, call_micros, retained_micros = clocks
     if not event.HasField("event_time"):
         found.append(_NO_TIME)
         return 0
@@ -310,6 +327,8 @@ def _check_times(
     has_key = has_business_key(event, kind)
     if not window.holds(micros, receive_micros, has_business_key=has_key, backfill=backfill):
         found.append(_OUT_OF_WINDOW)
+    elif micros < retained_micros and kind != "adjustment":  # that shares no credit with anything
+        found.append(_NOT_KEPT)
     return correction
 
 

@@ -1,7 +1,7 @@
 """`IngestionService`: from the contract to the use cases and back, nothing else."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -49,6 +49,18 @@ _Batch = IngestEventsRequest | StreamEventsRequest
 _LIMITS: Final = StreamLimits()
 
 
+class Retained(Protocol):
+    """Since when workspaces have events of people, as `RetainedSince`: in microseconds; 0: since ever."""
+
+    def known(self, workspace: str) -> int:
+        """Returns it as far as is known. Never blocks."""
+        ...
+
+    async def lately(self, workspace: str) -> int:
+        """Returns it, as it is stored now if that can be told; raises `StorageUnavailableError` if nobody ever knew."""
+        ...
+
+
 class IngestionServicer:
     """The gRPC face of the door.
 
@@ -63,6 +75,7 @@ class IngestionServicer:
         turns: Whose call is next.
         imports: The methods that are not about events.
         clock: When calls come.
+        retained: Since when workspaces have events of people.
         stream_limits: Of `StreamEvents`.
     """
 
@@ -85,8 +98,10 @@ class IngestionServicer:
         turns: Turns,
         imports: ImportMethods,
         clock: Clock,
+        retained: Retained,
         stream_limits: StreamLimits = _LIMITS,
     ) -> None:
+        self._retained = retained
         self._rules = rules
         self._fraud = fraud
         self._sealing = sealing
@@ -200,13 +215,22 @@ class IngestionServicer:
         events, visits = request.events, self._visits.of(rules)
         call_micros = read_micros(request.sent_time) if request.HasField("sent_time") else None
         packed: list[Packed] = []
+        # Whoever sends what happens now waits for no ClickHouse: what is as old as that is refused there, or an order.
+        told, workspace = self._retained, rules.workspace_id
+        retained = await told.lately(workspace) if request.backfill else told.known(workspace)
         try:
             for start in range(0, len(events), EVENTS_AT_ONCE):
                 if start:
                     await self._turns.let_others_on()
                 some = events[start : start + EVENTS_AT_ONCE]
                 packed += intake.take_all(
-                    some, rules, receive_micros, backfill=request.backfill, visits=visits, call_micros=call_micros
+                    some,
+                    rules,
+                    receive_micros,
+                    backfill=request.backfill,
+                    visits=visits,
+                    call_micros=call_micros,
+                    retained_micros=retained,
                 )
         except DecodeError as error:  # of a part that was not looked at before
             raise malformed(request.DESCRIPTOR.name) from error

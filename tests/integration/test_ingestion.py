@@ -30,6 +30,7 @@ from tributary_cli.stack.redis_server import RedisServer
 from tributary_client import Decision, TransportKind, Tributary
 from tributary_client.clock import SystemClock
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.retention import RetentionRecords, RetentionState
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import require_epoch
 
@@ -43,6 +44,7 @@ WORKSPACES = {
     },
     "other": {},
     "moved": {},
+    "kept": {},
 }
 
 ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
@@ -321,6 +323,25 @@ def test_an_old_event_needs_backfill(door: Door) -> None:
     verdict = door.send(event)[0]
     assert (verdict.verdict, verdict.reasons[0].code) == (REJECTED, verdict_pb2.REASON_CODE_EVENT_TIME_OUT_OF_WINDOW)
     assert door.send(event, backfill=True)[0].verdict == ACCEPTED
+
+
+def test_a_backfill_of_before_what_is_kept_of_people_is_refused(door: Door, clickhouse_url: str) -> None:
+    kept, older = a_purchase("o-kept"), a_purchase("o-older")
+    kept.event_time.seconds -= 500 * 86_400
+    older.event_time.CopyFrom(kept.event_time)
+    older.event_time.seconds -= 1
+    assert door.send(older, workspace="kept", backfill=True, validate_only=True)[0].verdict == VALID
+
+    async def retain() -> None:
+        async with clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse:
+            state, now = RetentionState(kept.event_time.seconds * 10**6), int(time.time())  # noqa: TID251
+            await RetentionRecords(clickhouse).write("kept", state, now, now)
+
+    run_apart(retain())
+    told = door.send(older, kept, workspace="kept", backfill=True)
+    assert [verdict.verdict for verdict in told] == [REJECTED, ACCEPTED]
+    assert told[0].reasons[0].code == verdict_pb2.REASON_CODE_EVENT_TIME_OUT_OF_WINDOW
+    assert "person_event_months" in told[0].reasons[0].message
 
 
 def test_backfill_needs_its_own_scope(door: Door) -> None:

@@ -77,6 +77,7 @@ from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.reconciliation_sources import RecordedAdmission
+from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
@@ -464,8 +465,8 @@ async def running_attribution(
         erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
         tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1])
         assumed_of = assumed_by_id(directory.find)
-        forgotten = CountedQuestions(clickhouse)
-        touches = ForgottenTouches(forgotten, descriptors, click_ids, tombstones, assumed_of)
+        forgotten, retained_since = CountedQuestions(clickhouse), RetainedSince(clickhouse)
+        touches = ForgottenTouches(forgotten, descriptors, click_ids, tombstones, retained_since.newest, assumed_of)
         recalling = Recalling(people, touches, clock)
         publisher = Publisher(
             *(people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families),
@@ -516,7 +517,7 @@ async def running_attribution(
         choices = ModelChoices(models, versions)
         explainer = Explainer(
             *(publisher, conversions, history, PastEvents(clickhouse), IdentityWords(clickhouse)),
-            *(settings_history, directory, choices, beginnings),
+            *(settings_history, directory, choices, beginnings, retained_since.newest),
         )
         reattribution = Reattribution(publisher, PublishedConversions(clickhouse), directory, choices)
         identities = Identities(

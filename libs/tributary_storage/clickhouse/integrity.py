@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tributary_domain.retention import PERSON_LEVEL_KINDS
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvents:
-    """The events of a workspace, as rows of `events` and `refusals`."""
+    """The events of a workspace, as rows of `events` and `refusals`; by verdict with those that retention deleted."""
 
     accepted: int
     quarantined: int
@@ -106,5 +107,6 @@ class StoredIntegrity:
         return conversions, decided
 
     async def _row(self, name: str, workspace: str) -> tuple[int, ...]:
-        (row,) = await self._clickhouse.execute(statement(name), {"workspace": workspace})
+        values = {"workspace": workspace, "person_kinds": PERSON_LEVEL_KINDS}
+        (row,) = await self._clickhouse.execute(statement(name), values)
         return row

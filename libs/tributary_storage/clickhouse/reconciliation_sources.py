@@ -75,6 +75,8 @@ class Sums:
     conversions: int
     changed: int
     """Of these not of the days of the run: what was accepted in these days may have changed them."""
+    too_old: int
+    """Conversions of the run's days whose windows begin before events are kept."""
 
 
 @dataclass(frozen=True, slots=True)

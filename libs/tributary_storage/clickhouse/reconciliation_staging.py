@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from tributary_domain.consent import Assumed, Purpose
 from tributary_domain.event_order import OrderKey, event_hash
+from tributary_domain.retention import PERSON_LEVEL_KINDS
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 
@@ -99,6 +100,10 @@ class Scope:
     """Whether it is also about conversions that what was accepted in the days may have changed, whenever they were."""
     attempt: str = ""
     """Names this process' attempt at the run: what it reads is its own."""
+    retained_since_micros: int = 0
+    """Since when there are events of people; 0: since ever. Whose window begins before cannot be computed again."""
+    compared_since_micros: int = 0
+    """Since when no window begins before that."""
 
     @property
     def scratch(self) -> str:
@@ -120,6 +125,9 @@ class Scope:
             "end": self.end_micros,
             "slices": self.slices,
             "with_changes": self.with_changes,
+            "retained_since": self.retained_since_micros,
+            "compared_since": self.compared_since_micros,
+            "person_kinds": PERSON_LEVEL_KINDS,
             "max_memory": MAX_MEMORY,
             "spill": SPILL,
             "insert_rows": INSERTED_ROWS,

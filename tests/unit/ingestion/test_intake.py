@@ -47,9 +47,14 @@ def rules(**settings: Any) -> WorkspaceRules:
 
 
 def pack(
-    event: Event, own: WorkspaceRules | None = None, *, call_micros: int | None = None, backfill: bool = False
+    event: Event,
+    own: WorkspaceRules | None = None,
+    *,
+    call_micros: int | None = None,
+    backfill: bool = False,
+    retained_micros: int = 0,
 ) -> tuple[Packed, AdmittedEvent]:
-    packed = take(event, own or rules(), NOW, call_micros, backfill=backfill)
+    packed = take(event, own or rules(), NOW, call_micros, backfill=backfill, retained_micros=retained_micros)
     return packed, AdmittedEvent.FromString(packed.admitted)
 
 
@@ -340,6 +345,22 @@ def test_a_phone_offline_for_48_hours_with_a_clock_3_hours_fast_gets_its_times_r
     assert (packed.verdict, codes(packed)) == (ACCEPTED, ["CLOCK_CORRECTED"])
     assert admitted.event.event_time.ToMicroseconds() == happened
     assert admitted.clock_correction_micros == -fast
+
+
+@pytest.mark.parametrize("backfill", [True, False])
+def test_what_is_older_than_what_is_kept_of_people_is_refused_unless_it_adjusts_a_conversion(backfill: bool) -> None:
+    since = NOW - 99 * 86_400 * 10**6
+
+    def packed(make: Callable[[], Event], micros: int) -> Packed:
+        event = make()
+        event.event_time.FromMicroseconds(micros)
+        return pack(event, backfill=backfill, retained_micros=since)[0]
+
+    refused = packed(a_purchase, since - 1)
+    assert [(one.code.value, one.field) for one in refused.reasons] == [("EVENT_TIME_OUT_OF_WINDOW", "event_time")]
+    assert "person_event_months" in refused.reasons[0].message
+    assert packed(lambda: a_refund("r-1"), since - 1).verdict == ACCEPTED
+    assert packed(a_purchase, since).verdict == ACCEPTED
 
 
 def test_an_old_order_is_taken_for_longer_than_an_old_visit() -> None:

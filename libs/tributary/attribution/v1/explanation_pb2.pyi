@@ -223,6 +223,7 @@ class Explanation(_message.Message):
     BEGINNING_FIELD_NUMBER: _builtins.int
     RETURNING_FIELD_NUMBER: _builtins.int
     NOT_COUNTED_REASON_FIELD_NUMBER: _builtins.int
+    RETAINED_SINCE_TIME_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion."""
     person_id: _builtins.str
@@ -293,6 +294,12 @@ class Explanation(_message.Message):
     def beginning(self) -> _journey_pb2.Beginning:
         """How its person began. Unset of a past moment, and where it is nobody's."""
 
+    @_builtins.property
+    def retained_since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when the workspace has events of people at all, where its window begins before: older touchpoints are deleted
+        (`retention.person_event_months`), and what they were published to earn stays. Unset: none of the window is deleted.
+        """
+
     def __init__(
         self,
         *,
@@ -315,10 +322,11 @@ class Explanation(_message.Message):
         beginning: _journey_pb2.Beginning | None = ...,
         returning: _builtins.bool = ...,
         not_counted_reason: _conversion_pb2.NotCountedReason.ValueType = ...,
+        retained_since_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "settings", b"settings", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "retained_since_time", b"retained_since_time", "settings", b"settings", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "models", b"models", "not_counted_reason", b"not_counted_reason", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "returning", b"returning", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "models", b"models", "not_counted_reason", b"not_counted_reason", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "retained_since_time", b"retained_since_time", "returning", b"returning", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

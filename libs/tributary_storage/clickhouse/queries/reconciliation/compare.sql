@@ -2,7 +2,7 @@
 -- with what is stored. One row per conversion that differs; what agrees never leaves ClickHouse.
 -- Each under the settings that it was credited under, as long as their text is known; `compare` is asked once for each.
 -- A stage of a lead is credited at the place of its root, a renewal at that of the first payment; unless that is one whose
--- person was erased (`compare_frozen`).
+-- person was erased (`compare_frozen`). Whose window there begins before touches are kept, its credit is left.
 -- Step by step: the journey up to the conversion, sessions, touches, the window of each model, weights, exact shares
 -- (largest remainder, ties in event order), and at last the stored row beside them.
 -- What a lambda takes from outside is laid out once per element: numbers only, never an array; that would take n x n.
@@ -30,6 +30,7 @@ WITH
                 c.retracted OR c.is_lost,
                 arraySort(c.observations)
             ) AS facts,
+            c.credited_time - %(history)s >= %(retained_since)s AS is_whole,
             j.entries AS entries,
             arrayConcat(j.resets, if(c.is_internal, j.internal_resets, [])) AS resets,
             s.revision AS stored_revision,
@@ -450,7 +451,7 @@ SELECT
     any(stored_revision) AS revision,
     any(facts) AS expected_facts,
     any(stored_facts) AS actual_facts,
-    groupArrayIf((model, shares, stored_shares), shares != stored_shares) AS credits,
+    groupArrayIf((model, shares, stored_shares), is_whole AND shares != stored_shares) AS credits,
     arrayDistinct(arrayFlatten(groupArray(arrayMap(share -> share.1, shares)))) AS expected_touches,
     arrayDistinct(arrayFlatten(groupArray(arrayMap(share -> share.1, stored_shares)))) AS actual_touches
 FROM with_shares

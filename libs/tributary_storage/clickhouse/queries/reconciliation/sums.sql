@@ -139,5 +139,13 @@ SELECT
         WHERE reconciliation_id = %(run)s
             AND is_compared
             AND NOT (time >= %(begin)s AND time < %(end)s)
-    ) AS changed
+    ) AS changed,
+    (
+        SELECT count()
+        FROM reconciliation_conversions FINAL
+        WHERE reconciliation_id = %(run)s
+            AND time < %(compared_since)s
+            AND time >= %(begin)s
+            AND time < %(end)s
+    ) AS too_old
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_bytes_before_external_group_by = %(spill)s

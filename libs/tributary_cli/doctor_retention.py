@@ -1,0 +1,73 @@
+"""What `tributary doctor` says of retention: whether what is older than workspaces keep it is deleted, day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from tributary_cli.doctor_checks import Check
+from tributary_domain.retention import SETTLED_MICROS, retained_since
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.errors import TributaryError
+from tributary_runtime.workspaces import Workspace
+from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_workspaces
+from tributary_storage.clickhouse.client import connect
+from tributary_storage.clickhouse.retention import RetentionRecords, RetentionState
+
+_TIMEOUT_SECONDS: Final = 30.0
+_PATIENCE_MICROS: Final = 2 * 86_400_000_000
+"""How long after what is due, or after its last run, retention is said to be late: it runs once a day."""
+_NEXT_STEP: Final = "See that attribution runs, and its log (retention_not_finished, retention_not_read)."
+
+
+async def check_retention(workspaces_file: Path, clickhouse_url: str) -> list[Check]:
+    """Says of each workspace what is kept since when; nothing where file or ClickHouse cannot be read."""
+    try:
+        workspaces = parse_workspaces(workspaces_file, resolve_secrets=False).workspaces
+    except InvalidWorkspacesError:
+        return []
+    due = SystemClock().unix_micros() - _PATIENCE_MICROS
+    before = {one.id: retained_since(due, one.retention.person_event_months) for one in workspaces}
+    try:
+        async with connect(
+            clickhouse_url, name="doctor", timeout_seconds=_TIMEOUT_SECONDS, connections=1
+        ) as clickhouse:
+            records = RetentionRecords(clickhouse)
+            states, overdue = await records.states(), await records.overdue(before, due - SETTLED_MICROS)
+    except (TributaryError, ValueError):  # the check of ClickHouse says it
+        return []
+    return retention_checks(workspaces, states, overdue, due)
+
+
+def retention_checks(
+    workspaces: Sequence[Workspace], states: Mapping[str, RetentionState], overdue: Mapping[str, int], due_micros: int
+) -> list[Check]:
+    """Says how retention is.
+
+    Args:
+        workspaces: All of them.
+        states: How the last run of each went.
+        overdue: When the oldest of what should be deleted happened, of each workspace that has any.
+        due_micros: Since when each should have run.
+    """
+    checks = []
+    for workspace in workspaces:
+        name, state = f"retention:{workspace.id}", states.get(workspace.id, RetentionState())
+        months = f"events of people are kept for {workspace.retention.person_event_months} months"
+        if state.since_micros:
+            months += f", there are none of before {_day(state.since_micros)}"
+        if workspace.id in overdue:
+            said = f"{months}; what happened on {_day(overdue[workspace.id])} is there still"
+            checks.append(Check(name, False, said, _NEXT_STEP))
+        elif 0 < state.finish_micros < due_micros:
+            said = f"{months}; nobody looked since {_day(state.finish_micros)}"
+            checks.append(Check(name, False, said, _NEXT_STEP))
+        else:
+            checks.append(Check(name, True, months))
+    return checks
+
+
+def _day(micros: int) -> str:
+    return datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y-%m-%d")

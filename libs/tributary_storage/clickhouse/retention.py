@@ -1,0 +1,187 @@
+"""Retention in ClickHouse: what of a workspace is older than it is kept, and the deleting of it.
+
+The one rule: since when there are events is stored before any is deleted, and how many rows go before they do. Every
+method may run twice, and raises `StorageUnavailableError` if ClickHouse does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from tributary_domain.retention import PERSON_LEVEL_KINDS, SIGHTING, month_begin
+from tributary_runtime import metrics
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.statements import statement
+
+_STATE_COLUMNS: Final = ("workspace", "version", "retained_since", "begin_time", "finish_time")
+_ROWS_COLUMNS: Final = (*("workspace", "source_table", "month", "accepted_until", "version", "rows", "is_deleted"),)
+_MAX_MEMORY: Final = 600_000_000
+_SPILL: Final = 200_000_000
+"""Bytes that one statement may use, and from which on it continues on disk."""
+_DAY: Final = 86_400_000_000
+
+
+class RetainedTable(StrEnum):
+    """A table of which rows are deleted."""
+
+    EVENTS = "events"
+    """By the time of the event."""
+    REFUSALS = "refusals"
+    """By the time at which they were refused."""
+
+
+class RetentionState(NamedTuple):
+    """How retention of a workspace is."""
+
+    since_micros: int = 0
+    """Since when it has person-level events; 0: nothing was deleted yet."""
+    finish_micros: int = 0
+    """When the last run came to its end; 0: none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonthOfRows:
+    """Rows of one workspace, table and month that are older than they are kept."""
+
+    workspace: str
+    table: RetainedTable
+    month: date
+    """Its first day."""
+    accepted_until_micros: int
+    """Only those that were accepted before it."""
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """How many, by verdict, once they are counted."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Returns what every statement is told."""
+        return {
+            "workspace": self.workspace,
+            "begin": month_begin(self.month),
+            "end": month_begin(self.month, 1),
+            "partition": self.month.year * 100 + self.month.month,
+            "accepted_until": self.accepted_until_micros,
+            "kinds": PERSON_LEVEL_KINDS,
+        }
+
+
+class RetentionRecords:
+    """Knows what is kept since when, and deletes.
+
+    Args:
+        clickhouse: Through which; statements may take minutes.
+    """
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    async def states(self) -> dict[str, RetentionState]:
+        """Returns how retention is, of each workspace of which it has run."""
+        rows = await self._clickhouse.execute(statement("retention/states"))
+        return {str(row[0]): RetentionState(int(row[1]), int(row[2])) for row in rows}
+
+    async def write(self, workspace: str, state: RetentionState, begin_micros: int, now_micros: int) -> None:
+        """Stores how retention of a workspace is.
+
+        Args:
+            workspace: Whose.
+            state: How it is.
+            begin_micros: When the run began.
+            now_micros: When this is.
+        """
+        row = (workspace, now_micros, state.since_micros, begin_micros, state.finish_micros)
+        await self._write(metrics.Table.RETENTIONS, _STATE_COLUMNS, row)
+
+    async def months(
+        self, workspace: str, table: RetainedTable, before_micros: int, accepted_until_micros: int
+    ) -> list[MonthOfRows]:
+        """Returns the months of what is older than it is kept, the oldest first.
+
+        Args:
+            workspace: Whose.
+            table: Of which table.
+            before_micros: What is older; the first moment of a month.
+            accepted_until_micros: What was accepted later is left.
+        """
+        values = {
+            "workspace": workspace,
+            "before": before_micros,
+            "accepted_until": accepted_until_micros,
+            "kinds": PERSON_LEVEL_KINDS,
+        }
+        rows = await self._clickhouse.execute(statement(f"retention/months_of_{table.value}"), values)
+        return [MonthOfRows(workspace, table, row[0], accepted_until_micros) for row in rows]
+
+    async def undeleted(self, workspace: str) -> list[MonthOfRows]:
+        """Returns what a run that stopped has counted and may not have deleted."""
+        rows = await self._clickhouse.execute(statement("retention/undeleted"), {"workspace": workspace})
+        return [MonthOfRows(workspace, RetainedTable(row[0]), row[1], int(row[2]), dict(row[3])) for row in rows]
+
+    async def keep_sightings(self, month: MonthOfRows, customers: int, days: int) -> None:
+        """Keeps what people are made of, before the events go that tell of it.
+
+        Args:
+            month: Of events.
+            customers: An identifier with more customer ids than so many is a shared device,
+            days: If it is within so many days.
+        """
+        values = {
+            **month.values,
+            "sighting": SIGHTING,
+            "customers": customers,
+            "reach": days * _DAY,
+            "max_memory": _MAX_MEMORY,
+            "spill": _SPILL,
+        }
+        await self._clickhouse.execute(statement("retention/keep_sightings"), values)
+
+    async def count(self, month: MonthOfRows, now_micros: int) -> MonthOfRows:
+        """Counts what is to go and stores that: from now on it is counted as deleted."""
+        rows = await self._clickhouse.execute(statement(f"retention/count_{month.table.value}"), month.values)
+        counted = replace(month, rows={str(verdict): int(number) for verdict, number in rows})
+        await self._tell(counted, now_micros, is_deleted=False)
+        return counted
+
+    async def delete(self, month: MonthOfRows, now_micros: int) -> None:
+        """Deletes what was counted, and stores that it is gone."""
+        await self._clickhouse.execute(statement(f"retention/delete_{month.table.value}"), month.values)
+        if month.table is RetainedTable.EVENTS:
+            [(younger,)] = await self._clickhouse.execute(statement("retention/younger_events"), month.values)
+            if not younger:  # else they must be found until they go, too
+                name = "retention/delete_events_by_identifier"
+                await self._clickhouse.execute(statement(name), month.values)
+        await self._tell(month, now_micros, is_deleted=True)
+
+    async def overdue(self, before: Mapping[str, int], accepted_until_micros: int) -> dict[str, int]:
+        """Returns when the oldest of what should be deleted happened, of each workspace that has any.
+
+        Args:
+            before: Workspace -> what is older than this moment is.
+            accepted_until_micros: What was accepted later is left out.
+        """
+        if not before:
+            return {}
+        values = {
+            "workspaces": tuple(before),
+            "names": list(before),
+            "moments": list(before.values()),
+            "accepted_until": accepted_until_micros,
+            "kinds": PERSON_LEVEL_KINDS,
+        }
+        rows = await self._clickhouse.execute(statement("retention/overdue"), values)
+        return {str(row[0]): int(row[1]) for row in rows}
+
+    async def _tell(self, month: MonthOfRows, now_micros: int, *, is_deleted: bool) -> None:
+        row = (
+            *(month.workspace, month.table.value, month.month, month.accepted_until_micros, now_micros),
+            *(dict(month.rows), is_deleted),
+        )
+        await self._write(metrics.Table.DELETED_ROWS, _ROWS_COLUMNS, row)
+
+    async def _write(self, table: metrics.Table, columns: Sequence[str], row: Sequence[Any]) -> None:
+        written = await self._clickhouse.insert(table.value, columns, [[one] for one in row])
+        metrics.WRITTEN_ROWS.add(written, table=table)
