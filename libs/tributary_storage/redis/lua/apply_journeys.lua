@@ -174,13 +174,15 @@ local function ages_id(kind, flags, value)
 end
 
 -- Notes the first of some firsts: field -> {8 bytes time, 8 bytes hash, more}; and events that carry ids, as fields and
--- values. Returns the times of the first touch ever and of the first that was only seen, of those that were brought.
-local function remember(firsts, found, with_ids)
+-- values. `kept` is how long they still live, if that is known: of whom there are none (-2) nothing is read. Returns the
+-- times of the first touch ever and of the first that was only seen, of those that were brought.
+local function remember(firsts, found, with_ids, kept)
   local fields, writes, has_conversion = {}, {}, false
   for field in pairs(found) do fields[#fields + 1] = field end
-  if #with_ids > 0 and call('HLEN', firsts) < most_with_id then writes = with_ids end
-  for index, held in ipairs(#fields > 0 and call('HMGET', firsts, unpack(fields)) or {}) do
-    local field = fields[index]
+  if #with_ids > 0 and (kept == -2 or call('HLEN', firsts) < most_with_id) then writes = with_ids end
+  local known = kept ~= -2 and #fields > 0 and call('HMGET', firsts, unpack(fields)) or {}
+  for index, field in ipairs(fields) do
+    local held = known[index]
     if held and not is_before(found[field], held) then
       found[field] = held
     else
@@ -189,7 +191,7 @@ local function remember(firsts, found, with_ids)
     end
     has_conversion = has_conversion or #field == 9
   end
-  local life = call('TTL', firsts)
+  local life = kept or call('TTL', firsts)
   if #writes > 0 then call('HSET', firsts, unpack(writes)) end
   if has_conversion then call('PERSIST', firsts)
   elseif life ~= -1 then call('EXPIRE', firsts, ties_life) end
@@ -210,7 +212,7 @@ for number, journey in ipairs(KEYS) do
   fields[#fields + 1] = keeps_seen and 's' or nil
   local known = call('HMGET', journey, unpack(fields))
   local version, create_time, newest, time, high, low, position = 0, 0, 0, NEVER, 0, 0, 0
-  local events, trimmed, look, lost, since = 0, 0, 0, 0, 0
+  local events, trimmed, look, lost, since, kept = 0, 0, 0, 0, 0, nil
   if known[1] then
     version, create_time, newest, time, high, low, position, events, trimmed, look, lost,
       since = unpacked(META, known[1] .. UNSAID)
@@ -223,7 +225,7 @@ for number, journey in ipairs(KEYS) do
     -- Had anything come within a life, there would be a journey; and whoever began before left firsts, for ever if they
     -- converted: some conversion before then is forgotten.
     since = math.max(0, now_seconds - life + AHEAD)
-    local kept = call('TTL', journey .. ':firsts')
+    kept = call('TTL', journey .. ':firsts')
     if kept == -1 then newest = math.max(newest, since * 1000000)
     elseif kept == -2 and knows_everybody then since = 0 end
   end
@@ -302,7 +304,7 @@ for number, journey in ipairs(KEYS) do
     elseif reaches <= newest + slack or asks then why = 1 end
   end
   if next(firsts) or #with_ids > 0 then
-    local first_touch, first_seen = remember(journey .. ':firsts', firsts, with_ids)
+    local first_touch, first_seen = remember(journey .. ':firsts', firsts, with_ids, kept)
     if first_touch then
       writes[#writes + 1] = 'a'
       writes[#writes + 1] = first_touch
