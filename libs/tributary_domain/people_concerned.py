@@ -58,9 +58,12 @@ class PeopleConcerned:
     def ask(self, tokens: Iterable[str]) -> set[str]:
         """Says that some identifiers are concerned; returns those whose edges must be known, none if all are."""
         own = set(tokens)
+        is_known = own <= self._concerned
         self._named |= own
         self._concerned |= own
-        return self._wanted(own)
+        wanted = self._wanted(own)
+        # Who was asked for because they seemed to be linked, and are not, may link others themselves, let go with them.
+        return wanted if wanted or is_known else self.learn([], {})
 
     def learn(self, edges: Iterable[SeenTogether], shared_since: Mapping[str, tuple[int, int]]) -> set[str]:
         """Takes all edges of those that were asked for; returns those that are to be asked for next, none at the end.

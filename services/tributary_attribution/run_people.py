@@ -74,7 +74,7 @@ class RunPeople:
         await self._find(await self._staging.named_tokens(self._scope))
 
     async def _find(self, tokens: Iterable[str]) -> None:
-        wanted = self._people.ask(tokens)
+        wanted = await asyncio.to_thread(self._people.ask, tokens)
         while wanted:
             found = await self._staging.edges(self._scope, self._rounds, wanted)
             self._rounds += 1
@@ -88,7 +88,7 @@ class RunPeople:
                 self._new |= unlinked
                 parted |= unlinked
             wanted = await asyncio.to_thread(self._people.learn, found.edges, shared)
-            wanted |= self._people.ask(parted)
+            wanted |= await asyncio.to_thread(self._people.ask, parted)
         self.person_of = await asyncio.to_thread(self._people.person_of)
         left = {token: person for token, person in self.person_of.items() if token not in self._written}
         changed = {self.person_of[token] for token in self._new if token in self.person_of}

@@ -28,7 +28,7 @@ def test_those_who_are_concerned_are_who_they_are_among_all(seed: int, refused: 
     rng = random.Random(seed)
     pool = [f"{kind}:{n}" for kind in ("customer", "email", "visitor", "device") for n in range(rng.choice([3, 20]))]
     pairs = {tuple(sorted(rng.sample(pool, 2))) for _ in range(rng.choice([10, 40, 120]))}
-    edges = [(one, other, (rng.randrange(90) * _DAY, rng.getrandbits(60))) for one, other in pairs]
+    edges = [(one, other, (rng.randrange(90) * _DAY, rng.getrandbits(60))) for one, other in sorted(pairs)]
     since = {token: (rng.randrange(90) * _DAY, 0) for token in rng.sample(pool, 2)}
     said = {
         tuple(rng.sample(pool, 2)): (rng.choice(["joined", "separated"]), (0, n)) for n in range(rng.choice([0, 3]))
@@ -45,6 +45,15 @@ def test_those_who_are_concerned_are_who_they_are_among_all(seed: int, refused: 
     assert found == {token: everybody.get(token, token) for token in found}
     others = {token for token in everybody if everybody[token] in found.values()} - found.keys()
     assert not others
+
+
+def test_who_seemed_to_be_linked_and_is_concerned_later_brings_whom_it_links_itself() -> None:
+    edges = [("customer:a", "visitor:1", (2, 0)), ("customer:b", "visitor:1", (1, 0))]
+    people = PeopleConcerned({})
+    _told(people, edges, {}, {"customer:a"})
+    assert people.person_of() == {"customer:a": "customer:a"}, "the visitor is another customer's"
+    _told(people, edges, {}, {"visitor:1"})
+    assert people.person_of() == dict.fromkeys(("customer:b", "visitor:1"), "customer:b") | {"customer:a": "customer:a"}
 
 
 def test_a_shared_device_brings_nobody_in_whom_it_does_not_link() -> None:
