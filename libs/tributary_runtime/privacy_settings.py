@@ -69,9 +69,10 @@ class ErasureMode(StrEnum):
 class RetentionSettings(Declared):
     """How long what is kept."""
 
-    journey_days: Annotated[int, Field(ge=1, le=4048)] | None = None
+    journey_days: Annotated[int, Field(ge=2, le=4048)] | None = None
     """How long a person's journey stays in Redis after its last event, where memory is too short for the lookback, the
-    accept window and a day; unset: as long as these. No effect in this release: it stays as long as these."""
+    accept window and a day; unset, or longer: as long as these. Credit stays exact: what reaches further back is read
+    from ClickHouse each time, which takes longer. What data_driven learns of who never converted is of so many days."""
 
     match_key_days: Annotated[int, Field(ge=1, le=400)] = 100
     """Sealed match keys, from the last time their person was seen: as long as the longest correction window of a

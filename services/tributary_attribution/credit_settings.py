@@ -85,10 +85,11 @@ def slack_micros(workspace: Workspace) -> int:
 
 
 def journey_life_seconds(workspaces: Iterable[Workspace]) -> int:
-    """Returns how long a journey must live after its last event: lookback, accept window and a day."""
-    return _DAY_SECONDS * max(
-        (_lookback_days(workspace) + workspace.accept.event_days + 1 for workspace in workspaces), default=60
-    )
+    """Returns how long a journey lives after its last event: lookback, accept window and a day, or less on purpose.
+
+    Whatever reaches further back is recalled from what was recorded.
+    """
+    return _DAY_SECONDS * max((_journey_days(workspace) for workspace in workspaces), default=60)
 
 
 def conversion_life_seconds(workspaces: Iterable[Workspace]) -> int:
@@ -117,6 +118,11 @@ def journey_events(workspaces: Iterable[Workspace]) -> int:
         (core_settings(settings).event_cap for workspace in workspaces for settings in workspace.attribution),
         default=_EVENT_CAP,
     )
+
+
+def _journey_days(workspace: Workspace) -> int:
+    whole = _lookback_days(workspace) + workspace.accept.event_days + 1
+    return min(workspace.retention.journey_days or whole, whole)
 
 
 def _lookback_days(workspace: Workspace) -> int:

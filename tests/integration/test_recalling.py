@@ -319,20 +319,30 @@ async def test_credit_of_the_past_under_other_settings_is_whole(
 
 
 @pytest.mark.parametrize(
-    ("seed", "counting", "settings"),
+    ("seed", "counting", "settings", "life_days"),
     [
-        pytest.param(22, "once_per_person", {"impression_policy": "full", "impression_window_days": 9}, id="persons"),
-        pytest.param(27, "once_per_session", {"collapse_repeats": True, "lookback_days": 7}, id="sessions"),
+        pytest.param(
+            22, "once_per_person", {"impression_policy": "full", "impression_window_days": 9}, 60, id="persons"
+        ),
+        pytest.param(27, "once_per_session", {"collapse_repeats": True, "lookback_days": 7}, 60, id="sessions"),
+        pytest.param(28, "once_per_click", {}, 2, id="journeys-that-live-shorter-on-purpose"),
     ],
 )
 async def test_credit_is_the_same_whenever_journeys_are_forgotten(
-    stores: Stores, clickhouse_url: str, workspace: str, seed: int, counting: str, settings: dict[str, Any]
+    stores: Stores,
+    clickhouse_url: str,
+    workspace: str,
+    seed: int,
+    counting: str,
+    settings: dict[str, Any],
+    life_days: int,
 ) -> None:
     rng = random.Random(seed)
     everything = [*a_world(workspace, rng, 10), *people_who_share(workspace, seed)]
-    happening = [one for one in everything if micros(one[1].event.event_time) < TODAY - 60 * DAY]
+    happening = [one for one in everything if micros(one[1].event.event_time) < TODAY - life_days * DAY]
     rng.shuffle(happening)
     own: dict[str, Any] = {"attribution": [settings], "conversions": [{"name": "purchase", "counting": counting}]}
+    own["retention"] = {"journey_days": life_days}
     async with reconciled(stores.empty_redis_url(), clickhouse_url, workspace, **own) as world:
         while happening:
             some, happening = happening[:25], happening[25:]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tributary_attribution.credit_settings import (
     conversion_life_seconds,
     core_settings,
@@ -68,6 +70,17 @@ def test_the_conversion_s_time_chooses_the_settings() -> None:
 def test_the_slack_of_a_workspace_is_the_largest_of_its_history() -> None:
     later = {"effective_from": "1970-01-02T00:00:00Z", "late_touch_seconds": 1}
     assert slack_micros(workspace(attribution=[{"late_touch_seconds": 30}, later])) == 30_000_000
+
+
+@pytest.mark.parametrize(("journey_days", "days"), [(45, 45), (None, 111), (400, 111)])
+def test_a_journey_lives_no_longer_than_it_is_needed_and_shorter_where_memory_is(
+    journey_days: int | None, days: int
+) -> None:
+    shop = workspace(
+        attribution=[{"lookback_days": 90}], accept={"event_days": 20}, retention={"journey_days": journey_days}
+    )
+    assert journey_life_seconds([shop]) == days * 86_400
+    assert conversion_life_seconds([shop]) == (90 + 399 + 1) * 86_400
 
 
 def test_state_outlives_what_may_still_come() -> None:

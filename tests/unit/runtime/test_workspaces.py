@@ -89,7 +89,7 @@ SAYS_NO_EFFECT = {name for name, about in declared_settings().items() if NO_EFFE
 
 def test_settings_without_effect_are_those_we_know() -> None:
     expected = {"value_basis", "value", "spend"}
-    expected |= {"journey_days", "ledger_years"}
+    expected |= {"ledger_years"}
     assert expected == SAYS_NO_EFFECT
 
 
