@@ -41,6 +41,7 @@ from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.readiness import TRIES
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis import keys
+from tributary_storage.redis.claims import Admit, Claims, Undecided
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.cluster import ClusterRedis
 from tributary_storage.redis.cluster_coverage import coverage_problems
@@ -205,6 +206,27 @@ async def test_who_loses_patience_with_a_node_that_hangs_spares_the_next_one_the
             return False
 
         await eventually_async(answers)
+
+
+async def test_a_node_that_is_back_may_take_for_a_commit_as_long_as_before(
+    cluster: Cluster, client: ClusterRedis
+) -> None:
+    claims = Claims(client, replicas=1, replica_timeout_seconds=2 * PROBE_SECONDS)  # nobody follows: it takes as long
+    call = Admit(0, "live", b"", b"", b"", (), ())
+
+    async def said() -> str:
+        [answer] = await claims.commit([call])
+        assert isinstance(answer, Undecided)
+        return answer.message
+
+    async def is_answered() -> None:
+        assert "0 of 1 replicas" in await said()
+
+    await eventually_async(is_answered)  # scripts are loaded first
+    async with cluster.without(await cluster.owner_of(slot_of(keys.verdicts(0)))):
+        assert "TimeoutError" in await said()
+        assert "RestingError" in await said()
+    await eventually_async(is_answered)
 
 
 @pytest.mark.parametrize("lost", [pytest.param(0, id="of the epoch"), pytest.param(2, id="of others")])

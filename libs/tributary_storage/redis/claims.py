@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 from tributary_storage.redis import keys
 from tributary_storage.redis.cluster import ClusterRedis
 from tributary_storage.redis.cluster_nodes import by_node, note
-from tributary_storage.redis.cluster_silence import NODE_SECONDS, silent
+from tributary_storage.redis.cluster_silence import NODE_SECONDS
 from tributary_storage.redis.keys import Lane
 from tributary_storage.redis.scripts import Argument, Script
 
@@ -185,13 +185,15 @@ class Claims:
             return [_decided(error) for _ in calls]
 
         async def commit(node: Any, places: list[int]) -> None:
-            patience = silence.patience(node, min(self._timeout_seconds, NODE_SECONDS))
-            if patience:
-                until = asyncio.get_running_loop().time() + patience
-                found = await self._commit(node, [calls[at] for at in places], min(until, deadline))
+            async def send() -> list[Any]:
+                until = asyncio.get_running_loop().time() + min(self._timeout_seconds, NODE_SECONDS)
+                return await self._commit(node, [calls[at] for at in places], min(until, deadline))
+
+            try:
+                found = await silence.ask(node, send)
                 silence.note(node, found)
-            else:
-                found = [silent()] * len(places)
+            except redis.RedisError as error:
+                found = [error] * len(places)
             for at, answer in zip(places, found, strict=True):
                 answers[at] = answer
 

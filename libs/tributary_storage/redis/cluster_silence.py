@@ -24,7 +24,6 @@ PROBE_SECONDS: Final = 0.5
 """How long it may take then: to connect anew, to be checked by the guards, and to answer. Who waited as long, and was
 called off, tells that it may not."""
 
-
 _SILENT: Final = "A node of the cluster does not answer."
 
 
@@ -38,16 +37,16 @@ class Silence:
     def __init__(self) -> None:
         self._rests_until: dict[Any, float] = {}
 
-    def patience(self, node: Any, usual_seconds: float) -> float:
-        """Returns how long to wait for a node now; 0: it rests, and is not to be asked."""
+    def _rests(self, node: Any) -> bool:
+        """Tells whether a node is not to be asked now; after a rest one is let through, to see whether it is back."""
         rests_until = self._rests_until.get(node)
         if rests_until is None:
-            return usual_seconds
+            return False
         now = asyncio.get_running_loop().time()
         if now < rests_until:
-            return 0.0
+            return True
         self._rests_until[node] = now + REST_SECONDS  # one asks it, the others go on without
-        return min(usual_seconds, PROBE_SECONDS)
+        return False
 
     def note(self, node: Any, answers: Iterable[Any]) -> None:
         """Takes what came of asking a node, errors included."""
@@ -67,8 +66,8 @@ class Silence:
         Raises:
             redis.RedisError: It did not answer, or refused.
         """
-        if not self.patience(node, PROBE_SECONDS):
-            raise silent()
+        if self._rests(node):
+            raise RestingError(_SILENT)
         now = asyncio.get_running_loop().time
         began = now()
         try:
@@ -90,8 +89,3 @@ class Silence:
             raise
         self.note(node, ())
         return answer
-
-
-def silent() -> RestingError:
-    """Returns what is said of a node that rests."""
-    return RestingError(_SILENT)
