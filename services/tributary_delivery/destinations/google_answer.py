@@ -18,7 +18,7 @@ from tributary_delivery.destinations.destination import (
     Outcome,
 )
 from tributary_delivery.destinations.google_reasons import class_at_once
-from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
+from tributary_delivery.destinations.readings import field_names, mapping_of, number_of, objects_of, outcome_of, text_of
 from tributary_delivery.destinations.usual_answers import usual
 
 _CLASSES: Final = {
@@ -30,7 +30,7 @@ _CLASSES: Final = {
     "INTERNAL": RETRY,
 }
 _REAUTH_STATUS, _BAD_REQUEST = 401, 400
-_PLACE: Final = re.compile(r"events\[([0-9]{1,9})\]")
+_PLACE: Final = re.compile(r"events\[([0-9]{1,9})\]\.?(\S*)")
 """Anywhere in the path of a field: how it is spelt varies."""
 _TOO_EARLY_SECONDS: Final = 6 * 3_600.0
 
@@ -51,7 +51,7 @@ def classify(answer: Answer, events: int) -> Verdict:
     request_id = _request_id(details)
     violations = [violation for detail in details for violation in objects_of(detail.get("fieldViolations"))]
     reasons = [reason for one in (*details, *violations) if (reason := text_of(one.get("reason")))]
-    why = " ".join([f"HTTP {answer.status}", status, *dict.fromkeys(reasons)])[:500].rstrip()
+    why = " ".join([f"HTTP {answer.status}", *dict.fromkeys([status, *reasons])])[:500].rstrip()
     for reason in reasons:
         if (kind := class_at_once(reason)) is not None:
             # What was refused for being early was not taken, though it is sent again.
@@ -71,7 +71,8 @@ def _rows(answer: Answer, violations: list[Mapping[str, Any]], request_id: str, 
         found = _PLACE.search(text_of(violation.get("field")))
         if found is None or int(found[1]) >= events:
             continue
-        why = f"{found[0]}: {text_of(violation.get('reason')) or 'refused'}"
+        reason = text_of(violation.get("reason")) or "refused"
+        why = " ".join(filter(None, [f"HTTP {answer.status}", reason, field_names(found[2])]))
         rows.setdefault(int(found[1]), outcome_of(PERMANENT, answer, why, request_id))
     return rows
 

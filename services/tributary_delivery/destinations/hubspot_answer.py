@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tributary_delivery.destinations.adapter import Answer, Verdict
 from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, REAUTH, RETRY, SPLIT, THROTTLED, Outcome
-from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
+from tributary_delivery.destinations.readings import field_names, mapping_of, number_of, objects_of, outcome_of, text_of
 from tributary_delivery.destinations.usual_answers import usual
 
 _NO_CONTENT, _PARTLY = 204, 207
@@ -45,8 +45,10 @@ def classify(answer: Answer, events: int, zone: tzinfo = UTC) -> Verdict:
     rows: dict[int, Outcome] = {}
     rest = Outcome(OK, answer.status, request_id=request_id)
     for error in errors:
-        why = f"HTTP {answer.status} {text_of(error.get('category'))}".rstrip()
-        places = list(_places(mapping_of(error.get("context")).get(_TRACE), events))
+        context = mapping_of(error.get("context"))
+        fields = field_names(context.get("propertyName"), context.get("properties"))
+        why = " ".join(filter(None, [f"HTTP {answer.status}", text_of(error.get("category")), fields]))
+        places = list(_places(context.get(_TRACE), events))
         rows |= {place: outcome_of(PERMANENT, answer, why, request_id) for place in places}
         if not places:
             # One of the rest failed, and nobody knows which. They are sent again: an object is what it is told last.

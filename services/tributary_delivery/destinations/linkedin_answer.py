@@ -7,10 +7,11 @@ from typing import Final
 
 from tributary_delivery.destinations.adapter import Answer, Verdict
 from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, REAUTH, RETRY, SPLIT, THROTTLED, Outcome
-from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
+from tributary_delivery.destinations.readings import field_names, mapping_of, number_of, objects_of, outcome_of, text_of
 from tributary_delivery.destinations.usual_answers import usual
 
-_PLACE: Final = re.compile(r"/?Index: ([0-9]{1,9}), ERROR :: ")
+_PLACE: Final = re.compile(r"/?Index: ([0-9]{1,9}), ERROR :: (/\S{1,200})?")
+"""With the path of the field that is wrong."""
 _BAD_REQUEST, _UNAUTHORIZED, _UNPROCESSABLE, _LOCKED, _OLD_VERSION = 400, 401, 422, 423, 426
 _REVOKED: Final = "REVOKED_ACCESS_TOKEN"
 _SERVER_ERROR, _TOO_MANY, _TIMEOUT = 500, 429, 408
@@ -33,10 +34,14 @@ def classify(answer: Answer, events: int) -> Verdict:
         return Verdict(outcome_of(RETRY, answer, why, request_id, is_untaken=True))
     if answer.status in {_BAD_REQUEST, _UNPROCESSABLE}:
         said = body.get("message")
-        places = {int(found[1]) for found in _PLACE.finditer(said if isinstance(said, str) else answer.text)}
-        named = "named by its index"
+        named = {
+            int(found[1]): field_names(found[2]) or "named by its index"
+            for found in _PLACE.finditer(said if isinstance(said, str) else answer.text)
+        }
         rows = {
-            place: outcome_of(PERMANENT, answer, f"{why}: {named}", request_id) for place in places if place < events
+            place: outcome_of(PERMANENT, answer, f"{why}: {field}", request_id)
+            for place, field in named.items()
+            if place < events
         }
         return Verdict(outcome_of(SPLIT, answer, why, request_id), rows)
     return Verdict(usual(answer, request_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from tributary_delivery.destinations.destination import OK, RETRY, THROTTLED, Ou
 from tributary_delivery.destinations.usual_answers import retry_after_seconds
 
 _ID_CHARACTERS: Final = 128
+_FIELD_NAME: Final = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(?:(?:\.|/|\[)[A-Za-z0-9_]+\]?){0,8}", re.ASCII)
 
 
 def outcome_of(
@@ -49,6 +51,17 @@ def mapping_of(value: object) -> Mapping[str, Any]:
 def objects_of(value: object) -> list[Mapping[str, Any]]:
     """Returns the elements of a JSON list; what is no object is an empty one, so that places stay."""
     return [mapping_of(one) for one in value] if isinstance(value, list) else []
+
+
+def field_names(*said: object) -> str:
+    """Returns the names of fields that an error is about, at most five; what may be anything else is left out.
+
+    >>> field_names("user.phone[0]", ["/conversionHappenedAt", "ann@example.com"], 7, "49171")
+    'user.phone[0] /conversionHappenedAt'
+    """
+    listed = [one for some in said for one in (some if isinstance(some, list) else [some])]
+    names = [one for one in listed if isinstance(one, str) and _FIELD_NAME.fullmatch(one)]
+    return " ".join(dict.fromkeys(names[:5]))
 
 
 def number_of(value: object) -> int:

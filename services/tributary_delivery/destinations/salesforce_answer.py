@@ -8,7 +8,7 @@ from typing import Any, Final
 from tributary.delivery.v1.delivery_pb2 import OutcomeClass
 from tributary_delivery.destinations.adapter import Answer, Verdict
 from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, REAUTH, RETRY, THROTTLED, Outcome
-from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
+from tributary_delivery.destinations.readings import field_names, mapping_of, number_of, objects_of, outcome_of, text_of
 from tributary_delivery.destinations.usual_answers import usual
 
 _CLASSES: Final = {
@@ -63,7 +63,8 @@ def _row(answer: Answer, result: Mapping[str, Any]) -> Outcome:
     codes = [text_of(error.get("statusCode")) for error in errors]
     kinds = [_class_of(code, error) for code, error in zip(codes, errors, strict=True)]
     passing = next((kind for kind in kinds if kind in {RETRY, THROTTLED}), None)
-    why = " ".join(codes[:5]) or "not taken"
+    fields = field_names(*(error.get("fields") for error in errors))
+    why = " ".join(filter(None, [*codes[:5], fields])) or "not taken"
     return outcome_of(PERMANENT if passing is None else passing, answer, why, is_untaken=True)  # success is false
 
 

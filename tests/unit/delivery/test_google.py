@@ -246,7 +246,7 @@ def test_the_events_to_blame_are_named_however_their_place_is_spelt() -> None:
         1: "OUTCOME_CLASS_PERMANENT",
         2: "OUTCOME_CLASS_PERMANENT",
     }
-    assert verdict.rows[1].message == "events[1]: REQUIRED"
+    assert verdict.rows[1].message == "HTTP 400 REQUIRED user_data"
 
 
 def test_the_asked_pause_is_respected() -> None:
