@@ -32,6 +32,8 @@ _IDENTIFIERS: Final = frozenset(
         "customer_id",
         "visitor_id",
         "device_ids",
+        "apple_advertising_ids",
+        "android_advertising_ids",
         "email",
         "email_sha256",
         "phone",

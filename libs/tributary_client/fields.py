@@ -44,7 +44,11 @@ class EventFields(TypedDict, total=False):
     visitor_id: str
     """The id in your cookie, or of the app installation."""
     device_ids: Sequence[str]
-    """Advertising ids, vendor ids."""
+    """Vendor ids and others that no ad destination is told."""
+    apple_advertising_ids: Sequence[str]
+    """IDFA: told to ad destinations that know people by it."""
+    android_advertising_ids: Sequence[str]
+    """GAID, also called AAID: likewise."""
     email: str
     """Plain; hashed at the door and kept nowhere."""
     email_sha256: str

@@ -1,7 +1,8 @@
-"""Device ids -> advertising ids, and whose they are: what ad destinations recognise a device by.
+"""Advertising ids as ad destinations want them: what they recognise a device by.
 
-The one rule: an id is told as the system of its device writes it, Apple's in upper case and Android's in lower case,
-for some destinations hash it just so. A device that limits ad tracking gives zeros, which are nobody's.
+The one rule: an id is told as what its caller said that it is, and as the system of its device writes it: Apple's in
+upper case and Android's in lower case, for some destinations hash it just so. How an id looks says nothing: vendor ids
+look the same. A device that limits ad tracking gives zeros, which are nobody's.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Final
 
 from tributary_domain.normalization import is_blocked
 
+ADVERTISING_ID_FIELDS: Final = ("apple_advertising_ids", "android_advertising_ids")
+"""Of an `event.v1.Identifiers`."""
 _FORM: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
-_OF_APPLE: Final = re.compile(r"\b(?:iPhone|iPad|iPod|iOS|CFNetwork|Darwin)\b")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -32,25 +34,24 @@ class AdvertisingIds:
         return (*self.apple, *self.android)
 
 
-def advertising_ids(device_ids: Iterable[str], user_agent: str = "") -> AdvertisingIds:
-    """Returns those of device ids that may be advertising ids: ids of other forms are not.
+def advertising_ids(apple: Iterable[str], android: Iterable[str]) -> AdvertisingIds:
+    """Returns those that are advertising ids by their form.
 
     Args:
-        device_ids: As sent.
-        user_agent: Of the person's app or browser; "": not known. Where it is of a phone of Apple's, an id is too that
-            somebody wrote in lower case.
+        apple: What was sent as Apple's.
+        android: What was sent as Android's.
 
-    >>> found = advertising_ids(["EA7583CD-A667-48BC-B806-42ECB2B48606", "cdda802e-fb9c-47ad-9866-0794d394c912", "d-1"])
+    >>> apple, android = "ea7583cd-a667-48bc-b806-42ecb2b48606", "CDDA802E-fb9c-47ad-9866-0794d394c912"
+    >>> found = advertising_ids([apple, "d-1"], [android])
     >>> found.apple, found.android
     (('EA7583CD-A667-48BC-B806-42ECB2B48606',), ('cdda802e-fb9c-47ad-9866-0794d394c912',))
     """
-    is_apple = _OF_APPLE.search(user_agent) is not None
-    apple, android = dict[str, None](), dict[str, None]()
-    for device_id in map(str.strip, device_ids):
-        if _FORM.fullmatch(device_id) is None or is_blocked(device_id):
-            continue
-        if is_apple or device_id != device_id.lower():
-            apple[device_id.upper()] = None
-        else:
-            android[device_id] = None
-    return AdvertisingIds(tuple(apple), tuple(android))
+    return AdvertisingIds(
+        tuple(dict.fromkeys(one.upper() for one in _readable(apple))),
+        tuple(dict.fromkeys(one.lower() for one in _readable(android))),
+    )
+
+
+def _readable(ids: Iterable[str]) -> list[str]:
+    found = map(str.strip, ids)
+    return [one for one in found if _FORM.fullmatch(one) is not None and not is_blocked(one)]

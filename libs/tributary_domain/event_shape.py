@@ -48,6 +48,16 @@ class IdentifiersLike(MessageLike, Protocol):
         ...
 
     @property
+    def apple_advertising_ids(self) -> Sequence[str]:
+        """IDFA."""
+        ...
+
+    @property
+    def android_advertising_ids(self) -> Sequence[str]:
+        """GAID."""
+        ...
+
+    @property
     def email(self) -> str:
         """Plain."""
         ...

@@ -4,11 +4,12 @@ The one rule: an identifier that cannot be read, or that stands for nobody, is i
 a good event bad. Whether enough is left is validation's question.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from tributary_domain.advertising_ids import ADVERTISING_ID_FIELDS
 from tributary_domain.event_shape import IdentifiersLike
 from tributary_domain.ids import encode_parts, token_maker
 from tributary_domain.normalization import (
@@ -90,9 +91,11 @@ class Identification:
             else:
                 found.warnings.append(_blocked("visitor_id"))
         device_ids, other_ids = identifiers.device_ids, identifiers.other_ids
-        if device_ids and _check_list("device_ids", device_ids, found):
-            for device in device_ids:
-                self._add(DEVICE, "device_ids", device.strip().lower(), found)
+        if device_ids:
+            self._add_devices("device_ids", device_ids, found)
+        for field in ADVERTISING_ID_FIELDS:
+            if advertising_ids := getattr(identifiers, field):
+                self._add_devices(field, advertising_ids, found)
         if other_ids and _check_list("other_ids", other_ids.values(), found):
             if not 1 <= min(map(len, other_ids)) <= max(map(len, other_ids)) <= KIND_CHARACTERS:
                 message = f"A kind of identifier has 1 to {KIND_CHARACTERS} characters."
@@ -106,6 +109,12 @@ class Identification:
         """Makes the token of a visitor id anew; empty if it stands for nobody, of which there is more to say."""
         value = visitor.strip()
         return "" if is_blocked(value, self._blocked) else self._make(VISITOR, sha256(value.encode()).digest())
+
+    def _add_devices(self, field: str, values: Sequence[str], found: Identity) -> None:
+        """Adds ids of devices: one device, whichever field names it and in whatever case."""
+        if _check_list(field, values, found):
+            for value in values:
+                self._add(DEVICE, field, value.strip().lower(), found)
 
     def _add(self, kind: str, field: str, value: str, found: Identity, prefix: str = "") -> None:
         """Adds the token of a plain value, unless it stands for nobody; `prefix` makes it another kind of value."""

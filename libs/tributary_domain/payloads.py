@@ -16,6 +16,7 @@ from hashlib import blake2b
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
+from tributary_domain.advertising_ids import ADVERTISING_ID_FIELDS
 from tributary_domain.event_shape import EventLike, MessageLike
 from tributary_domain.ids import encode_parts
 from tributary_domain.texts import CONSENT, CONTEXT, HUMAN_CHECK, IDENTIFIERS, RECURRENCE, Readings
@@ -223,6 +224,9 @@ def _collections(event: EventLike, kind: str | None, readings: Readings) -> list
         identifiers = event.identifiers
         if identifiers.device_ids:
             found.append(_listed("device_ids", identifiers.device_ids))
+        for name in ADVERTISING_ID_FIELDS:  # as if there were no such field where it is empty: digests of before stay
+            if advertising_ids := getattr(identifiers, name):
+                found.append(_listed(name, advertising_ids))
         if identifiers.other_ids:
             found.append(_mapped("other_ids", identifiers.other_ids))
     if event.properties:

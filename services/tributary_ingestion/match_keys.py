@@ -18,6 +18,7 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER, OBSERVER_UNSPECIFIED
 from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_domain import texts
 from tributary_domain.advertising_ids import advertising_ids
 from tributary_domain.sealing import KEY_BYTES, NONCE_BYTES, DataKey, SealError, key_name, wrap
@@ -80,7 +81,7 @@ def match_keys_of(event: Event, readings: texts.Readings, workspace: str, identi
     if context is not None and observer != OBSERVER_BACKEND:
         client_ip, user_agent = context[0][:2]
     is_named = texts.ADDRESS in readings or (named is not None and is_telling(named[0]))
-    is_named = is_named or bool(advertising_ids(event.identifiers.device_ids).all)
+    is_named = is_named or _has_advertising_id(event.identifiers)
     if not (is_named or client_ip or user_agent):
         return None
     keys = MatchKeys(client_ip=client_ip, user_agent=user_agent, observed_by=observer)
@@ -90,6 +91,11 @@ def match_keys_of(event: Event, readings: texts.Readings, workspace: str, identi
     time = event.event_time
     micros = time.seconds * 1_000_000 + time.nanos // 1_000
     return PlainMatchKeys(key_name(workspace, identity_token), keys.SerializeToString(), micros)
+
+
+def _has_advertising_id(identifiers: Identifiers) -> bool:
+    apple, android = identifiers.apple_advertising_ids, identifiers.android_advertising_ids
+    return bool((apple or android) and advertising_ids(apple, android).all)
 
 
 def is_telling(identifiers: Sequence[str]) -> bool:

@@ -205,6 +205,8 @@ class VisitParts:
         identifiers.DiscardUnknownFields()
         if identifiers.device_ids or identifiers.other_ids or identifiers.HasField("address"):
             return None
+        if identifiers.apple_advertising_ids or identifiers.android_advertising_ids:
+            return None
         said = texts.IDENTIFIERS.read(identifiers)
         if identifiers.ByteSize() != len(named) or max(map(len, said)) > texts.IDENTIFIER_CHARACTERS:
             return None

@@ -56,7 +56,9 @@ class PersonKeys:
     """What callers sent as `phone_sha256`: of E.164 with its "+"."""
     customer_id: str = ""
     visitor_id: str = ""
-    device_ids: tuple[str, ...] = ()
+    apple_advertising_ids: tuple[str, ...] = ()
+    """As sent; likewise Android's."""
+    android_advertising_ids: tuple[str, ...] = ()
     address: PostalAddress | None = None
     client_ip: str = ""
     """Of the person's browser or app, never a backend's."""

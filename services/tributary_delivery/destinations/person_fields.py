@@ -107,7 +107,7 @@ def _plain(keys: PersonKeys, address: PostalAddress) -> dict[str, tuple[str, ...
     ):
         if value:
             known[holds] = (value,)
-    if keys.device_ids:
-        devices = advertising_ids(keys.device_ids, keys.user_agent)
+    if keys.apple_advertising_ids or keys.android_advertising_ids:
+        devices = advertising_ids(keys.apple_advertising_ids, keys.android_advertising_ids)
         known |= {_ADVERTISING_ID: devices.all, _IDFA: devices.apple, _GAID: devices.android}
     return known

@@ -185,6 +185,20 @@ COLLECTIONS: list[Any] = [
     ),
     pytest.param(
         a_touchpoint,
+        lambda e, n: e.identifiers.apple_advertising_ids.extend(map(str, range(n))),
+        8,
+        "identifiers.apple_advertising_ids",
+        id="advertising ids",
+    ),
+    pytest.param(
+        a_touchpoint,
+        lambda e, n: e.identifiers.android_advertising_ids.append("x" * n),
+        256,
+        "identifiers.android_advertising_ids",
+        id="an advertising id",
+    ),
+    pytest.param(
+        a_touchpoint,
         lambda e, n: e.identifiers.other_ids.update({f"k{i}": "x" for i in range(n)}),
         8,
         "identifiers.other_ids",

@@ -144,6 +144,12 @@ def test_tokens_come_most_telling_first() -> None:
     assert kinds == ["customer", "email", "phone", "visitor", "device", "other"]
 
 
+def test_a_device_is_one_whichever_field_names_it() -> None:
+    plain = identify(device_ids=["ea7583cd-a667-48bc-b806-42ecb2b48606"]).tokens
+    upper = ["EA7583CD-A667-48BC-B806-42ECB2B48606"]
+    assert identify(apple_advertising_ids=upper).tokens == identify(android_advertising_ids=upper).tokens == plain
+
+
 def test_two_workspaces_share_no_token() -> None:
     identifiers = Identifiers(customer_id="k")
     mine, theirs = (Identification(pepper, None).identify(identifiers).tokens for pepper in (b"mine", b"theirs"))
@@ -165,6 +171,7 @@ def test_other_ids_of_two_kinds_are_two_people() -> None:
         ({"email": "nonsense"}, ReasonCode.EMAIL_UNREADABLE),
         ({"phone": "call me"}, ReasonCode.PHONE_UNREADABLE),
         ({"phone": "000-0000"}, ReasonCode.IDENTIFIER_BLOCKED),
+        ({"apple_advertising_ids": ["00000000-0000-0000-0000-000000000000"]}, ReasonCode.IDENTIFIER_BLOCKED),
     ],
 )
 def test_what_names_nobody_is_ignored_with_a_warning(fields: dict[str, str], code: ReasonCode) -> None:

@@ -512,20 +512,22 @@ def test_address_and_agent_are_kept_where_they_are_the_persons(observer: int, ke
 
 
 @pytest.mark.parametrize(
-    ("device_id", "is_kept"),
+    ("field", "device_id", "is_kept"),
     [
-        ("EA7583CD-A667-48BC-B806-42ECB2B48606", True),
-        ("vendor-1", False),
-        ("00000000-0000-0000-0000-000000000000", False),
+        ("apple_advertising_ids", "EA7583CD-A667-48BC-B806-42ECB2B48606", True),
+        ("android_advertising_ids", "cdda802e-fb9c-47ad-9866-0794d394c912", True),
+        ("device_ids", "EA7583CD-A667-48BC-B806-42ECB2B48606", False),
+        ("apple_advertising_ids", "vendor-1", False),
+        ("android_advertising_ids", "00000000-0000-0000-0000-000000000000", False),
     ],
 )
-def test_an_advertising_id_is_kept_where_nothing_else_names_a_person(device_id: str, is_kept: bool) -> None:
+def test_an_advertising_id_is_kept_where_nothing_else_names_a_person(field: str, device_id: str, is_kept: bool) -> None:
     order = a_purchase()
     order.ClearField("identifiers")
     order.identifiers.visitor_id = "v-1"
-    order.identifiers.device_ids.append(device_id)
+    getattr(order.identifiers, field).append(device_id)
     found = match_keys(order)
-    assert (None if found is None else list(found.identifiers.device_ids)) == ([device_id] if is_kept else None)
+    assert (None if found is None else list(getattr(found.identifiers, field))) == ([device_id] if is_kept else None)
 
 
 def test_nothing_is_gathered_where_the_workspace_has_no_data_key() -> None:

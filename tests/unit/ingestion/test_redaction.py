@@ -101,6 +101,8 @@ COLLECTIONS: list[Any] = [
     pytest.param(lambda e, text: e.properties.update({"note": text}), id="a property"),
     pytest.param(lambda e, text: e.properties.update({text: "note"}), id="the name of a property"),
     pytest.param(lambda e, text: e.identifiers.device_ids.append(text), id="a device id"),
+    pytest.param(lambda e, text: e.identifiers.apple_advertising_ids.append(text), id="an advertising id"),
+    pytest.param(lambda e, text: e.identifiers.android_advertising_ids.append(text), id="another one"),
     pytest.param(lambda e, text: e.identifiers.other_ids.update({"loyalty": text}), id="another id"),
     pytest.param(lambda e, text: e.identifiers.other_ids.update({text: "1"}), id="the kind of another id"),
 ]

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tributary/event/v1/identifiers.proto\x12\x12tributary.event.v1\"\xbb\x02\n\x0bIdentifiers\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x12\n\nvisitor_id\x18\x02 \x01(\t\x12\x12\n\ndevice_ids\x18\x03 \x03(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x14\n\x0c\x65mail_sha256\x18\x05 \x01(\t\x12\r\n\x05phone\x18\x06 \x01(\t\x12\x14\n\x0cphone_sha256\x18\x07 \x01(\t\x12@\n\tother_ids\x18\x08 \x03(\x0b\x32-.tributary.event.v1.Identifiers.OtherIdsEntry\x12\x32\n\x07\x61\x64\x64ress\x18\t \x01(\x0b\x32!.tributary.event.v1.PostalAddress\x1a/\n\rOtherIdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x91\x01\n\rPostalAddress\x12\x12\n\ngiven_name\x18\x01 \x01(\t\x12\x13\n\x0b\x66\x61mily_name\x18\x02 \x01(\t\x12\x0e\n\x06street\x18\x03 \x01(\t\x12\x0c\n\x04\x63ity\x18\x04 \x01(\t\x12\x0e\n\x06region\x18\x05 \x01(\t\x12\x13\n\x0bpostal_code\x18\x06 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x07 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tributary/event/v1/identifiers.proto\x12\x12tributary.event.v1\"\xfb\x02\n\x0bIdentifiers\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x12\n\nvisitor_id\x18\x02 \x01(\t\x12\x12\n\ndevice_ids\x18\x03 \x03(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x14\n\x0c\x65mail_sha256\x18\x05 \x01(\t\x12\r\n\x05phone\x18\x06 \x01(\t\x12\x14\n\x0cphone_sha256\x18\x07 \x01(\t\x12@\n\tother_ids\x18\x08 \x03(\x0b\x32-.tributary.event.v1.Identifiers.OtherIdsEntry\x12\x32\n\x07\x61\x64\x64ress\x18\t \x01(\x0b\x32!.tributary.event.v1.PostalAddress\x12\x1d\n\x15\x61pple_advertising_ids\x18\n \x03(\t\x12\x1f\n\x17\x61ndroid_advertising_ids\x18\x0b \x03(\t\x1a/\n\rOtherIdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x91\x01\n\rPostalAddress\x12\x12\n\ngiven_name\x18\x01 \x01(\t\x12\x13\n\x0b\x66\x61mily_name\x18\x02 \x01(\t\x12\x0e\n\x06street\x18\x03 \x01(\t\x12\x0c\n\x04\x63ity\x18\x04 \x01(\t\x12\x0e\n\x06region\x18\x05 \x01(\t\x12\x13\n\x0bpostal_code\x18\x06 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x07 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTIFIERS_OTHERIDSENTRY']._loaded_options = None
   _globals['_IDENTIFIERS_OTHERIDSENTRY']._serialized_options = b'8\001'
   _globals['_IDENTIFIERS']._serialized_start=61
-  _globals['_IDENTIFIERS']._serialized_end=376
-  _globals['_IDENTIFIERS_OTHERIDSENTRY']._serialized_start=329
-  _globals['_IDENTIFIERS_OTHERIDSENTRY']._serialized_end=376
-  _globals['_POSTALADDRESS']._serialized_start=379
-  _globals['_POSTALADDRESS']._serialized_end=524
+  _globals['_IDENTIFIERS']._serialized_end=440
+  _globals['_IDENTIFIERS_OTHERIDSENTRY']._serialized_start=393
+  _globals['_IDENTIFIERS_OTHERIDSENTRY']._serialized_end=440
+  _globals['_POSTALADDRESS']._serialized_start=443
+  _globals['_POSTALADDRESS']._serialized_end=588
 # @@protoc_insertion_point(module_scope)

@@ -57,6 +57,8 @@ class Identifiers(_message.Message):
     PHONE_SHA256_FIELD_NUMBER: _builtins.int
     OTHER_IDS_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
+    APPLE_ADVERTISING_IDS_FIELD_NUMBER: _builtins.int
+    ANDROID_ADVERTISING_IDS_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     """The advertiser's id of a logged-in customer. Two customer ids are never one person."""
     visitor_id: _builtins.str
@@ -73,9 +75,8 @@ class Identifiers(_message.Message):
     """SHA-256 of the number in E.164 with its "+", 64 hexadecimal digits."""
     @_builtins.property
     def device_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of devices: advertising ids, vendor ids. At most 8. Ad destinations that know people by advertising ids are told
-        those that look like one, eight hexadecimal digits, thrice four and twelve: in upper case, or from a phone of Apple's,
-        as an IDFA, else as one of Android. Zeros, which stand for "limit ad tracking", are ignored like all that is nobody's.
+        """Ids of devices of any kind: vendor ids (IDFV), app set ids, OAID. At most 8. Told to no destination: they look like
+        advertising ids, and are none. Advertising ids have fields of their own.
         """
 
     @_builtins.property
@@ -85,6 +86,17 @@ class Identifiers(_message.Message):
     @_builtins.property
     def address(self) -> Global___PostalAddress:
         """Name and address, for destinations that match by them. Never an identifier of its own."""
+
+    @_builtins.property
+    def apple_advertising_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Advertising ids of Apple's devices: IDFA, never IDFV. At most 8. Told to ad destinations that know people by them, in
+        whatever case they come, if they are eight hexadecimal digits, thrice four and twelve. Zeros, which stand for "limit ad
+        tracking", are ignored with the warning IDENTIFIER_BLOCKED. The same device as the same id in `device_ids`.
+        """
+
+    @_builtins.property
+    def android_advertising_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Advertising ids of devices with Android: Google's (GAID, also called AAID), never the app set id. Likewise."""
 
     def __init__(
         self,
@@ -98,10 +110,12 @@ class Identifiers(_message.Message):
         phone_sha256: _builtins.str = ...,
         other_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         address: Global___PostalAddress | None = ...,
+        apple_advertising_ids: _abc.Iterable[_builtins.str] | None = ...,
+        android_advertising_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "customer_id", b"customer_id", "device_ids", b"device_ids", "email", b"email", "email_sha256", b"email_sha256", "other_ids", b"other_ids", "phone", b"phone", "phone_sha256", b"phone_sha256", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "android_advertising_ids", b"android_advertising_ids", "apple_advertising_ids", b"apple_advertising_ids", "customer_id", b"customer_id", "device_ids", b"device_ids", "email", b"email", "email_sha256", b"email_sha256", "other_ids", b"other_ids", "phone", b"phone", "phone_sha256", b"phone_sha256", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
