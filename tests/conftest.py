@@ -105,13 +105,23 @@ def migrated_redis_url(redis_url: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def migrated_stores(stores: Stores) -> Stores:
+    """As `stores`, with all tables in ClickHouse."""
+    run_apart(clickhouse_migrations.migrate(stores.clickhouse_url))
+    return stores
+
+
+@pytest.fixture(scope="module")
 def clickhouse_url(request: pytest.FixtureRequest) -> str:
-    """The shared ClickHouse database, migrated; what a test writes there carries its own workspace."""
+    """The shared ClickHouse database, migrated; what a test writes there carries its own workspace.
+
+    What the modules before have left there goes when it is much: nobody asks for it any more, and all pay for it.
+    """
     given: str = request.config.getoption("--clickhouse-url")
     if given:
         return given
-    stores: Stores = request.getfixturevalue("stores")
-    run_apart(clickhouse_migrations.migrate(stores.clickhouse_url))
+    stores: Stores = request.getfixturevalue("migrated_stores")
+    stores.tidy_up()
     return stores.clickhouse_url
 
 
