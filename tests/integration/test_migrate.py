@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 
 from tests.support.ports import free_address
 from tests.support.revisions import Revision
-from tests.support.stores import Stores
+from tests.support.stores import Stores, run_apart
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.clickhouse.client import ClickHouse, connect
 from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
@@ -31,10 +33,23 @@ COLUMNS = {
 }
 
 
+@dataclass(frozen=True)
+class Migrated:
+    """A database that did not exist before. To make it costs a second: whoever harms it mends it."""
+
+    url: str
+    applied: list[str]
+
+
+@pytest.fixture(scope="module")
+def migrated(stores: Stores) -> Migrated:
+    url = f"{stores.clickhouse_url}_migrated"
+    return Migrated(url, run_apart(migrate(url)))
+
+
 @pytest.fixture
-def fresh_url(stores: Stores, workspace: str) -> str:
-    """A database that does not exist yet."""
-    return stores.clickhouse_url.replace("/tributary", f"/{workspace.replace('-', '_')}")
+def fresh_url(migrated: Migrated) -> str:
+    return migrated.url
 
 
 @pytest.fixture
@@ -43,55 +58,66 @@ async def fresh(fresh_url: str) -> AsyncIterator[ClickHouse]:
         yield clickhouse
 
 
-async def test_a_database_that_is_not_there_is_made_with_everything(fresh_url: str, fresh: ClickHouse) -> None:
-    applied = await migrate(fresh_url)
+@asynccontextmanager
+async def claimed(clickhouse: ClickHouse, number: int, checksum: str) -> AsyncIterator[None]:
+    """Lets a migration have been applied with another checksum for a while."""
+    known = await clickhouse.execute("SELECT number, name, checksum FROM migrations FINAL")
+    columns = ("number", "name", "checksum")
+    await clickhouse.insert("migrations", columns, ([number], ["another"], [checksum]))
+    try:
+        yield
+    finally:
+        await clickhouse.execute("TRUNCATE TABLE migrations")
+        await clickhouse.insert("migrations", columns, [list(column) for column in zip(*known, strict=True)])
+
+
+async def test_a_database_that_is_not_there_is_made_with_everything(migrated: Migrated, fresh: ClickHouse) -> None:
+    applied = migrated.applied
     assert applied == [str(migration) for migration in read_migrations()]
     tables = {row[0] for row in await fresh.execute("SHOW TABLES")}
     made = {migration.name for migration in read_migrations() if migration.statement.count("\nCREATE ")}
     assert tables >= {name for name in made if not name.endswith("_before")} | set(read_views())
 
 
-async def test_what_was_stored_before_a_column_was_added_has_its_default(fresh_url: str, fresh: ClickHouse) -> None:
-    await migrate(fresh_url)
+async def test_what_was_stored_before_a_column_was_added_has_its_default(fresh: ClickHouse, workspace: str) -> None:
     added = [name for name in REVISION_COLUMNS if name in ("role", "touch_details", "reporting_credit_micros")]
     old = [name for name in REVISION_COLUMNS if name not in added]
-    message, content = Revision(workspace="shop").packed()
+    message, content = Revision(workspace=workspace).packed()
     row = dict(zip(REVISION_COLUMNS, revision_row(message, content), strict=True))
     await fresh.insert("conversion_revisions", old, [[row[name]] for name in old])
-    found = await fresh.execute("SELECT role, reporting_credit_micros, touch_details FROM conversions FINAL")
+    found = await fresh.execute(
+        "SELECT role, reporting_credit_micros, touch_details FROM conversions FINAL WHERE workspace = %(w)s",
+        {"w": workspace},
+    )
     assert found == [("", {}, [])]
 
 
 async def test_a_second_run_applies_nothing(fresh_url: str, fresh: ClickHouse) -> None:
-    await migrate(fresh_url)
     assert await migrate(fresh_url) == []
     assert await pending(fresh) == []
 
 
 async def test_a_run_that_was_cut_off_goes_on_where_it_was(fresh_url: str, fresh: ClickHouse) -> None:
-    await migrate(fresh_url)
     await fresh.execute("DELETE FROM migrations WHERE number > 9 SETTINGS lightweight_deletes_sync = 2")
     assert await migrate(fresh_url) == [str(migration) for migration in read_migrations()[9:]]
 
 
 async def test_a_migration_that_was_edited_is_refused(fresh_url: str, fresh: ClickHouse) -> None:
-    await migrate(fresh_url)
-    await fresh.execute("INSERT INTO migrations (number, name, checksum) VALUES (1, 'events', 'another')")
-    with pytest.raises(MigrationChangedError, match="0001_events"):
-        await migrate(fresh_url)
+    async with claimed(fresh, 1, "another"):
+        with pytest.raises(MigrationChangedError, match="0001_events"):
+            await migrate(fresh_url)
 
 
 async def test_a_database_of_a_newer_version_is_refused(fresh_url: str, fresh: ClickHouse) -> None:
-    await migrate(fresh_url)
-    await fresh.execute("INSERT INTO migrations (number, name, checksum) VALUES (9999, 'later', 'x')")
-    with pytest.raises(MigrationChangedError, match="newer version"):
-        await migrate(fresh_url)
+    async with claimed(fresh, 9_999, "x"):
+        with pytest.raises(MigrationChangedError, match="newer version"):
+            await migrate(fresh_url)
 
 
-async def test_a_database_that_was_never_migrated_says_what_to_do(fresh_url: str, stores: Stores) -> None:
-    await migrate(fresh_url)
-    async with connect(fresh_url, name="tests", connections=1) as clickhouse:
-        await clickhouse.execute("DROP TABLE migrations")
+async def test_a_database_that_was_never_migrated_says_what_to_do(stores: Stores) -> None:
+    url = f"{stores.clickhouse_url}_never_migrated"
+    stores.clickhouse.execute(f"CREATE DATABASE IF NOT EXISTS {url.rpartition('/')[2]}")
+    async with connect(url, name="tests", connections=1) as clickhouse:
         with pytest.raises(StorageUnavailableError, match="tributary migrate") as refused:
             await pending(clickhouse)
         assert refused.value.reason == "NOT_MIGRATED"

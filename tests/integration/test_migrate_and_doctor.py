@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,15 +16,25 @@ from tests.support.stores import Stores, running_redis
 from tributary_cli.command_line import cli
 
 
+@pytest.fixture(scope="module")
+def clickhouse_url(stores: Stores) -> Iterator[str]:
+    """A database in which nothing was ever recorded: beside an empty Redis it does not look like a loss."""
+    with stores.a_database("examined") as url:
+        yield url
+
+
 @pytest.fixture
-def environment(stores: Stores, redis_url: str, workspace: str) -> dict[str, str]:
-    """Where the stores are: an empty Redis database, and a ClickHouse database of the test's own."""
-    return {
-        "TRIBUTARY_LOG_URL": redis_url,
-        "TRIBUTARY_STATE_URL": redis_url,
-        "TRIBUTARY_JOBS_URL": redis_url,
-        "TRIBUTARY_CLICKHOUSE_URL": stores.clickhouse_url.replace("/tributary", f"/{workspace.replace('-', '_')}"),
-    }
+def environment(redis_url: str, clickhouse_url: str) -> dict[str, str]:
+    """Where the stores are: an empty Redis database of the test's own, and ClickHouse, migrated."""
+    roles = {f"TRIBUTARY_{role}_URL": redis_url for role in ("LOG", "STATE", "JOBS")}
+    return {**roles, "TRIBUTARY_CLICKHOUSE_URL": clickhouse_url}
+
+
+@pytest.fixture
+def untouched(environment: dict[str, str], stores: Stores, workspace: str) -> dict[str, str]:
+    """As `environment`, but with a ClickHouse database that is not there."""
+    fresh = stores.clickhouse_url.replace("/tributary", f"/{workspace.replace('-', '_')}")
+    return {**environment, "TRIBUTARY_CLICKHOUSE_URL": fresh}
 
 
 def _run(environment: Mapping[str, str], *arguments: str) -> Result:
@@ -38,12 +48,12 @@ def _migrate(environment: Mapping[str, str], *arguments: str) -> dict[str, objec
     return answer
 
 
-def test_a_second_run_keeps_the_epoch_and_applies_nothing(environment: dict[str, str]) -> None:
-    first = _migrate(environment, "--shards", "2", "--claims", "1000")
+def test_a_second_run_keeps_the_epoch_and_applies_nothing(untouched: dict[str, str]) -> None:
+    first = _migrate(untouched, "--shards", "2", "--claims", "1000")
     assert first["is_epoch_new"]
     assert first["shards"] == 2
     assert first["applied"]
-    second = _migrate(environment)
+    second = _migrate(untouched)
     assert second == {**first, "is_epoch_new": False, "applied": []}
 
 
@@ -124,8 +134,8 @@ def test_doctor_says_that_replicas_are_missing(environment: dict[str, str]) -> N
     assert "connect at least 1" in steps["redis:log"]
 
 
-def test_doctor_sends_who_has_not_migrated_to_migrate(environment: dict[str, str]) -> None:
-    status, checks = _examine(environment)
+def test_doctor_sends_who_has_not_migrated_to_migrate(untouched: dict[str, str]) -> None:
+    status, checks = _examine(untouched)
     assert status == 1
     for name in ("redis:log", "clickhouse"):
         assert "tributary migrate" in f"{checks[name]['said']}{checks[name]['next_step']}"
