@@ -29,9 +29,9 @@ LONGEST_STOP_SECONDS = 20.0
 CLIENTS, BARE, READERS = 2, 2, 2
 PROBE = "probe"
 """The event of an order that is there from the beginning, to be read."""
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.15
 """Between two calls of one caller that the leaving service notices: a load, and yet one that two cores get done."""
-LONG_PAUSE_SECONDS = 0.2
+LONG_PAUSE_SECONDS = 0.5
 """Between two calls of one caller that it does not."""
 ENOUGH = 20
 """Calls that make a load."""

@@ -104,34 +104,28 @@ def test_a_store_that_dies_while_a_service_waits_for_it_is_started_again_too(sha
     assert shared.process.poll() is None
 
 
-def test_two_run_side_by_side_and_no_process_outlives_the_one_that_is_killed(shared: Up, tmp_path: Path) -> None:
-    with _up(tmp_path) as other:
-        assert not set(shared.said["addresses"].values()) & set(other.said["addresses"].values())
-        for up in (shared, other):
-            eventually(lambda up=up: check_health(up.said["addresses"]["ingestion"], "ingestion") is Health.SERVING)
-        other.end(signal.SIGKILL)
-        eventually(lambda: not any(is_alive(pid) for pid in other.pids))
-    assert shared.process.poll() is None
-
-
-def test_a_signal_ends_it_in_order_and_ports_key_and_events_are_there_the_next_time(tmp_path: Path) -> None:
+def test_two_run_side_by_side_and_what_was_killed_is_there_the_next_time(shared: Up, tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     event = {"eventTime": datetime.now(UTC).isoformat(), "identify": {}, "identifiers": {"visitorId": "v"}}  # noqa: TID251
     file.write_text(json.dumps(event))
-    with _up(tmp_path / "data") as first:
-        assert all(is_alive(pid) for pid in first.pids)
-        assert _send(first, file) == {"accepted": 1}
-        assert first.end(signal.SIGINT) == 0
-    assert not any(is_alive(pid) for pid in first.pids)
-    with _up(tmp_path / "data") as second:
-        assert second.said["addresses"] == first.said["addresses"]
-        assert second.said["api_key"] == first.said["api_key"]
-        assert _send(second, file) == {"duplicate": 1}
-        assert second.end(signal.SIGTERM) == 0
-    assert not any(is_alive(pid) for pid in second.pids)
+    with _up(tmp_path / "data") as other:
+        assert not set(shared.said["addresses"].values()) & set(other.said["addresses"].values())
+        for up in (shared, other):
+            eventually(lambda up=up: check_health(up.said["addresses"]["ingestion"], "ingestion") is Health.SERVING)
+        assert all(is_alive(pid) for pid in other.pids)
+        assert _send(other, file) == {"accepted": 1}
+        other.end(signal.SIGKILL)
+        eventually(lambda: not any(is_alive(pid) for pid in other.pids))
+    assert shared.process.poll() is None
+    with _up(tmp_path / "data") as again:
+        assert again.said["addresses"] == other.said["addresses"]
+        assert again.said["api_key"] == other.said["api_key"]
+        assert _send(again, file) == {"duplicate": 1}
+        assert again.end(signal.SIGTERM) == 0
+    assert not any(is_alive(pid) for pid in again.pids)
 
 
-def test_a_terminal_that_is_closed_ends_it_in_order_too(shared: Up) -> None:
+def test_ctrl_c_ends_it_in_order(shared: Up) -> None:
     """Stands last: the others need it."""
-    assert shared.end(signal.SIGHUP) == 0
+    assert shared.end(signal.SIGINT) == 0
     eventually(lambda: not any(is_alive(pid) for pid in shared.pids))
