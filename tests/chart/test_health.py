@@ -37,7 +37,7 @@ def run(address: str) -> subprocess.CompletedProcess[str]:
     assert [pair.partition("=")[2] for pair in pairs] == [f"shop-tributary-{name}:50051" for name in SERVICES]
     arguments = [f"{pair.partition('=')[0]}={address}" for pair in pairs]
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False, timeout=50
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False, timeout=200
     )
 
 

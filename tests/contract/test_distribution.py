@@ -64,7 +64,7 @@ for way in TransportKind:
         with Tributary({target!r}, api_key="k", transport=way, spool=spool, on_verdict=told.append) as client:
             client.track_touchpoint("click", visitor_id="v", click_ids={{"gclid": "x"}})
             client.track_conversion("purchase", order_id=way.value, value="9.90", currency="EUR", customer_id="c")
-            assert client.flush(20)
+            assert client.flush(60)
 print(len(told), *(name for name in sys.modules if name.startswith(("opentelemetry", "phonenumbers"))))
 """
 

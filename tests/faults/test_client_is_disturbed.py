@@ -130,7 +130,7 @@ def test_a_server_that_is_killed_again_and_again_loses_and_doubles_nothing(
             eventually(lambda before=before: client.counters.accepted > before + 100)
             process.kill()
             process.start()
-            process.wait_until_ready(30)
+            process.wait_until_ready()
 
     with a_client(installation, way, told) as client:
         traffic = Traffic(client)
@@ -154,7 +154,7 @@ def test_a_server_that_leaves_answers_everything_it_took(installation: Installat
         eventually(lambda: process.exit_status is not None)
         assert process.exit_status == 0
         process.start()
-        process.wait_until_ready(30)
+        process.wait_until_ready()
 
     with a_client(installation, way, told) as client:
         traffic = Traffic(client)
@@ -199,9 +199,9 @@ def test_a_client_that_is_killed_has_forgotten_nothing_when_it_comes_back(
         tracked += [line.decode().strip() for line in seen if line.endswith(b"\n")]
     if not is_server_there:
         installation.door.ingestion.start()
-        installation.door.ingestion.wait_until_ready(30)
+        installation.door.ingestion.wait_until_ready()
     done = subprocess.run(
-        a_backend(installation, way, spool, "last", 10), capture_output=True, text=True, check=False, timeout=90
+        a_backend(installation, way, spool, "last", 10), capture_output=True, text=True, check=False, timeout=200
     )
     assert done.returncode == 0, done.stderr
     tracked += done.stdout.split()

@@ -185,7 +185,7 @@ async def test_redis_may_be_killed_while_credit_is_published(
     service = described(private_redis.url, clickhouse_url, workspace, tmp_path, batch_events=2)
     try:
         service.start()
-        service.wait_until_ready(60)
+        service.wait_until_ready()
         for credited in (5, 15, 30):
             async with connect(private_redis.url, name="tests") as client:
                 await eventually_async(lambda: _reaches(logged(client), credited))  # noqa: B023 - awaited here

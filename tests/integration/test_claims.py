@@ -235,7 +235,7 @@ async def test_a_redis_that_is_down_makes_the_call_fail_and_not_hang(
 
 
 async def test_a_redis_that_hangs_makes_the_call_fail_in_time(private_redis: RedisServer, workspace: str) -> None:
-    async with running_admission(private_redis.url, timeout_seconds=0.3) as admission:
+    async with running_admission(private_redis.url, timeout_seconds=1.5) as admission:
         await admit(admission, workspace, Sent("a"))
         private_redis.pause()
         try:

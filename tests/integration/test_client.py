@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ VALID = verdict_pb2.VERDICT_VALID
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-QUICK = RetryPolicy(total_seconds=5, first_delay_seconds=0.01, max_delay_seconds=0.05, attempt_seconds=2)
+QUICK = RetryPolicy(total_seconds=60, first_delay_seconds=0.01, max_delay_seconds=0.05, attempt_seconds=30)
 
 by_both_ways = pytest.mark.parametrize("way", list(TransportKind), ids=lambda way: way.value)
 
@@ -246,7 +247,7 @@ def test_a_trace_that_is_none_holds_no_event_up(traceparent: str, way: Transport
     with opened(door) as target, a_client(target, transport=way) as client:
         client.identify(event_id="a", visitor_id="v", traceparent=traceparent)
         put(client, "b")
-        assert client.flush(10)
+        assert client.flush(60)
         assert client.counters.failed == 0
     assert sorted(door.accepted) == ["a", "b"]
 
@@ -361,15 +362,29 @@ def test_a_server_that_never_answers_is_given_up_and_asked_again(way: TransportK
     assert client.counters.failed > 0
 
 
-def track_blocking(target: str, ids: list[str], **options: Any) -> bool:
+Begin = Callable[[], bool]
+"""Asked after each event; true once it is time for all others."""
+
+
+def track_blocking(target: str, ids: list[str], begin: Begin, **options: Any) -> bool:
     with a_client(target, **options) as client:
+        for number in count():
+            put(client, f"before-{number}")
+            assert client.flush(timeout=60)
+            if begin():
+                break
         put(client, *ids)
         return client.flush(timeout=60)
 
 
-def track_asyncio(target: str, ids: list[str], **options: Any) -> bool:
+def track_asyncio(target: str, ids: list[str], begin: Begin, **options: Any) -> bool:
     async def track() -> bool:
         async with an_async_client(target, **options) as client:
+            for number in count():
+                await client.identify(event_id=f"before-{number}", visitor_id="v", customer_id="c")
+                assert await client.flush(timeout=60)
+                if begin():
+                    break
             for event_id in ids:
                 await client.identify(event_id=event_id, visitor_id="v", customer_id="c")
             return await client.flush(timeout=60)
@@ -381,15 +396,23 @@ def track_asyncio(target: str, ids: list[str], **options: Any) -> bool:
 def test_one_replica_that_hangs_holds_nothing_up_and_is_left_alone(track: Callable[..., bool]) -> None:
     doors = [ScriptedDoor() for _ in range(3)]
     hung = doors[0]
-    hung.open.clear()
     ids = [f"e-{number}" for number in range(600)]
+
+    def begin() -> bool:
+        """Lets one hang when all are connected: where it was the only one yet, all would wait for it."""
+        if not all(door.asked for door in doors):
+            return False
+        hung.open.clear()
+        hung.asked.clear()
+        return True
+
     with ExitStack() as opening:
         targets = [opening.enter_context(opened(door)) for door in doors]
         batching = Batching(events=1, linger_seconds=0)
         retry = RetryPolicy(attempt_seconds=60)  # nobody waits for a deadline
-        assert track(f"ipv4:{','.join(targets)}", ids, batching=batching, retry=retry)
+        assert track(f"ipv4:{','.join(targets)}", ids, begin, batching=batching, retry=retry)
         assert len(hung.asked) < len(ids) / 6, "a third would have gone there, and then again"
-        assert sorted(doors[1].accepted + doors[2].accepted) == sorted(ids)
+        assert set(ids) <= (doors[1].accepted + doors[2].accepted).keys()
 
 
 @pytest.mark.parametrize("has_answered", [False, True], ids=["from the start", "after it has answered"])
@@ -719,7 +742,7 @@ def test_flush_does_not_wait_for_what_comes_later() -> None:
         others = threading.Thread(target=go_on)
         others.start()
         put(client, "mine")
-        assert client.flush(10)
+        assert client.flush(60)
         assert "mine" in door.accepted
         stop.set()
         others.join()
@@ -777,7 +800,7 @@ def test_a_callback_cannot_wait_for_verdicts_and_is_told_so() -> None:
 
     with opened(door) as target, a_client(target, on_verdict=ask) as client:
         put(client, "a")
-        assert client.flush(10)
+        assert client.flush(60)
     assert len(told) == 1
 
 

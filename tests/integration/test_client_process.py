@@ -42,7 +42,7 @@ def run(code: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=200,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -93,7 +93,7 @@ pid = os.fork()
 if pid == 0:
     assert client.counters.tracked == 0
     put("child", 20)
-    assert client.flush(20)
+    assert client.flush(60)
     os._exit(0)
 put("parent", 20)
 assert os.waitpid(pid, 0)[1] == 0
@@ -121,7 +121,7 @@ def test_a_fork_is_warned_about_where_grpc_was_imported_too_early(target: str) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=200,
     )
     assert "set GRPC_ENABLE_FORK_SUPPORT=1" in done.stderr
 
@@ -135,7 +135,7 @@ if pid == 0:
     client.close(20)
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
-assert client.flush(20)
+assert client.flush(60)
 print(sorted(os.listdir(sys.argv[4])))
 client.close()
 """

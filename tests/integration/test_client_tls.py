@@ -16,6 +16,7 @@ from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED
 from tributary_client import Batching, InvalidBatchError, OverdueError, RetryPolicy, Tls, TransportKind, Tributary
 
 SHORT = RetryPolicy(total_seconds=1, first_delay_seconds=0.01)
+"""For who is never answered."""
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def issued(authority: Authority, name: str) -> tuple[bytes, bytes]:
     return pair.key.read_bytes(), pair.certificate.read_bytes()
 
 
-def ask(target: str, tls: Tls | grpc.ChannelCredentials | None) -> list[int]:
-    with Tributary(target, api_key="k", tls=tls, retry=SHORT) as client:
+def ask(target: str, tls: Tls | grpc.ChannelCredentials | None, retry: RetryPolicy | None = None) -> list[int]:
+    with Tributary(target, api_key="k", tls=tls, retry=retry or RetryPolicy()) as client:
         return [one.verdict for one in client.ingest([Event()])]
 
 
@@ -45,7 +46,7 @@ def test_tls_reaches_a_server_whose_certificate_is_trusted_and_no_other(authorit
         assert ask(target, grpc.ssl_channel_credentials(root)) == [VERDICT_ACCEPTED]
         for wrong in (Tls(another), Tls(), None):
             with pytest.raises(OverdueError):
-                ask(target, wrong)
+                ask(target, wrong, SHORT)
 
 
 def test_a_server_may_be_known_by_another_name_than_it_is_called(authority: Authority) -> None:
@@ -53,7 +54,7 @@ def test_a_server_may_be_known_by_another_name_than_it_is_called(authority: Auth
     with opened(ScriptedDoor(), server) as target:
         assert ask(target, Tls(root_of(authority), server_name="ingest.example.com")) == [VERDICT_ACCEPTED]
         with pytest.raises(OverdueError):
-            ask(target, Tls(root_of(authority), server_name="query.example.com"))
+            ask(target, Tls(root_of(authority), server_name="query.example.com"), SHORT)
 
 
 def test_mutual_tls_shows_who_the_client_is(authority: Authority) -> None:
@@ -63,7 +64,7 @@ def test_mutual_tls_shows_who_the_client_is(authority: Authority) -> None:
     with opened(ScriptedDoor(), server) as target:
         assert ask(target, Tls(root, certificate, key)) == [VERDICT_ACCEPTED]
         with pytest.raises(OverdueError):
-            ask(target, Tls(root))
+            ask(target, Tls(root), SHORT)
 
 
 def test_half_an_identity_is_refused() -> None:

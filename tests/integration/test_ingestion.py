@@ -458,7 +458,7 @@ def test_without_dedup_the_door_says_unavailable_with_a_delay_and_recovers(cut_o
     assert code is grpc.StatusCode.UNAVAILABLE
     assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
     own.dedup.start()
-    own.dedup.wait_until_ready(30)
+    own.dedup.wait_until_ready()
     assert eventually(lambda: retried(own, event) == ACCEPTED)
 
 

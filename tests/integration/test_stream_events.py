@@ -244,7 +244,7 @@ def test_without_dedup_a_batch_is_unavailable_and_the_same_stream_takes_it_later
         assert failed.code == grpc.StatusCode.UNAVAILABLE.value[0]
         assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in failed.details)
         own.dedup.start()
-        own.dedup.wait_until_ready(30)
+        own.dedup.wait_until_ready()
         assert eventually(lambda: decisions(stream.ask(batch)) == [ACCEPTED])
 
 

@@ -286,7 +286,7 @@ async def test_delivery_killed_between_file_and_manifest_goes_on_where_it_was(
     warehouse = declared(books.storage, interval_seconds=1)
     process = delivery_process(tmp_path, migrated_redis_url, clickhouse_url, {books.workspace: [warehouse]})
     with running(process):
-        assert await asyncio.to_thread(is_reached.wait, 30)
+        assert await asyncio.to_thread(is_reached.wait, 60)
         process.kill()
         files = {name: books.storage.read(name) for name in books.storage.names(".parquet")}
         assert files

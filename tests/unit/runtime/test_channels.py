@@ -153,7 +153,7 @@ async def test_a_channel_shows_a_certificate_that_was_renewed_since_it_was_opene
 
         async def answered() -> None:
             try:
-                assert await call(b"two", timeout=5) == b"two"
+                assert await call(b"two", timeout=20) == b"two"
             except grpc.aio.AioRpcError as error:
                 raise AssertionError(error.details()) from error
 
