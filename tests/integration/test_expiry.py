@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,8 @@ from tributary_cli.explain_tables import deleted_line
 from tributary_domain.retention import retained_since
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.integrity import StoredEvents, StoredIntegrity
+from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
+from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.retention import RetainedTable, RetentionRecords
 from tributary_storage.redis.run_leases import RunLeases
@@ -227,7 +229,11 @@ async def test_of_a_shared_device_one_sighting_a_day_stays_per_customer(kept: Ke
             for day, number in seen
         ),
     )
-    await kept.delete()
+    records = RetentionRecords(kept.attribution.clickhouse, at_once=5)  # in parts
+    for table in RetainedTable:
+        for month in await records.months(kept.attribution.workspace.id, table, SINCE, NOW - 2 * DAY):
+            await records.keep_sightings(month, 5, 30)
+            await records.delete(await records.count(month, NOW), NOW)
     assert len(await kept.rows("events FINAL", "event_id")) == len(seen)
 
 
@@ -312,3 +318,22 @@ async def test_a_renewal_has_the_credit_of_a_first_payment_whose_touches_are_gon
     assert [touch.event_id for touch in renewed.state.touches] == named("banner")
     assert await kept.differences() == 0
     assert (kept.counts["conversions"], kept.counts["too_old"]) == (1, 1)
+
+
+async def test_what_was_refused_goes_by_when_it_was_and_stays_counted(kept: Kept, events: Events) -> None:
+    for letter, accept_micros in (("R", LONG_AGO), ("C", LONG_AGO + HOUR), ("R", NOON)):
+        await kept.attribution.record(events.touch(VISITOR, at=LONG_AGO, letter=letter), accept_micros=accept_micros)
+    await kept.world.happen(events.touch(VISITOR, at=LONG_AGO))
+    assert await kept.delete() == {"events": 1, "refusals": 2}
+    assert await kept.rows("refusals", "verdict") == [("REJECTED",)]
+    stored = await kept.stored()
+    assert (stored.accepted, stored.conflicts, stored.rejected) == (1, 1, 2)
+    scope = Scope("r", kept.attribution.workspace.id, 0, 1, 1)
+    rows = await ReconciliationSources(kept.attribution.clickhouse).verdict_rows(scope)
+    assert rows.by_verdict() == {"ACCEPTED": 1, "QUARANTINED": 0, "DUPLICATE": 0, "CONFLICT": 1, "REJECTED": 2}
+    assert (
+        await ReconciliationSources(kept.attribution.clickhouse).lost_events(
+            replace(scope, retained_since_micros=SINCE), 9
+        )
+        == []
+    )

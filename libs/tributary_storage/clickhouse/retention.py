@@ -22,6 +22,7 @@ _ROWS_COLUMNS: Final = (*("workspace", "source_table", "month", "accepted_until"
 _MAX_MEMORY: Final = 600_000_000
 _SPILL: Final = 200_000_000
 """Bytes that one statement may use, and from which on it continues on disk."""
+_AT_ONCE: Final = 1_000_000
 _DAY: Final = 86_400_000_000
 
 
@@ -74,10 +75,12 @@ class RetentionRecords:
 
     Args:
         clickhouse: Through which; statements may take minutes.
+        at_once: Of how many events with several identifiers sightings are kept at once.
     """
 
-    def __init__(self, clickhouse: ClickHouse) -> None:
+    def __init__(self, clickhouse: ClickHouse, at_once: int = _AT_ONCE) -> None:
         self._clickhouse = clickhouse
+        self._at_once = at_once
 
     async def states(self) -> dict[str, RetentionState]:
         """Returns how retention is, of each workspace of which it has run."""
@@ -137,7 +140,11 @@ class RetentionRecords:
             "max_memory": _MAX_MEMORY,
             "spill": _SPILL,
         }
-        await self._clickhouse.execute(statement("retention/keep_sightings"), values)
+        [(together,)] = await self._clickhouse.execute(statement("retention/count_seen_together"), month.values)
+        parts = 1 + int(together) // self._at_once
+        for part in range(parts if together else 0):
+            own = {**values, "parts": parts, "part": part}
+            await self._clickhouse.execute(statement("retention/keep_sightings"), own)
 
     async def count(self, month: MonthOfRows, now_micros: int) -> MonthOfRows:
         """Counts what is to go and stores that: from now on it is counted as deleted."""

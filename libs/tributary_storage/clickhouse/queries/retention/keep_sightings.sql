@@ -1,6 +1,7 @@
 -- Keeps of the events of a month, before they are deleted, what people are made of: of every pair of identifiers the first
 -- event that carried both, and of identifiers that may be shared devices one per customer and day. Of these stays which
--- identifiers were seen together, and when: nothing else is a sighting's. The row replaces that of the event.
+-- identifiers were seen together, and when: nothing else is a sighting's. The row replaces that of the event. One part of
+-- the identifiers, by the hash of the first of a pair, so that what is held in memory is bounded.
 INSERT INTO events
 (
     workspace,
@@ -59,6 +60,7 @@ WHERE workspace = %(workspace)s
                 AND verdict != 'QUARANTINED'
                 AND length(identity_tokens) > 1
                 AND first < second
+                AND xxHash64(first) %% %(parts)s = %(part)s
             GROUP BY
                 first,
                 second
@@ -73,6 +75,7 @@ WHERE workspace = %(workspace)s
                 AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
                 AND verdict != 'QUARANTINED'
                 AND startsWith(customer, 'customer:')
+                AND xxHash64(token) %% %(parts)s = %(part)s
                 AND token IN
                 (
                     SELECT token
@@ -85,6 +88,7 @@ WHERE workspace = %(workspace)s
                         AND verdict != 'QUARANTINED'
                         AND startsWith(customer, 'customer:')
                         AND NOT startsWith(token, 'customer:')
+                        AND xxHash64(token) %% %(parts)s = %(part)s
                     GROUP BY token
                     HAVING uniqExact(customer) > %(customers)s
                 )
