@@ -12,6 +12,7 @@ from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.dispatcher import Dispatcher, Runner
 from tributary_delivery.lane import LaneRunner, Pace, Stores
+from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.leftovers import Leftovers
 from tributary_delivery.match_keys import MatchKeyOpener
@@ -44,6 +45,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.destination_reports import DestinationReports
 from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
+from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.role_marks import PublishedMarks, TriedMarks
 from tributary_storage.clickhouse.sent_ledger import SentLedger
 from tributary_storage.clickhouse.warehouse_batches import WarehouseBatches
@@ -128,8 +130,8 @@ async def main(settings: DeliverySettings) -> None:
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         opener = MatchKeyOpener(DataKeys(state_store, epoch.shards), workspaces.wrapping_keys)
-        claims = FirstClaims(jobs_store)
-        about = (opener, history, claims, homes(workspaces.find), clock, settings.delivery_call_seconds, tls)
+        names = NameStores(FirstClaims(jobs_store), PastFamilies(clickhouse))
+        about = (opener, history, names, homes(workspaces.find), clock, settings.delivery_call_seconds, tls)
         senders = Senders(*about, tokens=SharedTokens(jobs_store))
 
         exporting = await closing.enter_async_context(

@@ -30,6 +30,7 @@ from tributary_delivery.destinations.looking import Looking
 from tributary_delivery.destinations.tokens import TokenError, Tokens
 from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.exchange import Exchange
+from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.ledger import Memory
 from tributary_delivery.looks import look_and_write
 from tributary_delivery.match_keys import MatchKeyOpener
@@ -39,7 +40,6 @@ from tributary_delivery.wording import Wording, group_of
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
 from tributary_storage.redis.delivery_job import Lane
-from tributary_storage.redis.first_claims import FirstClaims
 
 _LEAST_LINGER_SECONDS: Final = 0.2
 _MANY_CALLS: Final = 1_000
@@ -57,7 +57,7 @@ class BatchSender:
         tokens: Where access tokens come from.
         opener: Opens match keys.
         memory: What was sent before, for corrections.
-        claims: Where conversions claim by what they are known.
+        stores: Where conversions claim by what they are known.
         home_of: Workspace -> where it is.
         clock: Tells time.
     """
@@ -71,7 +71,7 @@ class BatchSender:
         tokens: Tokens,
         opener: MatchKeyOpener,
         memory: Memory,
-        claims: FirstClaims,
+        stores: NameStores,
         home_of: Callable[[str], Home],
         clock: Clock,
     ) -> None:
@@ -82,7 +82,7 @@ class BatchSender:
         self.is_overtaken = adapter.policy.is_overtaken
         self._exchange = exchange
         self._tokens = tokens
-        self._wording = Wording(lane, settings, adapter, opener, memory, claims, home_of, clock)
+        self._wording = Wording(lane, settings, adapter, opener, memory, stores, home_of, clock)
 
     @property
     def most_per_call(self) -> int:

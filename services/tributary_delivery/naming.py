@@ -16,13 +16,15 @@ from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, INELIG
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.adapter import Adapter
 from tributary_delivery.destinations.placing import Places, Placing
+from tributary_delivery.lead_objects import LeadObjects, NameStores, names_of_lead
+from tributary_delivery.ledger import Memory
 from tributary_delivery.sender import Formed, Refused
 from tributary_delivery.sent_values import written
-from tributary_delivery.visible_ids import is_named, lead_keys, object_id, visible_id
+from tributary_delivery.visible_ids import is_named, object_id, visible_id
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.crm_destinations import CrmDestination
 from tributary_storage.redis.delivery_job import KnownAs, Lane
-from tributary_storage.redis.first_claims import FirstClaims, LeadName, WantedSecond
+from tributary_storage.redis.first_claims import WantedSecond
 
 _SECOND: Final = 1_000_000
 _DIGEST_BYTES: Final = 16
@@ -38,15 +40,21 @@ class Naming:
         lane: Which.
         settings: Of the destination.
         adapter: Its language.
-        claims: Where it is claimed what conversions share, or must not.
+        stores: Where it is claimed what conversions share, or must not.
+        memory: What was sent before.
     """
 
-    def __init__(self, lane: Lane, settings: BatchDestination, adapter: Adapter, claims: FirstClaims) -> None:
+    def __init__(
+        self, lane: Lane, settings: BatchDestination, adapter: Adapter, stores: NameStores, memory: Memory
+    ) -> None:
         self._lane = lane
         self._settings = settings
         self._adapter = adapter
         self._policy = adapter.policy
-        self._claims = claims
+        self._claims = stores.claims
+        self._leads: LeadObjects | None = None
+        if isinstance(settings, CrmDestination):
+            self._leads = LeadObjects(lane, settings, stores, memory)
 
     async def name(self, attempts: Sequence[Attempt], formed: Formed, now_micros: int) -> list[Attempt]:
         """Returns attempts with what their conversions are known by.
@@ -65,8 +73,8 @@ class Naming:
         """Returns the id by which the destination knows a conversion that it is told of first."""
         policy, state, destination = self._policy, revised.state, self._lane.destination
         most = policy.most_id_characters
-        if isinstance(self._settings, CrmDestination) and with_store:  # else it is one of an earlier version
-            return object_id(revised, destination, self._kind(self._settings, revised), most_characters=most)
+        if self._leads is not None and with_store:  # else it is one of an earlier version
+            return object_id(revised, destination, self._leads.kind(revised), most_characters=most)
         name = state.name if with_store and self._settings.shares_name(state.name) else ""
         return visible_id(
             revised, destination, id_is_order=policy.id_is_order, most_characters=most, with_store=with_store, name=name
@@ -84,23 +92,12 @@ class Naming:
             before.time_micros,
         )
 
-    @staticmethod
-    def _kind(settings: CrmDestination, revised: ConversionRevised) -> str:
-        return settings.object_of(revised.state.name, is_stage=revised.state.HasField("lead"))
-
     async def _named_leads(self, attempts: Sequence[Attempt]) -> Mapping[str, str]:
         """Returns the names of leads' objects, by conversion id: of those that were not sent yet, and say no name."""
-        settings, new = self._settings, list[Attempt]()
-        if isinstance(settings, CrmDestination):
-            new = [one for one in attempts if one.known_as is None and not one.is_test and lead_keys(one.revised.state)]
-        if not new or not isinstance(settings, CrmDestination):
+        new = [one for one in attempts if one.known_as is None and not one.is_test and names_of_lead(one.revised)]
+        if self._leads is None or not new:
             return {}
-        wanted = []
-        for one in new:  # another account knows none of their objects
-            of_kind = f"{settings.account} {self._kind(settings, one.revised)}"
-            digests = [_digest(f"{of_kind} {key}") for key in lead_keys(one.revised.state)]
-            wanted.append(LeadName((digests[0], digests[-1]), self.visible_id(one.revised)))
-        names = await self._claims.names(self._lane, wanted)
+        names = await self._leads.names([(one.revised, self.visible_id(one.revised)) for one in new])
         return {
             one.job.conversion_id: name
             for one, name in zip(new, names, strict=True)

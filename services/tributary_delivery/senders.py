@@ -16,6 +16,7 @@ from tributary_delivery.destinations.reporting import Reporting
 from tributary_delivery.destinations.tokens import GivenToken, Tokens
 from tributary_delivery.destinations.webhook import Webhook
 from tributary_delivery.exchange import Exchange
+from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.report_asker import ReportAsker
@@ -29,7 +30,6 @@ from tributary_runtime.destination_settings import DestinationSettings, WebhookD
 from tributary_runtime.public_addresses import Lookup
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.delivery_job import Lane
-from tributary_storage.redis.first_claims import FirstClaims
 
 _AGENT = "Tributary/1"
 
@@ -50,7 +50,7 @@ class Senders:
 
     opener: MatchKeyOpener
     memory: Memory
-    claims: FirstClaims
+    names: NameStores
     home_of: Callable[[str], Home]
     """Workspace -> where it is."""
     clock: Clock
@@ -109,7 +109,7 @@ class Senders:
         adapter = ADAPTERS[settings.type](settings)
         tokens = self._tokens(settings)
         exchange = self._exchange(settings, adapter, tokens)
-        shared = (self.opener, self.memory, self.claims, self.home_of, self.clock)
+        shared = (self.opener, self.memory, self.names, self.home_of, self.clock)
         return BatchSender(lane, settings, adapter, exchange, tokens, *shared)
 
     def _exchange(self, settings: BatchDestination, adapter: Adapter, tokens: Tokens) -> Exchange:

@@ -81,21 +81,6 @@ def object_id(revised: ConversionRevised, destination_id: str, kind: str, *, mos
     return _within(_of_several(chosen, kind) if kind else chosen, most_characters)
 
 
-def lead_keys(state: ConversionState) -> tuple[str, ...]:
-    """Returns by what a lead is known: its id, and its root order, as far as a stage says them.
-
-    Stages are of one lead if they share one of them: what its object was called first, they all call it.
-
-    >>> state = ConversionState()
-    >>> state.lead.root_order_id, state.order_key.store = "1001", "berlin"
-    >>> lead_keys(state)
-    ('order berlin/1001',)
-    """
-    lead = state.lead
-    root = _number(state.order_key.store, lead.root_order_id, "")
-    return (*((f"id {lead.lead_id}",) if lead.lead_id else ()), *((f"order {root}",) if root else ()))
-
-
 def is_named(match: MatchResolution, destination_id: str) -> bool:
     """Tells whether a caller says itself by what a destination knows a conversion."""
     return not is_placeholder(match.pixel_event_ids.get(destination_id, ""))

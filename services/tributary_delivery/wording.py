@@ -33,6 +33,7 @@ from tributary_delivery.destinations.adapter import (
 )
 from tributary_delivery.destinations.destination import PERMANENT, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.naming import Naming
@@ -41,7 +42,6 @@ from tributary_domain.consent import UNSAID
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
 from tributary_storage.redis.delivery_job import KnownAs, Lane
-from tributary_storage.redis.first_claims import FirstClaims
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ class Wording:
         adapter: Its language.
         opener: Opens match keys.
         memory: What was sent before, for corrections.
-        claims: Where conversions claim by what they are known.
+        stores: Where conversions claim by what they are known.
         home_of: Workspace -> where it is.
         clock: Tells time.
     """
@@ -69,7 +69,7 @@ class Wording:
         adapter: Adapter,
         opener: MatchKeyOpener,
         memory: Memory,
-        claims: FirstClaims,
+        stores: NameStores,
         home_of: Callable[[str], Home],
         clock: Clock,
     ) -> None:
@@ -77,7 +77,7 @@ class Wording:
         self._settings = settings
         self._adapter = adapter
         self._policy = adapter.policy
-        self._naming = Naming(lane, settings, adapter, claims)
+        self._naming = Naming(lane, settings, adapter, stores, memory)
         self._opener = opener
         self._corrections = Corrections(lane, memory)
         self._home_of = home_of

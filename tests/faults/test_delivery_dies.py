@@ -20,6 +20,7 @@ from tests.support.holding_proxy import holding_proxy
 from tests.support.revisions import Revision
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED
 from tributary_cli.demo.fakes.server import Fault
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.scripts import Script
 
@@ -123,7 +124,14 @@ async def test_a_death_during_the_call_neither_loses_nor_repeats_a_conversion(
             dying.kill()
             held.set()
         await publish(rig, webhook.lane, [other.then(value_micros=50_000_000)], clicked)
-        await row.deliver(rig)
+
+        async def are_done() -> bool:
+            """Tells it of both; what the dead one held of the other elsewhere waits until it cannot be carried out."""
+            waiting = [job_keys.job(workspace, stand.lane.destination, C) for stand in row]
+            waiting.append(job_keys.job(workspace, webhook.lane.destination, other.conversion_id))
+            return not await rig.redis.exists(*waiting)
+
+        await row.deliver(rig, are_done)
         found = await row.fates(rig, [C])
     expected = {key: TAKEN if key[0] != "linkedin" else in_doubt(int(has_effect)) for key in found}
     assert differences(expected, found) == []

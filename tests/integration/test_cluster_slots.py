@@ -127,6 +127,7 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     claims = FirstClaims(client)
     wanted = [WantedSecond(one, digest, 9, 1, 8, 9) for one, digest in (("c1:a", "x"), ("c1:b", "x"), ("c1:b", "y"))]
     assert await claims.seconds(lane, [*wanted, WantedSecond("c1:c", "x", 9, 1, 8, 9)]) == [9, 8, 9, None]
+    assert await claims.known_names(lane, [LeadName(("id", "order"), "")]) == [""]
     assert await claims.names(lane, [LeadName(("id", "id"), "L"), LeadName(("id", "order"), "1001")]) == ["L", "L"]
     again = [Wish("c1:a", 1), Wish("c1:c", 3, risks_duplicates=True)]
     assert await ReplayedJobs(client).plan(lane, again, 4) == [Replayed.KNOWN, Replayed.PLANNED]

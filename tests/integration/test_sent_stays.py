@@ -213,10 +213,13 @@ def of_a_lead(lead_id: str = "", root: str = "") -> Callable[[ConversionRevised]
     def change(message: ConversionRevised) -> None:
         message.match.pixel_event_id = ""
         message.state.lead.lead_id, message.state.lead.root_order_id, message.state.lead.stage = lead_id, root, "won"
+        if not lead_id:
+            message.state.order_key.order_id, message.state.order_key.cycle = root, "stage:won"
 
     return change
 
 
+@pytest.mark.parametrize("forgets", [False, True], ids=["Redis knows", "the ledger knows"])
 @pytest.mark.parametrize(
     ("told", "names"),
     [
@@ -226,11 +229,13 @@ def of_a_lead(lead_id: str = "", root: str = "") -> Callable[[ConversionRevised]
     ],
 )
 async def test_a_lead_is_one_object_by_whatever_its_stages_name_it(
-    rig: Rig, workspace: str, told: list[tuple[str, str]], names: set[str]
+    rig: Rig, workspace: str, told: list[tuple[str, str]], names: set[str], *, forgets: bool
 ) -> None:
     lane, kind = Lane(workspace, "hubspot"), {"conversions": {"purchase": {}}}
     with running_fake("hubspot") as server:
         for number, (lead_id, root) in enumerate(told):
+            if forgets and number == 1:
+                await rig.redis.delete(*[key async for key in rig.redis.scan_iter(match=f"trb:*{workspace}*:lead:*")])
             await publish(rig, lane, [a_purchase(lane, number)], of_a_lead(lead_id, root))
             await deliver(rig, lane, server, **kind)
         assert set(server.fake.counted) == names

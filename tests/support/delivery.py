@@ -29,6 +29,7 @@ from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destinations import Destination
 from tributary_delivery.destinations.adapter import Home
 from tributary_delivery.lane import LaneRunner, Pace, Stores
+from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.newest import NewestRevisions
@@ -43,6 +44,7 @@ from tributary_runtime.public_addresses import Lookup
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter
 from tributary_storage.redis.awaited_reports import AwaitedReports
 from tributary_storage.redis.client import connect
@@ -135,7 +137,7 @@ class Rig:
         about = (
             opener,
             self.stores.memory,
-            FirstClaims(self.redis),
+            NameStores(FirstClaims(self.redis), PastFamilies(self.clickhouse)),
             lambda _: Home("DE"),
             clock,
             call_seconds,

@@ -24,6 +24,7 @@ from tributary_storage.redis.scripts import Argument, Script
 
 _CLAIM: Final = Script("claim_seconds")
 _NAME: Final = Script("name_leads")
+_NOTHING_SENT: Final = "The store of delivery jobs did not answer; nothing is sent until it does."
 _LEAD_LIFE_SECONDS: Final = 400 * 86_400
 """How long after it was told last a lead keeps its name: as long as its orders are known again."""
 
@@ -73,17 +74,32 @@ class FirstClaims:
         answers = await self._run(_CLAIM, names, arguments)
         return [None if int(one) < 0 else int(one) for one in answers]
 
+    async def known_names(self, lane: Lane, wanted: Sequence[LeadName]) -> list[str]:
+        """Returns what the objects of leads are called; "": not named yet.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        try:
+            found = [(one or b"").decode() for one in await self._client.mget(self._lead_names(lane, wanted))]
+        except redis.RedisError as error:
+            raise translate(error, "jobs", _NOTHING_SENT) from error
+        return [by_id or by_order for by_id, by_order in zip(found[::2], found[1::2], strict=True)]
+
     async def names(self, lane: Lane, wanted: Sequence[LeadName]) -> list[str]:
         """Names the objects of leads; returns the name of each: what it was called first, by id or by root order.
 
         Raises:
             StorageUnavailableError: Some may be named; ask for the same again.
         """
-        names: list[Argument] = [
+        arguments: list[Argument] = [_LEAD_LIFE_SECONDS, *(one.name for one in wanted)]
+        return [one.decode() for one in await self._run(_NAME, self._lead_names(lane, wanted), arguments)]
+
+    @staticmethod
+    def _lead_names(lane: Lane, wanted: Sequence[LeadName]) -> list[Argument]:
+        return [
             job_keys.lead_name(lane.workspace, lane.destination, digest) for one in wanted for digest in one.digests
         ]
-        arguments: list[Argument] = [_LEAD_LIFE_SECONDS, *(one.name for one in wanted)]
-        return [one.decode() for one in await self._run(_NAME, names, arguments)]
 
     async def _run(self, script: Script, names: Sequence[Argument], arguments: Sequence[Argument]) -> Any:
         if not names:
@@ -91,5 +107,4 @@ class FirstClaims:
         try:
             return await script(self._client, names, arguments)
         except redis.RedisError as error:
-            message = "The store of delivery jobs did not answer; nothing is sent until it does."
-            raise translate(error, "jobs", message) from error
+            raise translate(error, "jobs", _NOTHING_SENT) from error
