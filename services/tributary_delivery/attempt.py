@@ -191,10 +191,11 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
     since_micros = job.try_micros if job.tried_revision == revised.revision else 0
     if not is_hopeless and rules.is_too_late(attempt, doubt_micros, due_micros):
         is_hopeless, delivery.outcome = True, OUTCOME_CLASS_UNKNOWN
-    if is_hopeless or is_over((since_micros or attempt.now_micros) / 1e6, due_micros / 1e6, rules.horizon_seconds):
+    first_micros = since_micros or attempt.now_micros  # it may be the first attempt at this message
+    if is_hopeless or is_over(first_micros / 1e6, due_micros / 1e6, rules.horizon_seconds):
         delivery.state = DELIVERY_STATE_DEAD
         # What was newer already when this was tried first would only have it tried once more: it is given up as well.
-        was_newer = since_micros > job.newest_plan_micros > 0
+        was_newer = first_micros > job.newest_plan_micros > 0
         revision = attempt.last_revision if was_newer else revised.revision
         left = left_by(attempt, outcome, delivery)
         return Settled(job.conversion_id, Settlement.GIVEN_UP, revision, taken=left, is_untaken=untaken), delivery

@@ -16,10 +16,12 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_TOO_OLD,
+    OUTCOME_CLASS_PERMANENT,
     OUTCOME_CLASS_UNKNOWN,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
-from tributary_cli.demo.fakes.server import LOST, FakeServer
+from tributary_cli.demo.fakes.fake import Reply
+from tributary_cli.demo.fakes.server import LOST, FakeServer, Fault
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.delivery_job import Lane
 
@@ -103,3 +105,25 @@ async def test_a_name_that_is_taken_out_of_the_file_leaves_what_may_have_been_ta
     [line] = await rig.deliveries(lane, "c1:0000")
     assert (line.state, line.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)
     assert "NOT_MAPPED" in line.message
+
+
+@pytest.mark.parametrize("kind", ["meta", "hubspot", "reddit"])
+async def test_what_is_refused_for_good_when_it_is_sent_once_more_is_given_up_with_what_is_newer(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    lane = Lane(workspace, kind)
+    purchase = a_purchase(lane)
+    await publish(rig, lane, [purchase])
+    with running_fake(kind) as server:
+        server.fake.poison.add("p-c1:0000")
+        server.faults.extend([Fault(takes=False, reply=Reply(502))] * 100)
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
+            await eventually_async(lambda: server.asks)
+        await publish(rig, lane, [purchase.then(value_micros=70_000_000)])
+        server.faults.clear()
+        asked = len(server.asks)
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
+            await eventually_async(idle(rig, lane))
+        assert len(server.asks) - asked <= 2
+    [line] = await rig.deliveries(lane, "c1:0000")
+    assert (line.state, line.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_PERMANENT)
