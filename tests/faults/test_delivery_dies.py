@@ -7,12 +7,13 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.all_destinations import KINDS, TAKEN, Row, differences, in_doubt, open_row
-from tests.support.batches import a_purchase, clicked, plan, publish
+from tests.support.batches import a_batch_destination, a_purchase, clicked, plan, publish
 from tests.support.delivery import Rig, a_rig, declared, delivery_process
 from tests.support.destinations import LOST, Answer, Endpoint, running_endpoint
 from tests.support.eventually import eventually_async
@@ -104,6 +105,12 @@ async def has_lines(rig: Rig, workspace: str) -> bool:
     return len(await rig.history.deliveries(workspace, C)) == len(KINDS)
 
 
+def soon_over(kind: str) -> dict[str, Any]:
+    """Returns what lets a destination that takes corrections be told of something else in a moment."""
+    is_held = kind != "webhook" and a_batch_destination(kind).restates
+    return {"unanswered_seconds": 5} if is_held else {}
+
+
 @pytest.mark.parametrize("has_effect", [True, False], ids=["after it was taken", "before it was taken"])
 async def test_a_death_during_the_call_neither_loses_nor_repeats_a_conversion(
     rig: Rig, migrated_redis_url: str, clickhouse_url: str, workspace: str, tmp_path: Path, *, has_effect: bool
@@ -113,7 +120,8 @@ async def test_a_death_during_the_call_neither_loses_nor_repeats_a_conversion(
         for stand in row:
             stand.front.faults.extend([Fault(takes=has_effect, until=held)] * (2 if stand.kind == "webhook" else 1))
         webhook = row.stands["webhook"]
-        declarations = {workspace: [stand.declared for stand in row]}
+        # Who dies about to send leaves its object held for as long as a request may still be carried out.
+        declarations = {workspace: [stand.declared | soon_over(stand.kind) for stand in row]}
         dying = delivery_process(tmp_path, migrated_redis_url, clickhouse_url, declarations, has_data_key=True)
         await wait_for(rig, row)
         await publish(rig, webhook.lane, [other], clicked)
