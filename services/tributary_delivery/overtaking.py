@@ -138,4 +138,7 @@ def _said(attempt: Attempt) -> Said:
     named = f"o {attempt.mapped.object_id}" if attempt.mapped.object_id else f"c {conversion_id}"
     digest = hashlib.blake2b(named.encode(), digest_size=_DIGEST_BYTES).hexdigest()
     operation = DeliveryOperation.Name(attempt.operation)
-    return Said(digest, f"{conversion_id} {attempt.revised.revision} {operation}")
+    about, job = f"{conversion_id} ", attempt.job
+    # An attempt is noted in the job before it leaves, by whoever has the job: none was, and we have it.
+    is_unsaid = job.never_sent and not job.tried_revision and not job.attempts
+    return Said(digest, f"{about}{attempt.revised.revision} {operation}", about if is_unsaid else "")

@@ -17,7 +17,11 @@ from tests.support.batches import a_batch_destination, a_purchase, clicked, publ
 from tests.support.delivery import PACE, Rig, a_rig
 from tests.support.eventually import eventually_async
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_RESTATE, DELIVERY_STATE_ACCEPTED
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_RESTATE,
+    DELIVERY_STATE_ACCEPTED,
+)
 from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.destination import OK, RETRY, SPLIT, Outcome
@@ -28,6 +32,7 @@ from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis.delivery_job import Job, Lane
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.object_holds import Said
 
 IMPATIENT = replace(PACE, call_seconds=0.3, alive_seconds=None)
 """What is not answered at once is not waited for, and may be carried out for as long as the settings say."""
@@ -59,6 +64,17 @@ async def unanswered(rig: Rig, lane: Lane, revision: int) -> None:
 
 async def holds(server: FakeServer, value: int) -> None:
     await eventually_async(lambda: value in server.fake.values.values())
+
+
+def an_overtaking(rig: Rig, workspace: str) -> Overtaking:
+    return Overtaking(
+        Lane(workspace, "microsoft"),
+        rig.stores.holds,
+        rig.stores.newest,
+        alive_seconds=60.0,
+        lease_seconds=30.0,
+        is_possible=True,
+    )
 
 
 async def corrected_while_unanswered(rig: Rig, lane: Lane) -> None:
@@ -196,14 +212,7 @@ async def test_a_stage_that_was_passed_after_it_was_put_into_words_is_not_told(r
 async def test_what_comes_next_waits_for_a_request_that_may_still_be_carried_out(
     rig: Rig, workspace: str, outcome: Outcome, is_over: bool
 ) -> None:
-    overtaking = Overtaking(
-        Lane(workspace, "microsoft"),
-        rig.stores.holds,
-        rig.stores.newest,
-        alive_seconds=60.0,
-        lease_seconds=30.0,
-        is_possible=True,
-    )
+    overtaking = an_overtaking(rig, workspace)
     older, newer = (
         Attempt(
             Job("c1", revision, 0, 0, 0, False, None), ConversionRevised(revision=revision), DELIVERY_OPERATION_RESTATE
@@ -213,6 +222,38 @@ async def test_what_comes_next_waits_for_a_request_that_may_still_be_carried_out
     assert await overtaking.begin([older]) == {}
     await overtaking.end([older], [outcome])
     assert (await overtaking.begin([newer]) == {}) == is_over
+
+
+@pytest.mark.parametrize(
+    ("never_sent", "tried", "is_free"),
+    [(True, 0, True), (True, 1, False), (False, 0, False)],
+    ids=["none ever left", "one may have left", "one left under a job that is no more"],
+)
+async def test_who_died_about_to_send_the_first_time_holds_up_nothing(
+    rig: Rig, workspace: str, never_sent: bool, tried: int, is_free: bool
+) -> None:
+    overtaking = an_overtaking(rig, workspace)
+    died, newer = (
+        Attempt(
+            Job("c1", revision, tried, tried, 0, never_sent, None),
+            ConversionRevised(revision=revision),
+            DELIVERY_OPERATION_CREATE,
+        )
+        for revision in (1, 2)
+    )
+    assert await overtaking.begin([died]) == {}
+    assert (await overtaking.begin([newer]) == {}) == is_free
+
+
+async def test_of_a_shared_object_only_what_oneself_was_about_to_say_holds_up_nothing(rig: Rig, workspace: str) -> None:
+    lane, deal = Lane(workspace, "hubspot"), "digest"
+    assert await rig.stores.holds.hold(lane, [Said(deal, "c12 1 CREATE", "c12 ")], 60.0) == [0]
+    assert await rig.stores.holds.hold(lane, [Said(deal, "c1 1 CREATE", "c1 ")], 60.0) != [0]
+    assert await rig.stores.holds.hold(lane, [Said(deal, "c12 2 CREATE", "c12 ")], 60.0) == [0]
+    await rig.stores.holds.let_go(lane, [Said(deal, "c12 1 CREATE")])
+    assert await rig.stores.holds.hold(lane, [Said(deal, "c1 1 CREATE", "c1 ")], 60.0) != [0], "another one's"
+    await rig.stores.holds.let_go(lane, [Said(deal, "c12 2 CREATE")])
+    assert await rig.stores.holds.hold(lane, [Said(deal, "c1 1 CREATE", "c1 ")], 60.0) == [0]
 
 
 @pytest.mark.parametrize("why", ["somebody allows something else", "no quota", "not noted", "no longer ours"])

@@ -35,6 +35,8 @@ class Said:
     """Of what names it there: that may be an e-mail address."""
     content: str
     """Tells it from whatever else may be said of it."""
+    unsaid: str = ""
+    """With what all contents begin that certainly never left; "": none. Who noted one and died holds up nothing."""
 
 
 class ObjectHolds:
@@ -55,8 +57,8 @@ class ObjectHolds:
             said: What is to be said, each of another object.
             seconds: For how long a request may be carried out after it began.
         """
-        contents = [one.content for one in said]
-        answers = await self._run(_HOLD, lane, said, [round(seconds * 1000), *contents])
+        about = [argument for one in said for argument in (one.content, one.unsaid)]
+        answers = await self._run(_HOLD, lane, said, [round(seconds * 1000), *about])
         return [millis / 1000 for millis in answers]
 
     async def let_go(self, lane: Lane, said: Sequence[Said]) -> None:
