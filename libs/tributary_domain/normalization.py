@@ -8,7 +8,7 @@ import re
 from hashlib import sha256
 from typing import Final
 
-from tributary_domain.unfilled import LONGEST, ends_in_nothing, holds_template, may_be_unfilled
+from tributary_domain.unfilled import LONGEST, decoded, ends_in_place, holds_template, may_be_unfilled
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
 _HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
@@ -37,11 +37,16 @@ distinct_id|id|userid|user_id|not_authenticated|not authenticated|email|true|fal
 _BLOCKED = frozenset(value.strip() for value in _NOBODY.split("|"))
 """Values that stand for nobody, in lower case: what Segment and PostHog refuse to link by, and their like."""
 _LONGEST_NOBODY: Final = max(map(len, _BLOCKED))
-_ONLY_A_KIND: Final = re.compile(
-    r"(?:(?:user|usr|uid|customer|cust|client|visitor|guest|member|account|contact|person|profile|device|web|app|crm|id)"
-    rf"(?:[^\w@]|_)+)+(?:{'|'.join(map(re.escape, sorted(_BLOCKED, reverse=True)))})"
+_KIND: Final = (
+    r"(?:user|usr|uid|customer|cust|client|buyer|visitor|guest|member|subscriber|account|contact|lead|person|profile|"
+    r"device|web|app|crm|kunde|käufer|nutzer|besucher|cliente|usuario|id)(?:id)?"
 )
-"""Such a value behind what only says of what kind it would be, in lower case."""
+_WORD: Final = "(?:null|undefined|none|nan)"
+_ONLY_A_KIND: Final = re.compile(
+    rf"(?:{_KIND}(?:[^\w@]|_)+)+(?:{'|'.join(map(re.escape, sorted(_BLOCKED, reverse=True)))})[\W_]*|"
+    rf"[\W_]*(?:{_KIND}[\W_]+)*(?:{_WORD}[\W_]+)*{_WORD}[\W_]*"
+)
+"""Such a value behind what only says of what kind it would be, or words for nothing and no other, in lower case."""
 _TELLING_STARTS: Final = frozenset("0-fF") | _UNFILLED_STARTS | frozenset(_INVISIBLE)
 """What a longer value that is blocked begins with."""
 
@@ -53,37 +58,42 @@ def is_blocked(value: str, blocked: frozenset[str] = frozenset()) -> bool:
 
     Args:
         value: As sent. Quotes around it, what cannot be seen and case do not count; zeros and dashes alone are blocked,
-            and so is what has a template's place in it that was not filled, or is only what stands before such a value.
+            and so is what has a template's place in it that was not filled, or before such a value nothing but its kind.
+            Behind any other word it may be a name: there are people called Null.
         blocked: The workspace's own, in lower case.
 
     >>> is_blocked("anonymous"), is_blocked(" '0' "), is_blocked("0000-0000"), is_blocked("10")
     (True, True, True, False)
     >>> is_blocked("{{customer.id}}"), is_blocked("%%CONTACT_ID%%"), is_blocked("{b7f1-22}")
     (True, True, False)
-    >>> is_blocked("user-undefined"), is_blocked("WEB-{{customer.id}}"), is_blocked("null-pointer-shop@example.com")
+    >>> is_blocked("user-undefined"), is_blocked("WEB-{{customer.id}}"), is_blocked("christopher.null")
     (True, True, False)
     """
-    is_short = len(value) <= _LONGEST_NOBODY
-    if not is_short and not blocked and value[0] not in _TELLING_STARTS and value[-1] not in _INVISIBLE:
-        # As nearly all are: asked twice of every event.
-        return may_be_unfilled(value) and _is_unfilled(value)
-    bare = value.strip(_INVISIBLE)
-    lower = bare.lower()
-    if not lower or lower in _BLOCKED or (blocked and lower in blocked):
+    return names_nothing(value, blocked) or (may_be_unfilled(value) and _is_unfilled(value.strip(_INVISIBLE)))
+
+
+def names_nothing(value: str, blocked: frozenset[str] = frozenset()) -> bool:
+    """Tells the same of a value as a whole, of whatever it is: what has such a one as a part may well be a shop's.
+
+    >>> [names_nothing(value) for value in ("id", "0", "{{order.id}}", "web-id", "app_default")]
+    [True, True, True, False, False]
+    """
+    if len(value) > _LONGEST_NOBODY and not blocked and value[0] not in _TELLING_STARTS and value[-1] not in _INVISIBLE:
+        return False  # as nearly all are: asked twice of every event
+    bare = value.strip(_INVISIBLE).lower()
+    if not bare or bare in _BLOCKED or (blocked and bare in blocked):
         return True
-    first = lower[0]
-    if first in "0-f" and _ONLY_ZEROS_OR_DASHES.fullmatch(lower) is not None:
+    first = bare[0]
+    if first in "0-f" and _ONLY_ZEROS_OR_DASHES.fullmatch(bare) is not None:
         return True
-    if first in _UNFILLED_STARTS and _UNFILLED.fullmatch(lower) is not None:
-        return True
-    return may_be_unfilled(bare) and _is_unfilled(bare)
+    return first in _UNFILLED_STARTS and _UNFILLED.fullmatch(bare) is not None
 
 
 def _is_unfilled(bare: str) -> bool:
     """Tells whether an identifier has a part that nothing was put into, and nothing else that names somebody."""
     if len(bare) > LONGEST:
         return False
-    return holds_template(bare) or ends_in_nothing(bare) or _ONLY_A_KIND.fullmatch(bare.lower()) is not None
+    return holds_template(bare) or ends_in_place(bare) or _ONLY_A_KIND.fullmatch(decoded(bare).lower()) is not None
 
 
 def is_blocked_hash(digest: bytes) -> bool:

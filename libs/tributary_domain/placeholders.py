@@ -10,7 +10,7 @@ from typing import Final
 
 from tributary_domain import texts
 from tributary_domain.blanks import bare
-from tributary_domain.normalization import is_blocked
+from tributary_domain.normalization import names_nothing
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.unfilled import LONGEST, NOTHING, TEMPLATE, decoded, has_digit, holds_template, may_be_unfilled
 
@@ -39,7 +39,7 @@ def is_placeholder(text: str) -> bool:
     (True, True, False)
     """
     text = bare(text)
-    if is_blocked(text) or (len(text) <= _LONGEST_NAME and text.lower() in _NAMES_OF_FIELDS):
+    if names_nothing(text) or (len(text) <= _LONGEST_NAME and text.lower() in _NAMES_OF_FIELDS):
         return True
     return may_be_unfilled(text) and len(text) <= LONGEST and _holds_nothing(text)
 

@@ -22,7 +22,7 @@ _WORD: Final = r"(?<![^\W_])(?:(?i:undefined|null)|NaN|None)(?![^\W_])|\[(?i:obj
 """What programs write where there is nothing. In lower case, "nan" and "none" are people's names and words."""
 NOTHING: Final = re.compile(rf"{_WORD}|(?i:\[[a-z_]+\]|<[a-z_ ]+>)")
 """Such a word, or the name of a field in brackets, as a part of a longer text."""
-_ENDS_IN_NOTHING: Final = re.compile(rf"(?:{_WORD}|(?i:\[[a-z]+(?:_[a-z]+)+\]|<[a-z]+(?:_[a-z]+)+>))[\W_]*\Z")
+_ENDS_IN_PLACE: Final = re.compile(r"(?i:\[object \w*\]|\[[a-z]+(?:_[a-z]+)+\]|<[a-z]+(?:_[a-z]+)+>)[\W_]*\Z")
 has_digit: Final = re.compile(r"\d").search
 
 
@@ -49,13 +49,13 @@ def holds_template(text: str) -> bool:
     return TEMPLATE.search(text) is not None or ("%" in text and TEMPLATE.search(decoded(text)) is not None)
 
 
-def ends_in_nothing(text: str) -> bool:
-    """Tells whether an id is only what was put before a word for nothing: it has no number, and ends in the word.
+def ends_in_place(text: str) -> bool:
+    """Tells whether an id is only what was put before a field's name in brackets: it has no number, and ends in it.
 
-    >>> [ends_in_nothing(text) for text in ("user-undefined", "cust_null", "user-[object Object]", "shop:None")]
-    [True, True, True, True]
-    >>> [ends_in_nothing(text) for text in ("null-pointer-shop", "shop-7-null", "annull", "second-to-none", "li-nan")]
-    [False, False, False, False, False]
+    >>> [ends_in_place(text) for text in ("user-[object Object]", "user-[user_id]", "ann-<user_id>")]
+    [True, True, True]
+    >>> [ends_in_place(text) for text in ("ann [web]", "shop-7-[user_id]", "christopher.null")]
+    [False, False, False]
     """
     plain = decoded(text)
-    return has_digit(plain) is None and _ENDS_IN_NOTHING.search(plain) is not None
+    return has_digit(plain) is None and _ENDS_IN_PLACE.search(plain) is not None

@@ -55,7 +55,8 @@ def test_a_place_that_nothing_was_put_into_is_nobody(value: str) -> None:
     "value",
     [
         *("user-undefined", "cust_null", "user:undefined", "web/app/null", "undefined_undefined", "Käufer-undefined"),
-        *("user-(null)", "user-NaN", "cust_None", "_null", "user[object Object]", "user-[user_id]", "a@undefined"),
+        *("user-(null)", "user-NaN", "cust_None", "_null", "user[object Object]", "user-[user_id]", "null@undefined"),
+        *("userId=undefined", "contact@null", "user-null-null", "crm_user_id:None", "cust_null)", "ann-[user_id]"),
         *("user-none", "customer_nan", "visitor:anonymous", "guest-unknown", "crm-user-nil", "device-none"),
         *("WEB-{{customer.id}}", "shop7-{{ id }}-2", "v-${userId}", "12-%%CONTACT_ID%%", "id:%USER_ID%", "7[[id]]"),
         *("user-{user_id}", "u-<%= user.id %>", "*|UNIQID|*-9", "c-__CLICKID__", "{{customer.name}}@shop.example"),
@@ -72,6 +73,8 @@ def test_what_was_put_around_nothing_is_nobody(value: str) -> None:
         *("null-pointer-shop@example.com", "Undefined Records Ltd 77", "nullriver42", "null-pointer-shop", "annull"),
         *("undefined-1001", "shop-7-null", "user2-undefined", "bar.none", "li-nan", "second-to-none", "judy.guest"),
         *("none.such@example.com", "nil-garcia", "user-ann", "user-nullo", "contact@web.test", "null@shop.example"),
+        *("christopher.null", "d.null", "o'null", "null.christopher", "ann_undefined", "null-user", "a@undefined"),
+        *("christopher.null@example.com", "Ann-None", "shop:None", "d-NaN", "null%20ann"),
         *("M%fcnchen%20Ost%20", "caf%e9%e8s%20", "50% off", "100%", "a__b__c", "ann [web]", "{b7f1-22}-1", "a{1}b"),
         *("%E2%82%AC%C3%A9", "web__DE__9", "c3ab8ff13720e8ad9047dd39466b3c8974e592c2fa383d4a3960714caef0c4f2"),
     ],

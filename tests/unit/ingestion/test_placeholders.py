@@ -64,6 +64,7 @@ NOTHING = [
 REAL = [
     *("1", "7", "1001", "000001", "0-1", "a", "test-1001", "undefined-1001", "{b7f1-22}", "1001-null", "NaN-7"),
     *("annulled", "Wundefined", "nan-do", "Nullarbor", "1001[de]", "1001 <web>", "50%", "a%20b", "a|b", "[b-1]"),
+    *("web-test", "contact-email", "app_default", "user-guest", "crm-id"),
     "c3ab8ff1-3720-4e8a-9047-dd39466b3c8974e592c2fa383d4a3960714caef0c4f2",
 ]
 
@@ -136,7 +137,9 @@ def test_a_store_that_names_none_makes_no_other_order_of_it_and_its_refund(store
     assert keys == [conversion_id(order_digest("shop", "purchase", "", "1001"))] * 3
 
 
-@pytest.mark.parametrize("store", ["0", "1", "de", "id", "default", "Test"])
+@pytest.mark.parametrize(
+    "store", ["0", "1", "de", "id", "default", "Test", "web-id", "app-default", "app_default", "web-test"]
+)
 def test_a_short_or_plain_store_is_a_store(store: str) -> None:
     event = a_purchase()
     event.conversion.order_id, event.conversion.store = "1001", store

@@ -22,8 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Identifiers(_message.Message):
     """What is known of who it was. Each value at most 256 characters. Values that stand for nobody ("null", "anonymous",
     "0") are ignored with the warning IDENTIFIER_BLOCKED, and so is what has a template's place in it that was not filled
-    ("WEB-{{customer.id}}"), or has no number and ends in a word for nothing ("user-undefined"). Plain values are hashed at
-    the door and kept nowhere.
+    ("WEB-{{customer.id}}"), or such a value behind nothing but what kind it would be of ("user-undefined"; "ann.null" is a
+    name). Plain values are hashed at the door and kept nowhere.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
