@@ -58,7 +58,7 @@ def is_blocked(value: str, blocked: frozenset[str] = frozenset()) -> bool:
 
     Args:
         value: As sent. Quotes around it, what cannot be seen and case do not count; zeros and dashes alone are blocked,
-            and so is what has a template's place in it that was not filled, or before such a value nothing but its kind.
+            and so is what has a template's place in it that was not filled, or nothing but its kind before such one.
             Behind any other word it may be a name: there are people called Null.
         blocked: The workspace's own, in lower case.
 
