@@ -29,7 +29,8 @@ async def check_retention(workspaces_file: Path, clickhouse_url: str) -> list[Ch
     except InvalidWorkspacesError:
         return []
     due = SystemClock().unix_micros() - _PATIENCE_MICROS
-    before = {one.id: retained_since(due, one.retention.person_event_months) for one in workspaces}
+    months = {one.id: one.retention.person_event_months for one in workspaces}
+    before = {name: retained_since(due, kept) for name, kept in months.items() if kept is not None}
     try:
         async with connect(
             clickhouse_url, name="doctor", timeout_seconds=_TIMEOUT_SECONDS, connections=1
@@ -55,7 +56,8 @@ def retention_checks(
     checks = []
     for workspace in workspaces:
         name, state = f"retention:{workspace.id}", states.get(workspace.id, RetentionState())
-        months = f"events of people are kept for {workspace.retention.person_event_months} months"
+        kept = workspace.retention.person_event_months
+        months = f"events of people are kept {'for ever' if kept is None else f'for {kept} months'}"
         if state.since_micros:
             months += f", there are none of before {_day(state.since_micros)}"
         if workspace.id in overdue:

@@ -232,7 +232,7 @@ class Workspace(Declared):
             raise ValueError("attribution: effective_from must grow from entry to entry")
         lookback = max(settings.longest_lookback_days for settings in self.attribution)
         months = months_needed(lookback + self.accept.event_days + 1)
-        if self.retention.person_event_months < months:
+        if self.retention.person_event_months is not None and self.retention.person_event_months < months:
             raise ValueError(
                 f"retention: person_event_months must be at least {months}: conversions are credited to what happened"
                 f" up to {lookback} days before (attribution), and may be {self.accept.event_days} days late (accept)"

@@ -123,7 +123,8 @@ class Expiry:
             StorageUnavailableError: A store did not answer; what is left is for the next run.
         """
         begin = self._clock.unix_micros()
-        before = retained_since(begin, workspace.retention.person_event_months)
+        months = workspace.retention.person_event_months
+        before = retained_since(begin, months) if months is not None else 0  # only what a run had begun is finished
         state = (await self._records.states()).get(workspace.id, RetentionState())
         deleted: Counter[str] = Counter()
         for month in await self._records.undeleted(workspace.id):

@@ -22,6 +22,7 @@ from tributary_attribution.runs import exit_status
 from tributary_cli.explain_tables import deleted_line
 from tributary_domain.retention import retained_since
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.privacy_settings import RetentionSettings
 from tributary_storage.clickhouse.integrity import StoredEvents, StoredIntegrity
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import Scope
@@ -64,8 +65,9 @@ class Kept:
     def attribution(self) -> Attribution:
         return self.world.attribution
 
-    async def delete(self) -> dict[str, int]:
-        return await self.expiry.delete(self.attribution.workspace)
+    async def delete(self, months: int | None = 14) -> dict[str, int]:
+        retention = RetentionSettings(person_event_months=months)
+        return await self.expiry.delete(self.attribution.workspace.model_copy(update={"retention": retention}))
 
     async def rows(self, table: str, columns: str, where: str = "1") -> list[tuple[Any, ...]]:
         return await self.attribution.clickhouse.execute(
@@ -235,6 +237,12 @@ async def test_of_a_shared_device_one_sighting_a_day_stays_per_customer(kept: Ke
             await records.keep_sightings(month, 5, 30)
             await records.delete(await records.count(month, NOW), NOW)
     assert len(await kept.rows("events FINAL", "event_id")) == len(seen)
+
+
+async def test_nothing_goes_where_nobody_said_for_how_long_it_is_kept(kept: Kept, events: Events) -> None:
+    await lived(kept, events)
+    assert await kept.delete(None) == {}
+    assert await kept.rows("retentions", "retained_since", "retained_since > toDateTime64(0, 6)") == []
 
 
 async def test_nothing_is_said_to_be_gone_where_nothing_was_too_old(kept: Kept, events: Events) -> None:

@@ -378,7 +378,7 @@ THE_RULES_SAY = {
     "findings.pending_value_hours": 24,
     "findings.unmatched_adjustment_days": 30,
     "retention.match_key_days": 100,
-    "retention.person_event_months": 14,
+    "retention.person_event_months": None,  # 14, once what is deleted costs no repair
     "retention.ledger_years": 10,
     "retention.erasure": "sever",
     "conversions.0.role": "REVENUE",
