@@ -55,9 +55,9 @@ class BatchDestination(DestinationSettings):
     knows it again. 0: never; it is a dead letter then."""
 
     unanswered_seconds: Annotated[int, Field(ge=1, le=3_600)] = 300
-    """For how long a request that got no answer may still be carried out there. Until then nothing else is told of the
-    same conversion or object, but the same again: what comes last is what the destination keeps. At most an hour, the
-    shortest time for which one knows a conversion again."""
+    """For how long a request that got no answer may still be carried out there, counted from when its answer is given
+    up. Until then nothing else is told of the same conversion or object, but the same again: what comes last is what
+    the destination keeps. At most an hour, the shortest time for which one knows a conversion again."""
 
     needs_consent_grant: bool = True
     """Whether a person must have granted `ad_user_data` (or the workspace's `consent_defaults` must, for their region);

@@ -74,7 +74,7 @@ class Pace:
     margin_seconds: float
     """How much longer a job is ours: for preparing the call and writing its outcome down."""
     alive_seconds: float | None = None
-    """For how long what got no answer may still be carried out; None: as the destination's settings say."""
+    """For how long what got no answer may be carried out from then on; None: as the destination's settings say."""
 
     @property
     def lease_seconds(self) -> float:

@@ -1,7 +1,8 @@
 """Requests about one object at a destination: of two, in whichever processes, one begins when the other is over.
 
 The one rule: what got no answer may be carried out minutes later, over what came after it. Until it cannot be any more,
-nothing else is said of the same object, but for the same content again. And what is said is what holds when it begins:
+nothing else is said of the same object, but for the same content again. That counts from when the answer is given up;
+where nobody says when that was, from when it is given up at the latest. And what is said is what holds when it begins:
 while it waited, a later stage of its lead may have been told.
 """
 
@@ -48,7 +49,8 @@ class Overtaking:
         lane: Which.
         holds: What all processes are saying.
         recent: Knows what has changed.
-        alive_seconds: For how long what got no answer may still be carried out: `unanswered_seconds` of the settings.
+        alive_seconds: For how long what got no answer may be carried out after that was given up: `unanswered_seconds`
+            of the settings.
         lease_seconds: How long the jobs of a request are somebody's: then it is over, or gets no answer.
         is_possible: Whether the destination takes what comes last for the newest.
     """
@@ -77,7 +79,9 @@ class Overtaking:
             StorageUnavailableError: None may be.
         """
         about = self._said(attempts)
-        waits = await self._holds.hold(self._lane, [said for _, said in about], self._alive_seconds)
+        waits = await self._holds.hold(
+            self._lane, [said for _, said in about], self._lease_seconds + self._alive_seconds
+        )
         later = {
             one.job.conversion_id: self._look_seconds(seconds)
             for (one, _), seconds in zip(about, waits, strict=True)
@@ -92,12 +96,16 @@ class Overtaking:
         return later
 
     def _look_seconds(self, free_seconds: float) -> float:
-        is_under_way = self._alive_seconds - free_seconds < self._lease_seconds
+        is_under_way = free_seconds > self._alive_seconds  # nobody has given it up yet
         return min(free_seconds, _LOOK_SECONDS) if is_under_way else free_seconds
 
     async def end(self, attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> None:
-        """Notes what was answered: it is over."""
-        await self.let_go([one for one, outcome in zip(attempts, outcomes, strict=True) if _is_over(outcome)])
+        """Notes what was answered: it is over. What was not may be carried out for a while from now on."""
+        answered = list(zip(attempts, outcomes, strict=True))
+        await self.let_go([one for one, outcome in answered if _is_over(outcome)])
+        given_up = self._said([one for one, outcome in answered if not _is_over(outcome)])
+        async with self._noting():
+            await self._holds.give_up(self._lane, [said for _, said in given_up], self._alive_seconds)
 
     @asynccontextmanager
     async def letting_go(self, attempts: Sequence[Attempt]) -> AsyncIterator[None]:
@@ -110,8 +118,13 @@ class Overtaking:
 
     async def let_go(self, attempts: Sequence[Attempt]) -> None:
         """Notes that attempts are over, or are not made. What cannot be noted is over by itself in a while."""
-        try:
+        async with self._noting():
             await self._holds.let_go(self._lane, [said for _, said in self._said(attempts)])
+
+    @asynccontextmanager
+    async def _noting(self) -> AsyncIterator[None]:
+        try:
+            yield
         except UnavailableError as outage:
             log.warning("objects_not_let_go", destination=self._lane.destination, reason=str(outage))
 

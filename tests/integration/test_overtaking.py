@@ -37,7 +37,8 @@ from tributary_storage.redis.object_holds import Said
 IMPATIENT = replace(PACE, call_seconds=0.3, alive_seconds=None)
 """What is not answered at once is not waited for, and may be carried out for as long as the settings say."""
 ALIVE = {"unanswered_seconds": 8}
-PATIENT = replace(PACE, call_seconds=10.0, margin_seconds=10.0, alive_seconds=60.0)
+PATIENT = replace(PACE, call_seconds=30.0, margin_seconds=10.0, alive_seconds=0.2)
+"""An answer is waited for longer than what got none may be carried out."""
 
 
 @pytest.fixture
@@ -222,6 +223,24 @@ async def test_what_comes_next_waits_for_a_request_that_may_still_be_carried_out
     assert await overtaking.begin([older]) == {}
     await overtaking.end([older], [outcome])
     assert (await overtaking.begin([newer]) == {}) == is_over
+
+
+async def test_for_how_long_a_request_may_be_carried_out_counts_from_when_its_answer_is_given_up(
+    rig: Rig, workspace: str
+) -> None:
+    async def free_seconds() -> float:
+        [held] = [name async for name in rig.redis.scan_iter(f"*{workspace}*:object:*")]
+        return float(await rig.redis.pttl(held)) / 1000
+
+    overtaking = an_overtaking(rig, workspace)
+    one = Attempt(Job("c1", 1, 0, 0, 0, False, None), ConversionRevised(revision=1), DELIVERY_OPERATION_RESTATE)
+    assert await overtaking.begin([one]) == {}
+    assert 60 < await free_seconds() <= 90, "it is under way for 30 s at most"
+    assert await overtaking.begin([one]) == {}, "by two processes"
+    await overtaking.end([one], [Outcome(RETRY, 0)])
+    assert await free_seconds() > 60, "the other one is under way"
+    await overtaking.end([one], [Outcome(RETRY, 0)])
+    assert await free_seconds() <= 60
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 The one rule: a request that got no answer holds its object until it cannot be carried out any more. The same content
 may be said again before that: it makes no difference which of the two is carried out last. A worked example, for the
-deal of one order, with 300 s:
+deal of one order, where an answer is waited for at most 30 s and what got none may be carried out for 300 s:
 
-    hold "a 2 restate"       0: the request begins; it is never answered
-    hold "a 3 restate"       299 s: not yet
+    hold "a 2 restate"       0: the request begins
+    hold "a 3 restate"       329 s: not yet
+    give up "a 2 restate"    it was not answered: held for 300 s from now on
     hold "a 2 restate"       0: the same again; it is answered
-    let go "a 2 restate"     the first one may still be carried out: held for another 300 s
+    let go "a 2 restate"     the first one may still be carried out: held on, as if the second one had got no answer
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tributary_storage.redis.scripts import Argument, Script
 
 _HOLD: Final = Script("hold_objects")
 _LET_GO: Final = Script("let_go_objects")
+_GIVE_UP: Final = Script("give_up_objects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class ObjectHolds:
         Args:
             lane: Of which destination.
             said: What is to be said, each of another object.
-            seconds: For how long a request may be carried out after it began.
+            seconds: For how long a request holds its object whose end nobody notes: whoever made it died.
         """
         about = [argument for one in said for argument in (one.content, one.unsaid)]
         answers = await self._run(_HOLD, lane, said, [round(seconds * 1000), *about])
@@ -64,6 +66,10 @@ class ObjectHolds:
     async def let_go(self, lane: Lane, said: Sequence[Said]) -> None:
         """Notes that requests are over: answered, or not made."""
         await self._run(_LET_GO, lane, said, [one.content for one in said])
+
+    async def give_up(self, lane: Lane, said: Sequence[Said], seconds: float) -> None:
+        """Notes that requests got no answer, and may be carried out for so many seconds from now on."""
+        await self._run(_GIVE_UP, lane, said, [round(seconds * 1000), *(one.content for one in said)])
 
     async def _run(self, script: Script, lane: Lane, said: Sequence[Said], arguments: Sequence[Argument]) -> Any:
         if not said:

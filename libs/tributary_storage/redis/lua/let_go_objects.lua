@@ -2,10 +2,11 @@
 -- KEYS    one hold per object; all of one destination
 -- ARGV    per object what was said of it
 -- Answer  nothing
--- Cost    at most three commands per object. A second run counts off another request.
+-- Cost    at most four commands per object. A second run counts off another request.
 -- Fields  as in hold_objects
 for number, hold in ipairs(KEYS) do
-  if redis.call('HGET', hold, 'o') == ARGV[number] and redis.call('HINCRBY', hold, 'n', -1) <= 0 then
-    redis.call('DEL', hold)
+  if redis.call('HGET', hold, 'o') == ARGV[number] then
+    redis.call('HINCRBY', hold, 'u', -1)
+    if redis.call('HINCRBY', hold, 'n', -1) <= 0 then redis.call('DEL', hold) end
   end
 end
