@@ -78,6 +78,7 @@ class Admission:
         self._waiting: deque[Call] = deque()
         self._waiting_events = 0
         self._orders: list[OrderedPart] = []
+        self._astray: list[FirstPart] = []
         self._wake = asyncio.Event()
 
     async def admit(self, request: dedup_service_pb2.AdmitEventsRequest) -> list[Outcome]:
@@ -133,7 +134,7 @@ class Admission:
             waking = group.create_task(self._wake_at(stop))
             while True:
                 await self._wake.wait()
-                if not self._waiting and not self._orders:
+                if not self._waiting and not self._orders and not self._astray:
                     if stop.is_set():
                         break
                     self._wake.clear()
@@ -146,23 +147,29 @@ class Admission:
         self._wake.set()
 
     async def _commit(self) -> None:
-        """Carries one commit: step (b) of calls begun, step (a) of calls that wait."""
+        """Carries one commit: step (b) of calls begun, then step (a) of calls that wait.
+
+        In this order, so that who asks where an event was decided sees what was registered together with it.
+        """
         started = self._clock.monotonic_seconds()
         orders, self._orders = self._orders, []
+        first, self._astray = self._astray, []
+        begun = list(dict.fromkeys(part.call for part in first))
         taken = self._take()
-        first = [part for call in taken for part in call.first_parts]
+        first += [part for call in taken for part in call.first_parts]
         first_groups, order_groups = _by_stream(first), _by_stream(orders)
-        commands: list[Admit | AdmitOrders] = [_admit(group) for group in first_groups]
-        commands += [_admit_orders(group) for group in order_groups]
+        commands: list[Admit | AdmitOrders] = [_admit_orders(group) for group in order_groups]
+        commands += [_admit(group) for group in first_groups]
         if not commands:
             return
         answers = await self._claims.commit(commands)
-        for first_group, answer in zip(first_groups, answers, strict=False):
-            _settle_first(first_group, answer)
-        for order_group, answer in zip(order_groups, answers[len(first_groups) :], strict=True):
+        for order_group, answer in zip(order_groups, answers, strict=False):
             _settle_ordered(order_group, answer)
-        for call in taken:  # only now: events of one order are decided in the order of the call, whatever their shards
+        for first_group, answer in zip(first_groups, answers[len(order_groups) :], strict=True):
+            _settle_first(first_group, answer)
+        for call in begun + taken:  # only now: events of one order are decided in the order of the call, in all shards
             self._orders += call.order_parts()
+            self._astray += call.parts_astray()
         metrics.COMMIT_EVENTS.record(sum(call.size for call in taken))
         metrics.COMMIT_CALLS.record(len(taken))
         metrics.COMMIT_DURATION.record(self._clock.monotonic_seconds() - started)

@@ -5,6 +5,9 @@ The one rule: the event bytes are passed on as they came; nothing here reads the
 Plain events are packed for their own shard. An event with an order is registered in its own shard (step a) and then
 packed, bytes included, for its order's (step b): so what step (a) finds to be a conflict is appended and counted by
 step (b), and step (a) counts nothing of it. A crash in between leaves a registration, which a retry passes.
+
+An order may read otherwise than when its event was sent first, and be of another shard. Step (a) then asks there, and
+registers the event anew if it was not decided: an event id is known whatever order it is sent with.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Final, NamedTuple
 from tributary.dedup.v1 import dedup_service_pb2
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvents
 from tributary.event.v1 import verdict_pb2
-from tributary_dedup.outcomes import Outcome
+from tributary_dedup.outcomes import Astray, Outcome
 from tributary_domain.claim_records import BEST_RANK, CLAIM_RECORD, DECISION_AT, NO_ORDER, OrderPart, read_order
 from tributary_domain.shards import MAX_BUCKET_BITS
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
@@ -69,6 +72,7 @@ class Call:
 
     __slots__ = (
         "_admission",
+        "_astray",
         "_claims",
         "_events",
         "_missing",
@@ -96,6 +100,7 @@ class Call:
         self.outcomes: list[Outcome | None] = [None] * self.size
         self._missing = self.size
         self._registered: dict[int, Outcome | None] = {}
+        self._astray: dict[int, Astray] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def settle(self, positions: Sequence[int], outcomes: Sequence[Outcome]) -> None:
@@ -110,23 +115,43 @@ class Call:
         if not self._missing and not self.done.done():
             self.done.set_result(None)
 
-    def settle_first(self, positions: Sequence[int], found: Sequence[Outcome | None]) -> None:
-        """Takes what step (a) decided; what it found of events with an order waits for step (b)."""
+    def settle_first(self, positions: Sequence[int], found: Sequence[Outcome | Astray | None]) -> None:
+        """Takes what step (a) decided; what it found of events with an order waits for step (b), or for itself."""
         own, ordered = self.outcomes, self._ordered
         for position, outcome in zip(positions, found, strict=True):
-            if outcome is None or (position in ordered and outcome.verdict in _KNOWN):
+            if isinstance(outcome, Astray):
+                self._astray[position] = outcome
+            elif outcome is None or (position in ordered and outcome.verdict in _KNOWN):
                 self._registered[position] = outcome
             else:
                 own[position] = outcome
                 self._missing -= 1
         self._finish()
 
+    def parts_astray(self) -> list[FirstPart]:
+        """Packs for step (a) the events that it has to see again: where they would have been decided, or anew."""
+        placement, parts = self._placement, dict[int, FirstPart]()
+        astray, self._astray = self._astray, {}
+        for position, found in sorted(astray.items(), key=itemgetter(0)):
+            digest, mark, _, _, rest = CLAIM_RECORD.unpack_from(self._claims, position * CLAIM_RECORD.size)
+            if found.shard is None:
+                shard, kind = placement.shard(digest), REGISTER[placement.shard(read_order(rest).digest)]
+            else:
+                digest, shard, kind = home_digest(digest), found.shard, ACCEPT
+            part = parts.get(shard)
+            if part is None:
+                part = parts[shard] = FirstPart(self, shard)
+            part.positions.append(position)
+            part.letters.append(found.letter)
+            part.claims.append(pack_claim(digest, mark, kind))
+            part.bucket_keys.append(placement.claims_key(digest, shard))
+        return list(parts.values())
+
     def order_parts(self) -> list[OrderedPart]:
         """Packs the registered events for step (b), one part per order shard, each in the order of the call."""
-        if not self._registered:
-            return []
         placement, parts = self._placement, dict[int, OrderedPart]()
-        for position, before in sorted(self._registered.items(), key=itemgetter(0)):
+        registered, self._registered = self._registered, {}
+        for position, before in sorted(registered.items(), key=itemgetter(0)):
             digest, mark, decision, length, rest = CLAIM_RECORD.unpack_from(self._claims, position * CLAIM_RECORD.size)
             order, end = read_order(rest), self._ordered[position]
             shard = placement.shard(order.digest)

@@ -16,6 +16,7 @@ from tributary_storage.redis.claim_layout import (
     Kind,
     claim_kind,
     claim_time_micros,
+    home_shard,
     order_time_micros,
 )
 from tributary_storage.redis.claims import Decided, Undecided
@@ -32,7 +33,7 @@ _UNDECIDED: Final = verdict_pb2.VERDICT_UNDECIDED
 _NO_REASON: Final = verdict_pb2.REASON_CODE_UNSPECIFIED
 _MERGED: Final = verdict_pb2.REASON_CODE_MERGED_OBSERVATION
 
-_A, _Q, _R, _D, _M, _REGISTERED = b"AQRDMo"
+_A, _Q, _R, _D, _M, _REGISTERED, _HOME, _MOVED = b"AQRDMohm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,18 @@ class Outcome:
     reason: verdict_pb2.ReasonCode.ValueType = _NO_REASON
 
 
+@dataclass(frozen=True, slots=True)
+class Astray:
+    """Not decided yet, of an event that was registered under an order of another shard."""
+
+    letter: int
+    """What `lua/admit.lua` is to be asked next."""
+    shard: int | None
+    """Where it would have been decided; None: nothing is there, and its own shard is to register it anew."""
+
+
+_MOVE: Final = Astray(_MOVED, None)
+
 FULL: Final = Outcome(_UNDECIDED, reason=verdict_pb2.REASON_CODE_LOG_FULL)
 UNREACHABLE: Final = Outcome(_UNDECIDED, reason=verdict_pb2.REASON_CODE_STORE_UNREACHABLE)
 _REFUSED: Final = Outcome(_REJECTED)
@@ -57,20 +70,21 @@ def undecided(answer: Undecided) -> Outcome:
     return FULL if answer.is_full else UNREACHABLE
 
 
-def of_step_a(answer: Decided) -> list[Outcome | None]:
+def of_step_a(answer: Decided) -> list[Outcome | Astray | None]:
     """Returns an outcome per event of `lua/admit.lua`, None where step (b) decides; events alike share one."""
     now, letters = answer.accept_time_micros, answer.letters
     accepted = Outcome(_ACCEPTED, now)
     if letters.count(_A) == len(letters):
         return [accepted] * len(letters)
-    shared = {_A: accepted, _Q: Outcome(_QUARANTINED, now), _R: _REFUSED, _REGISTERED: None}
-    found: list[Outcome | None] = []
+    shared = {_A: accepted, _Q: Outcome(_QUARANTINED, now), _R: _REFUSED, _REGISTERED: None, _MOVED: _MOVE}
+    found: list[Outcome | Astray | None] = []
     at = 0
     for letter in letters:
         if letter in shared:
             found.append(shared[letter])
             continue
-        found.append(_of_known(letter in b"Dd", answer.known[at : at + CLAIM_BYTES], now))
+        claim = answer.known[at : at + CLAIM_BYTES]
+        found.append(Astray(_HOME, home_shard(claim)) if letter == _HOME else _of_known(letter in b"Dd", claim, now))
         at += CLAIM_BYTES
     return found
 

@@ -27,7 +27,8 @@ from tributary_dedup.calls import Call
 from tributary_domain.ids import event_digest
 from tributary_runtime.errors import OverloadedError, PreconditionError, StorageUnavailableError
 from tributary_storage.redis import keys
-from tributary_storage.redis.claim_layout import Placement
+from tributary_storage.redis.claim_layout import Kind, Placement
+from tributary_storage.redis.claim_lookup import ClaimLookup
 from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch, read_epoch
@@ -105,6 +106,9 @@ CASES = [
     pytest.param([BROWSER, Sent("b2", order="o", value=None)], "AM", id="who states no value contradicts nobody"),
     pytest.param([Sent("b0", order="o", value=None), BROWSER, BROWSER], "AMD", id="a value may be stated later"),
     pytest.param([BROWSER, Sent("b", order="p", payload="p")], "AC", id="an event id with another order conflicts"),
+    pytest.param(
+        [BROWSER, Sent("b", order="p", value=100)], "AD", id="an event id whose order reads otherwise is known"
+    ),
     pytest.param([BROWSER, Sent("b", payload="plain")], "AC", id="an event id without its order conflicts"),
     pytest.param([Sent("b", payload="plain"), BROWSER], "AC", id="an event id with an order it did not have conflicts"),
     pytest.param([Sent("b"), Sent("b", order="o")], "AD", id="what was known without an order is a duplicate"),
@@ -168,6 +172,43 @@ async def test_step_a_alone_never_makes_a_retry_a_duplicate(
         assert answer.letters == b"o"
     assert await admit(admission, workspace, BROWSER) == [ACCEPTED]
     assert await admit(admission, workspace, BROWSER) == [DUPLICATE]
+
+
+@pytest.mark.parametrize("refund", ["", "r"])
+async def test_an_event_id_is_accepted_once_though_its_order_reads_otherwise_when_it_is_sent_again(
+    admission: Admission, workspace: str, refund: str
+) -> None:
+    """As when a version of ingestion cleans the name of a conversion in another way; most are of another shard then."""
+    for order, verdict in (("was", ACCEPTED), ("is", DUPLICATE), ("was", DUPLICATE)):
+        events = [Sent(f"e{number}", order=f"{order}{number}", refund=refund) for number in range(20)]
+        assert await admit(admission, workspace, *events) == [verdict] * 20
+
+
+async def test_an_event_that_was_only_registered_is_accepted_once_under_the_order_it_has_now(
+    admission: Admission, log: redis.asyncio.Redis, workspace: str
+) -> None:
+    placement = Placement(AN_EPOCH)
+    was, now = ([Sent(f"e{n}", order=f"{order}{n}") for n in range(20)] for order in ("was", "is"))
+    parts = Call(a_request(workspace, was).callers[0], "", placement).first_parts
+    await Claims(log).commit(
+        [
+            Admit(
+                part.shard,
+                "live",
+                b"",
+                bytes(part.letters),
+                b"".join(part.claims),
+                part.bucket_keys,
+                [(workspace, len(part.positions))],
+            )
+            for part in parts
+        ]
+    )
+    for events, verdict in ((now, ACCEPTED), (was, DUPLICATE), (now, DUPLICATE)):
+        assert await admit(admission, workspace, *events) == [verdict] * 20
+    known = await ClaimLookup(log, placement).events([event_digest(workspace, event.event_id) for event in now])
+    assert {claim.kind for claim in known if claim is not None} == {Kind.ACCEPTED}
+    assert_sides_agree(await stored(log))
 
 
 async def test_bulk_events_meet_the_claims_of_live_ones(

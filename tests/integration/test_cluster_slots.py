@@ -19,6 +19,7 @@ from tests.support.eventually import eventually_async
 from tests.support.families import Families
 from tests.support.stores import running_redis
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
+from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED, VERDICT_DUPLICATE
 from tributary_attribution import arrivals
 from tributary_domain.ids import event_digest, order_digest
 from tributary_domain.reasons import Reason, ReasonCode
@@ -170,6 +171,9 @@ async def test_every_script_runs_on_redis_cluster(node: str, clickhouse_url: str
         sent = [Sent("b", order="o", rank=1), Sent("s", order="o", rank=2), *(Sent(str(n)) for n in range(40))]
         outcomes = await admission.admit(a_request(workspace, sent))
         assert len(outcomes) == 42
+        for order, verdict in (("was", VERDICT_ACCEPTED), ("is", VERDICT_DUPLICATE)):  # it reads otherwise now
+            ordered = [Sent(f"ordered-{n}", order=f"{order}{n}") for n in range(20)]
+            assert {told.verdict for told in await admission.admit(a_request(workspace, ordered))} == {verdict}
     await attribute(node, clickhouse_url, workspace)
     async with connect(node, name="tests") as client:
         sweeper = Sweeper(client, AN_EPOCH, random.Random(1))
