@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from tributary_domain.personal import holds_address
+from tributary_domain.personal_names import plainer
 
 ENCODED_CHARACTERS: Final = 8
 """The shortest address, a@b.de, takes so many."""
@@ -61,6 +62,6 @@ def holds_encoded_part(text: str) -> bool:
     """
     if len(text) < ENCODED_CHARACTERS or text.islower():
         return False
-    if "eyJ" in text and _TOKEN.search(text) is not None:
+    if "eyJ" in text and any(_TOKEN.search(plain) is not None for plain in plainer(text)):  # after "Bearer%20", too
         return True
     return any(holds_encoded_address(part) for part in _PART.split(text))

@@ -31,7 +31,9 @@ _WORDS: Final = frozenset(
 )
 """Any of these in a name makes it personal."""
 
-_LAST_WORDS: Final = frozenset(_words("tel mobile session sessionid sid auth address adresse street strasse ip"))
+_LAST_WORDS: Final = frozenset(
+    _words("tel mobile session sessionid sid auth authorization address adresse street strasse ip")
+)
 """These do where they are the last: `user[mobile]`, but not `mobile_menu`."""
 
 _WHOSE: Final = _words("first last full given family middle user customer contact billing shipping")

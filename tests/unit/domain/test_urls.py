@@ -147,6 +147,9 @@ JWT = ".".join(
                 *("x=203.0.113.7%3A8080", "x=for%3D203.0.113.7%3Bproto%3Dhttp", "x=%5B2001%3Adb8%3A%3A7%5D%3A443"),
                 *("x=Dalvik%2F2.1.0%20(Linux%3B%20U)", "x=okhttp/4.9.3", "x=Shop/7+CFNetwork/1240+Darwin/20"),
                 *("x=tel:00491712345678", "x=tel%3A00491712345678", f"x={JWT}", f"utm_content={JWT}"),
+                *(f"{name}=Bearer%20{JWT}" for name in ("authorization", "x", "utm_content", "utm_source")),
+                *(f"x=a{sign}{JWT}" for sign in ("%3A", "%7C", "%2C", "+", "%2520")),
+                *(f"x={JWT.replace('.', '%2E')}", "authorization=Basic%20YW5u", "X-Authorization=x"),
                 *("utm_term=203.0.113.7", "utm_content=203.0.113.7%3A80", "utm_source=00491712345678"),
                 "utm_content=Dalvik%2F2.1.0%20(Linux%3B%20U)",
             )
@@ -158,6 +161,7 @@ JWT = ".".join(
                 *(("/n/2001:db8::7/x", "/n/-/x"), ("/n/2001%3Adb8%3A%3A7", "/n/-"), ("/u/00491712345678", "/u/-")),
                 *(("/00491712345678/a", "/-/a"), ("/tel:00491712345678", "/-"), ("/tel%3A00491712345678", "/-")),
                 *(("/a/Mozilla%2F5.0%20(X11%3B%20Linux)", "/a/-"), ("/a/okhttp%2F4.9.3", "/a/-")),
+                *((f"/in/Bearer%20{JWT}", "/in/-"), (f"/in/x%3A{JWT}/y", "/in/-/y"), (f"/p#Bearer%20{JWT}", "/p")),
                 *((f"/login/{JWT}?a=1", "/login/-?a=1"), (f"/p#/login/{JWT}", "/p"), (f"/p?{JWT}&a=1", "/p?a=1")),
                 *(("/p#/u/203.0.113.7", "/p"), ("/p#00491712345678", "/p")),
             )
