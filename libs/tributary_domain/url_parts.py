@@ -10,13 +10,14 @@ from tributary_domain.encoded_addresses import holds_encoded_part
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE
 from tributary_domain.personal_hashes import may_hold_hash, without_hashed_parts
 from tributary_domain.personal_names import plainer
-from tributary_domain.personal_values import is_telling_part, may_hold_telling_part
+from tributary_domain.personal_values import is_telling_parameter, is_telling_part, may_hold_telling_part
 from tributary_domain.url_parameters import COMMON, PERSONAL, find_parameter
 
 DOUBTFUL: Final = re.compile(r"[^\w./~!*'(),$-]|[^\x00-\x7f]")
 """What is in every text that holds an address, a phone number or a parameter."""
 _PATH_SIGN: Final = re.compile(r"([/;])")
 _PART: Final = re.compile(r"[\s/?#&=;,]")
+_PAIR: Final = re.compile(r"[?&#\s]")
 _INNER: Final = re.compile(r"(^|[?&;,#/{\"'\s])([\w.\[\]-]{2,64})[\"']?[=:](?=[\"']?[^&;#,\s\"'/])")
 """(What is before it, the name of a parameter) within a text, of which something is said."""
 
@@ -37,6 +38,25 @@ def holds_inner(text: str, *, is_campaign: bool = False, is_path: bool = False) 
     if is_campaign or is_path:
         names = [name for name in names if name.lower() not in COMMON]
     return any((found := find_parameter(name)) is not None and found[0] is PERSONAL for name in names)
+
+
+def holds_telling_inner(text: str) -> bool:
+    """Tells whether a link within a link, decoded, holds what is somebody's by what it looks like, as in a link itself.
+
+    Its host is a server's, though it be an address.
+
+    >>> holds_telling_inner("to=https://x.example/?u=203.0.113.7"), holds_telling_inner("to=https://10.0.0.1/?u=ann")
+    (True, False)
+    """
+    for pair in _PAIR.split(text):
+        name, sign, value = pair.partition("=")
+        said = value if sign else pair
+        _, is_link, rest = said.partition("://")
+        if sign and not is_link and is_telling_parameter(name, value):
+            return True
+        if "/" in said and telling_parts((rest.partition("/")[2] if is_link else said).split("/")):
+            return True
+    return False
 
 
 def holds_user(text: str) -> bool:

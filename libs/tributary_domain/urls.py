@@ -18,7 +18,15 @@ from tributary_domain.personal_values import is_telling_campaign, is_telling_par
 from tributary_domain.sites import plain_host
 from tributary_domain.texts import CLICK_ID_CHARACTERS
 from tributary_domain.url_parameters import CLICK, MAIL, MAILERS, PARAMETERS, PERSONAL, UTM, find_parameter
-from tributary_domain.url_parts import DOUBTFUL, clean_path, holds_inner, holds_user, may_hold_part, telling_parts
+from tributary_domain.url_parts import (
+    DOUBTFUL,
+    clean_path,
+    holds_inner,
+    holds_telling_inner,
+    holds_user,
+    may_hold_part,
+    telling_parts,
+)
 
 _KEPT_URL_CHARACTERS: Final = 256
 
@@ -109,6 +117,8 @@ def read_url(url: str) -> Url:
         found = known.get(name) or find_parameter(name)
         if found is None:
             if is_telling_parameter(name, value) or (not pair.islower() and _is_encoded(pair, value)):
+                return _read_carefully(url)
+            if ("/" in value or "%2F" in value or "%2f" in value) and holds_telling_inner(plainer(pair)[-1]):
                 return _read_carefully(url)
             continue
         if not value:
@@ -229,6 +239,7 @@ def _judge(pair: str) -> tuple[str, str, str]:
         or ("+" in pair and PHONE.search(pair) is not None)
         or holds_inner(plain, is_campaign=kind is UTM)
         or holds_encoded_part(plain)
+        or ("/" in plain and holds_telling_inner(plain))
     ):
         return PERSONAL, name, value
     return kind, name, value
