@@ -58,15 +58,15 @@ class Identification:
     Args:
         pepper: The workspace's secret.
         default_region: Where phone numbers without a country code are from.
-        blocked: Further values that stand for nobody.
+        blocked: Further values that stand for nobody; `None`: none does, as before there was a rule.
     """
 
     __slots__ = ("_blocked", "_make", "_region", "_visitor_token")
 
-    def __init__(self, pepper: bytes, default_region: str | None, blocked: frozenset[str] = frozenset()) -> None:
+    def __init__(self, pepper: bytes, default_region: str | None, blocked: frozenset[str] | None = frozenset()) -> None:
         self._make: Callable[[str, bytes], str] = token_maker(pepper)
         self._region = default_region
-        self._blocked = frozenset(value.strip().lower() for value in blocked)
+        self._blocked = None if blocked is None else frozenset(value.strip().lower() for value in blocked)
         self._visitor_token = lru_cache(VISITORS_KEPT)(self.visitor_token)
 
     def identify(self, identifiers: IdentifiersLike, texts: tuple[str, ...] | None = None) -> Identity:
@@ -108,7 +108,10 @@ class Identification:
     def visitor_token(self, visitor: str) -> str:
         """Makes the token of a visitor id anew; empty if it stands for nobody, of which there is more to say."""
         value = visitor.strip()
-        return "" if is_blocked(value, self._blocked) else self._make(VISITOR, sha256(value.encode()).digest())
+        return "" if self._is_nobody(value) else self._make(VISITOR, sha256(value.encode()).digest())
+
+    def _is_nobody(self, value: str) -> bool:
+        return not value if self._blocked is None else is_blocked(value, self._blocked)
 
     def _add_devices(self, field: str, values: Sequence[str], found: Identity) -> None:
         """Adds ids of devices: one device, whichever field names it and in whatever case."""
@@ -118,7 +121,7 @@ class Identification:
 
     def _add(self, kind: str, field: str, value: str, found: Identity, prefix: str = "") -> None:
         """Adds the token of a plain value, unless it stands for nobody; `prefix` makes it another kind of value."""
-        if is_blocked(value, self._blocked):
+        if self._is_nobody(value):
             found.warnings.append(_blocked(field))
             return
         hashed = sha256(encode_parts(prefix, value) if prefix else value.encode()).digest()
@@ -153,7 +156,7 @@ class Identification:
         if digest is None:
             message = "Send the SHA-256 as 64 hexadecimal digits."
             found.rejections.append(Reason(ReasonCode.HASH_MALFORMED, f"identifiers.{field}", message))
-        elif is_blocked_hash(digest):
+        elif self._blocked is not None and is_blocked_hash(digest):
             found.warnings.append(_blocked(field))
         else:
             _add_once(self._make(kind, digest), found)

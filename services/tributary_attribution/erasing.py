@@ -35,7 +35,7 @@ from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.directory import Directory
 from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again
 from tributary_attribution.heirs_of_erased import HeirsOfErased
-from tributary_attribution.journeys import identification
+from tributary_attribution.journeys import tokens_to_find
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_domain.erasures import Erasure, ErasureState
@@ -122,7 +122,7 @@ class Erasing:
         """
         workspace = self._directory.get(workspace_id)
         if identifiers is not None:
-            named = list(identification(workspace).identify(identifiers).tokens)
+            named = tokens_to_find(workspace, identifiers)
         else:
             token = await self._people.token_of(workspace.id, person_id)
             named = [] if token is None else [token]

@@ -11,7 +11,7 @@ from tributary.attribution.v1 import identity_pb2, journey_pb2
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.directory import Directory
-from tributary_attribution.journeys import identification
+from tributary_attribution.journeys import tokens_to_find
 from tributary_attribution.linking import Linked, Seen
 from tributary_domain.event_order import event_hash
 from tributary_domain.identity import Cluster, Person
@@ -125,7 +125,7 @@ class Identities:
             NotFoundError: They name nobody.
             StorageUnavailableError: A store did not answer.
         """
-        tokens = identification(self._directory.get(workspace_id)).identify(identifiers).tokens
+        tokens = tokens_to_find(self._directory.get(workspace_id), identifiers)
         if not tokens:
             raise _nobody("")
         return await self.show(workspace_id, most_telling(tokens))

@@ -65,7 +65,7 @@ class JourneyReader:
     async def by_identifiers(self, workspace_id: str, identifiers: Identifiers) -> journey_pb2.Journey:
         """Returns a journey by identifiers, of which one suffices."""
         workspace = self._directory.get(workspace_id)
-        tokens = identification(workspace).identify(identifiers).tokens
+        tokens = tokens_to_find(workspace, identifiers)
         return await self._read(workspace, tokens)
 
     async def by_conversion_id(self, workspace_id: str, conversion_id: str) -> journey_pb2.Journey:
@@ -109,6 +109,19 @@ def identification(workspace: Workspace) -> Identification:
         workspace.default_region,
         frozenset(workspace.identity.blocked_identifiers),
     )
+
+
+def tokens_to_find(workspace: Workspace, identifiers: Identifiers) -> list[str]:
+    """Returns the identity tokens by which a person is looked for, the most telling first.
+
+    Where all stand for nobody, those that they have all the same: whoever was stored before a value came to be blocked
+    can be shown, and erased. But beside one that names somebody they are left out: they may be of strangers.
+    """
+    tokens = identification(workspace).identify(identifiers).tokens
+    if tokens:
+        return tokens
+    pepper = workspace.pepper.reveal().encode()
+    return Identification(pepper, workspace.default_region, blocked=None).identify(identifiers).tokens
 
 
 def _message(

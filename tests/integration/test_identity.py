@@ -175,6 +175,13 @@ async def test_a_value_that_is_blocked_later_links_nobody_any_more(
         assert await tokens_of(after_reload, "visitor:b") == {"visitor:b"}
         await after_reload.handle(make.order("visitor:b", order_id="o-2"))
         assert await sources(after_reload, make, "o-2") == []
+        plain = Identifiers(email=address)
+        await after_reload.handle(make.touch(test, event_id="its own"))
+        assert (await after_reload.identities.by_identifiers(workspace, plain)).token == test
+        assert list((await after_reload.journeys.by_identifiers(workspace, plain)).identity_tokens) == [test]
+        assert await after_reload.erasing.tokens_of(workspace, plain, "") == [test]
+        beside = Identifiers(email=address, visitor_id="v-1")
+        assert test not in await after_reload.erasing.tokens_of(workspace, beside, ""), "it may be of strangers"
 
 
 async def test_a_merge_is_stored_once_with_before_and_after(attribution: Attribution, make: Events) -> None:

@@ -159,6 +159,15 @@ def test_two_workspaces_share_no_token() -> None:
     assert mine != theirs
 
 
+def test_who_is_looked_for_has_a_token_whatever_is_blocked_now() -> None:
+    fields = {"customer_id": "anonymous", "visitor_id": "user-null", "email_sha256": sha256("null"), "phone": ""}
+    identifiers = Identifiers(**fields)  # type: ignore[arg-type]
+    assert Identification(b"pepper", "DE").identify(identifiers).tokens == []
+    kinds = [token.partition(":")[0] for token in Identification(b"pepper", "DE", None).identify(identifiers).tokens]
+    assert kinds == ["customer", "email", "visitor"]
+    assert Identification(b"pepper", "DE", None).identify(Identifiers(customer_id=" ")).tokens == []
+
+
 def test_other_ids_of_two_kinds_are_two_people() -> None:
     assert identify(other_ids={"loyalty": "1"}).tokens != identify(other_ids={"household": "1"}).tokens
 

@@ -706,7 +706,9 @@ class ErasePersonRequest(_message.Message):
     """Optional. The id of the API key that asks."""
     @_builtins.property
     def identifiers(self) -> _identifiers_pb2.Identifiers:
-        """By identifiers; whoever any of them belongs to."""
+        """By identifiers; whoever any of them belongs to. Those that stand for nobody now ("anonymous") count only where
+        no other is named: who was stored under one before can be erased, and beside another it may be of strangers.
+        """
 
     def __init__(
         self,
