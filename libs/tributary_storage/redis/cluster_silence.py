@@ -2,7 +2,8 @@
 
 The one rule: a node that hangs holds up nobody but its own shards. Who meets it first waits as usual; from then on one
 at a time, now and then and not for long, asks it whether it is back, and all others are told at once that it does not
-answer. Who lost patience before the node was given up asks so the next time: callers may have less than the client.
+answer. Callers may have less patience than the client: what they waited in vain, and were called off, adds up until the
+node answers anybody, and when it is enough the next one asks so.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ NODE_SECONDS: Final = 2.0
 REST_SECONDS: Final = 2.0
 """How long a node that did not answer is left alone."""
 PROBE_SECONDS: Final = 0.5
-"""How long it may take then: to connect anew, to be checked by the guards, and to answer. Who waited as long, and was
-called off, tells that it may not."""
+"""How long it may take then: to connect anew, to be checked by the guards, and to answer. Callers who waited as
+long in all, and were called off, tell that it may not."""
 
 _SILENT: Final = "A node of the cluster does not answer."
 
@@ -36,6 +37,9 @@ class Silence:
 
     def __init__(self) -> None:
         self._rests_until: dict[Any, float] = {}
+        self._waited: dict[Any, tuple[float, float]] = {}
+        """(how long callers waited for a node in vain since it last answered, until when): who waits together counts
+        once."""
 
     def _rests(self, node: Any) -> bool:
         """Tells whether a node is not to be asked now; after a rest one is let through, to see whether it is back."""
@@ -50,10 +54,19 @@ class Silence:
 
     def note(self, node: Any, answers: Iterable[Any]) -> None:
         """Takes what came of asking a node, errors included."""
+        self._waited.pop(node, None)
         if any(isinstance(answer, (TimeoutError, redis.TimeoutError)) for answer in answers):
             self._rests_until[node] = asyncio.get_running_loop().time() + REST_SECONDS
         else:
             self._rests_until.pop(node, None)
+
+    def _wait_in_vain(self, node: Any, began: float, until: float) -> None:
+        """Takes that somebody was called off."""
+        waited, counted_until = self._waited.get(node, (0.0, began))
+        waited += until - max(began, counted_until)
+        self._waited[node] = waited, until
+        if waited >= PROBE_SECONDS:
+            self._rests_until.setdefault(node, began)
 
     async def ask(self, node: Any, ask: Callable[[], Awaitable[Any]], usual_seconds: float | None = None) -> Any:
         """Asks a node, unless it rests.
@@ -78,8 +91,7 @@ class Silence:
             async with asyncio.timeout(usual_seconds):
                 answer = await ask()
         except asyncio.CancelledError:
-            if now() - began >= PROBE_SECONDS:
-                self._rests_until.setdefault(node, began)
+            self._wait_in_vain(node, began, now())
             raise
         except (TimeoutError, redis.TimeoutError) as late:
             self.note(node, [late])
