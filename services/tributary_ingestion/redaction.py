@@ -19,7 +19,8 @@ from tributary_domain.personal import (
     without_personal,
 )
 from tributary_domain.personal_names import is_personal_property
-from tributary_domain.personal_values import is_telling_campaign, is_telling_property
+from tributary_domain.personal_values import is_telling_campaign
+from tributary_domain.property_values import clean_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.redacted_ids import stored_event_id
 
@@ -35,6 +36,10 @@ _TELLING: Final = (
     "A property held what looks like somebody's address, number, token or user agent, or a hash, taken out: send it "
     "among identifiers, or in the context; what is of a thing is kept where its name says so (order_id, app_version)."
 )
+_INNER: Final = (
+    "A property was a link or JSON with what is personal in it, by its name or by what it looks like, and lost that "
+    "part: send it among identifiers, or in the context."
+)
 _CAMPAIGN: Final = (
     "This held what looks like somebody's: an e-mail address in base64, the hash of one, an IP address, a user agent, "
     "a phone number or a token; taken out."
@@ -44,7 +49,8 @@ _CAMPAIGN: Final = (
 def redact(event: Event, kind: str | None, readings: texts.Readings, token: Token) -> list[Reason]:
     """Replaces or cuts every text of an event that holds an address or a phone number and is not refused for it.
 
-    A property that is named as what is personal is cut, whatever it holds; and one that looks like somebody's.
+    A property that is named as what is personal is cut, whatever it holds; and one that looks like somebody's. A link
+    and an object of JSON lose only the part that does.
 
     Args:
         event: As sent; changed in place.
@@ -74,11 +80,19 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
     named = [name for name in event.properties if is_personal_property(name)]
     if named:
         reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _NAMED))
-    telling = [name for name, value in event.properties.items() if is_telling_property(name, value)]
+    for name in named:
+        del event.properties[name]
+    cleaned = {name: kept for name, value in event.properties.items() if (kept := clean_property(name, value)) != value}
+    telling = [name for name, kept in cleaned.items() if kept is None]
     if telling:
         reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _TELLING))
-    for name in {*named, *telling}:
-        del event.properties[name]
+    if len(telling) < len(cleaned):
+        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _INNER))
+    for name, kept in cleaned.items():
+        if kept is None:
+            del event.properties[name]
+        else:
+            event.properties[name] = kept
     for name in telling_campaign(readings):
         setattr(event.touchpoint.utm, name, "")
         reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, f"touchpoint.utm.{name}", _CAMPAIGN))

@@ -21,8 +21,8 @@ from tributary_domain.channel_evidence import Touch
 from tributary_domain.payloads import EncodedPart, encode_properties, encode_touch
 from tributary_domain.personal import may_hold_personal
 from tributary_domain.personal_names import is_personal_property
-from tributary_domain.personal_values import is_telling_property
 from tributary_domain.placeholders import placeholders
+from tributary_domain.property_values import clean_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.sealing import key_name
 from tributary_domain.urls import NO_URL, Url, read_referrer
@@ -124,7 +124,7 @@ def read_properties(entries: Sequence[bytes]) -> bytes | None:
             return None
         if len(value) > validation.PROPERTY_CHARACTERS or may_hold_personal(value) or _is_personal(name):
             return None
-        if is_telling_property(name, value):
+        if clean_property(name, value) != value:
             return None
         said[name] = value
     return encode_properties(said)
