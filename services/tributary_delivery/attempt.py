@@ -155,6 +155,7 @@ def tried(attempt: Attempt) -> Tried:
         attempt.known_as,
         is_refused_before=attempt.was_refused,
         newest_revision=attempt.decided_revision if attempt.revised.revision < attempt.decided_revision else 0,
+        is_value_unknown=attempt.taken is not None and attempt.taken.value_micros == UNKNOWN_VALUE,
     )
 
 
@@ -232,6 +233,8 @@ def left_by(attempt: Attempt, outcome: Outcome, line: Delivery) -> Taken | None:
     is_untaken = outcome.outcome == OUTCOME_CLASS_PERMANENT or outcome.is_untaken
     if not is_untaken or attempt.doubt_micros:
         return replace(before, value_micros=UNKNOWN_VALUE)
+    if before.is_value_unknown:  # the doubt of a job that is done with
+        return before
     left = residual(attempt.revised, attempt.operation, before, attempt.told)
     if left is None:
         return None
@@ -246,7 +249,7 @@ def _gone(attempt: Attempt, delivery: Delivery) -> tuple[Settled, Delivery]:
     before = attempt.taken or Taken(revised.revision, 0, counted=False)
     delivery.state = DELIVERY_STATE_UNDELIVERABLE_CORRECTION
     put_residual(delivery, left)
-    taken = replace(before, counted=False, residual=left)
+    taken = replace(before, value_micros=0, counted=False, residual=left)
     return Settled(attempt.job.conversion_id, Settlement.TAKEN, revised.revision, taken=taken), delivery
 
 

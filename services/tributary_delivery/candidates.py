@@ -33,7 +33,7 @@ from tributary_domain.consent_strings import said_by
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
 from tributary_domain.renewals import is_renewal
 from tributary_runtime.destination_settings import DestinationSettings, Pixel, SendScope
-from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Taken
+from tributary_storage.redis.delivery_job import PASSED_ON, UNKNOWN_VALUE, Taken
 
 _REASONS: Final = {name.removeprefix("INELIGIBLE_REASON_"): number for name, number in IneligibleReason.items()}
 
@@ -113,7 +113,7 @@ def _is_passed_on(revised: ConversionRevised, taken: Taken | None) -> bool:
     state = revised.state
     if is_superseded(state):
         return True
-    was_passed_on = taken is not None and taken.value_micros == UNKNOWN_VALUE and state.HasField("lead")
+    was_passed_on = taken is not None and taken.value_micros == PASSED_ON and state.HasField("lead")
     return was_passed_on and not state.counted and REVISION_CAUSE_RETRACTION in revised.causes
 
 
@@ -172,7 +172,8 @@ def _operation(
     is_wanted = stands(revised.state)  # else it has no value there either: a refund of what was taken back is no news
     if taken is None:
         return DELIVERY_OPERATION_RETRACT if maybe_taken and not is_wanted else DELIVERY_OPERATION_CREATE
-    if taken.counted and not is_wanted:
+    may_be_there = taken.counted or taken.value_micros == UNKNOWN_VALUE  # or is again, after it was taken back
+    if may_be_there and not is_wanted:
         return DELIVERY_OPERATION_RETRACT
     value = sent_value(revised.state, told)
     micros = 0 if value is None else value.amount_micros

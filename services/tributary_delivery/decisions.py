@@ -48,6 +48,7 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_storage.redis.delivery_job import (
     NO_RESIDUAL,
+    PASSED_ON,
     UNKNOWN_VALUE,
     Job,
     Lane,
@@ -175,7 +176,7 @@ class Decisions:
         conversion_id, number = job.conversion_id, revised.revision
         if taken is None:
             return Settled(conversion_id, Settlement.DROPPED, number), None
-        passed = replace(taken, revision=number, value_micros=UNKNOWN_VALUE, residual=NO_RESIDUAL)
+        passed = replace(taken, revision=number, value_micros=PASSED_ON, residual=NO_RESIDUAL)
         return Settled(conversion_id, Settlement.TAKEN, number, taken=passed), None
 
     async def _not_sent(self, job: Job, revised: ConversionRevised, decision: Decision, recalled: Recollection) -> Done:

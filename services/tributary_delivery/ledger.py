@@ -238,6 +238,8 @@ def left_wrong(
     dropped = Settled(conversion_id, Settlement.DROPPED, revised.revision)
     line = undeliverable(revised, destination_id, operation, taken, plan_micros, told, message, reason)
     left = residual(revised, operation, taken, told)
+    if taken is not None and taken.is_value_unknown:  # that was known of a job which is done with
+        return Settled(conversion_id, Settlement.TAKEN, revised.revision, taken=taken), line
     if taken is None or left is None:
         return dropped, line
     if left == taken.residual or (left.is_none and taken.residual.is_none):

@@ -18,7 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryOperation,
 )
 from tributary_delivery.sent_values import Told, sent_value
-from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Residual, Taken
+from tributary_storage.redis.delivery_job import Residual, Taken
 
 CORRECTIONS: Final = frozenset({DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT})
 """What tells a destination that what it has is wrong."""
@@ -41,7 +41,7 @@ def residual(
         taken: What it has; None: not known.
         told: Which value it is told.
     """
-    if taken is None or taken.value_micros == UNKNOWN_VALUE:
+    if taken is None or taken.is_value_unknown:
         return None
     value = sent_value(revised.state, told)
     has = taken.value_micros if taken.counted else 0

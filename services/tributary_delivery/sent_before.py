@@ -39,10 +39,11 @@ class SentBefore:
         """Returns what the destination took; what it was tried to be created with; since when an outcome is unknown."""
         if job.taken is not None or job.maybe_taken or job.never_sent:
             is_same = job.maybe_taken or job.tried_revision == revised.revision
-            if job.taken is not None and job.doubt_micros and not is_same and self._corrects:
-                # What was tried is not what holds now, and may be what is there.
-                return replace(job.taken, value_micros=UNKNOWN_VALUE), 0, 0
-            return job.taken, job.maybe_taken, job.doubt_micros if is_same else 0
+            taken, doubt_micros = job.taken, job.doubt_micros if is_same else 0
+            if taken is not None and job.doubt_micros and self._corrects:
+                # What was tried may be what is there, whether it holds now or not.
+                taken = replace(taken, value_micros=UNKNOWN_VALUE)
+            return taken, job.maybe_taken, doubt_micros
         deliveries = await recalled.deliveries(job.conversion_id)
         taken, maybe_taken = remembered(deliveries, self._lane.destination)
         doubt_micros = tried_micros(deliveries, self._lane.destination, maybe_taken)

@@ -89,8 +89,10 @@ class Residual:
 
 
 NO_RESIDUAL: Final = Residual()
-UNKNOWN_VALUE: Final = -1
+UNKNOWN_VALUE: Final = -2
 """Of what a destination may have another value of than was certain before."""
+PASSED_ON: Final = -1
+"""Of an object that is a later stage's of its lead. Earlier versions wrote it for `UNKNOWN_VALUE` as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Taken:
 
     revision: int
     value_micros: int
-    """`UNKNOWN_VALUE`: nobody knows."""
+    """`UNKNOWN_VALUE` or `PASSED_ON`: nobody knows."""
     counted: bool
     """Whether it has the conversion: it was created or restated last, and not taken back."""
     maybe_created: int = 0
@@ -110,6 +112,11 @@ class Taken:
     """What it has too much, as was written down last: what is true since it could not be told."""
     told: str = ""
     """Which value it is told, as `KnownAs.told`."""
+
+    @property
+    def is_value_unknown(self) -> bool:
+        """Whether nobody knows which value the destination has, or whether it has it at all."""
+        return self.value_micros in (UNKNOWN_VALUE, PASSED_ON)
 
     def written(self) -> str:
         """Returns it as it is kept."""
@@ -196,6 +203,8 @@ class Tried:
     """Whether the attempt before, of this lease and not settled, certainly was not taken: it leaves no doubt."""
     newest_revision: int = 0
     """The newest one that is known: where an older one is tried once more, it is to follow."""
+    is_value_unknown: bool = False
+    """Whether nobody knows which value of what it took the destination has: that stays so until it takes another."""
 
 
 class Settlement(Enum):

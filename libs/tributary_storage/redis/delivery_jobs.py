@@ -29,6 +29,7 @@ import redis.asyncio
 from tributary_runtime.errors import TributaryError
 from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import (
+    UNKNOWN_VALUE,
     Job,
     KnownAs,
     Lane,
@@ -129,10 +130,11 @@ class DeliveryJobs:
         names = [*self._queues(lane), job_keys.destination_state(lane.workspace, lane.destination)]
         arguments: list[Argument] = [token, round(lease_seconds * 1000)]
         for one in tried:
-            names.append(job_keys.job(lane.workspace, lane.destination, one.conversion_id))
+            names += self._names(lane, one.conversion_id)
             known_as = one.known_as.written() if one.known_as is not None else ""
             arguments += (one.conversion_id, one.revision, int(one.creates), one.attempts_before, known_as)
             arguments += (int(one.is_refused_before), one.newest_revision)
+            arguments.append(UNKNOWN_VALUE if one.is_value_unknown else "")
         return [int(one) for one in await self._run(_BEGIN, names, arguments)]
 
     async def renew(self, lane: Lane, token: str, lease_seconds: float, conversion_ids: Sequence[str]) -> set[str]:

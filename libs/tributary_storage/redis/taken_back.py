@@ -10,7 +10,7 @@ from typing import Any, Final
 import redis.asyncio
 
 from tributary_storage.redis import job_keys
-from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Lane
 from tributary_storage.redis.delivery_jobs import SENT_LIFE_SECONDS
 from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Argument, Script
@@ -46,7 +46,7 @@ class Refusal:
     def remembered(self) -> str:
         """What is remembered as sent instead, as `delivery_jobs` reads it."""
         if not self.is_creation:  # what was there before, of a value that nobody knows: it is corrected anew
-            return f"{self.revision - 1} -1 1"
+            return f"{self.revision - 1} {UNKNOWN_VALUE} 1"
         return f"{self.revision} never" if self.is_certain else f"{self.revision} -1 1 m{self.revision} 0"
 
 

@@ -20,7 +20,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.attempt import Attempt, AttemptRules, after_split, settle
 from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, SPLIT, THROTTLED, Outcome
 from tributary_domain.backoff import Backoff
-from tributary_storage.redis.delivery_job import Job, KnownAs, Residual, Settlement, Taken
+from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Job, KnownAs, Residual, Settlement, Taken
 
 NOW = 2_000_000_000_000_000
 HOUR = 3600.0
@@ -92,7 +92,9 @@ def test_a_correction_that_is_given_up_leaves_what_the_destination_has_too_much(
     )
     assert (settled.what, line.state) == (Settlement.GIVEN_UP, DELIVERY_STATE_DEAD)
     assert line.HasField("residual") == (left is not None)
-    assert settled.taken == (replace(BEFORE, value_micros=-1) if left is None else replace(BEFORE, residual=left))
+    assert settled.taken == (
+        replace(BEFORE, value_micros=UNKNOWN_VALUE) if left is None else replace(BEFORE, residual=left)
+    )
     assert settled.taken is not None
     for told in ("", "full", "credited:-30000000/90000000"):
         taken = replace(settled.taken, told=told)
@@ -101,7 +103,7 @@ def test_a_correction_that_is_given_up_leaves_what_the_destination_has_too_much(
 
 def test_of_a_creation_with_newer_content_only_the_first_is_certain() -> None:
     settled, _ = settle(an_attempt(maybe_taken=7), Outcome(OK), RULES)
-    assert settled.taken == Taken(7, -1, counted=True)
+    assert settled.taken == Taken(7, UNKNOWN_VALUE, counted=True)
     assert settled.revision == 7, "what is newer stays to be done"
 
 

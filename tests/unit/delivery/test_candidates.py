@@ -16,6 +16,7 @@ from tributary.attribution.v1.conversion_pb2 import (
     NOT_COUNTED_REASON_RETRACTED,
     NOT_COUNTED_REASON_SUPERSEDED_STAGE,
     NOT_COUNTED_REASON_TRAFFIC,
+    REVISION_CAUSE_RETRACTION,
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
@@ -39,7 +40,7 @@ from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_G
 from tributary.event.v1.conversion_pb2 import RecurrenceKind
 from tributary.event.v1.event_pb2 import TRAFFIC_INTERNAL, TRAFFIC_TEST, Traffic
 from tributary_delivery.candidates import consent_basis, decide
-from tributary_storage.redis.delivery_job import Taken
+from tributary_storage.redis.delivery_job import PASSED_ON, UNKNOWN_VALUE, Taken
 
 FULL = 90_000_000
 BEFORE = Taken(1, FULL, counted=True)
@@ -86,7 +87,13 @@ def test_another_value_is_one_as_sent_whatever_is_credited() -> None:
         pytest.param(
             TAKEN_BACK, {"counted": False, "value_micros": 1}, DELIVERY_OPERATION_CREDIT, id="taken back, then refunded"
         ),
-        pytest.param(Taken(1, -1, counted=True), {}, DELIVERY_OPERATION_RESTATE, id="value unknown"),
+        pytest.param(Taken(1, UNKNOWN_VALUE, counted=True), {}, DELIVERY_OPERATION_RESTATE, id="value unknown"),
+        pytest.param(
+            replace(TAKEN_BACK, value_micros=UNKNOWN_VALUE),
+            {"counted": False},
+            DELIVERY_OPERATION_RETRACT,
+            id="taken back, then maybe there again",
+        ),
     ],
 )
 def test_the_operation_follows_from_what_was_taken(taken: Taken | None, own: dict[str, Any], operation: int) -> None:
@@ -119,6 +126,17 @@ def test_a_stage_that_was_superseded_stands_where_it_was_sent_and_is_sent_where_
     assert decide(message, a_destination(), BEFORE).operation == DELIVERY_OPERATION_CREDIT
     message.state.not_counted_reason = NOT_COUNTED_REASON_RETRACTED
     assert decide(message, a_destination(), BEFORE).operation == DELIVERY_OPERATION_RETRACT
+
+
+@pytest.mark.parametrize(("value", "is_passed_on"), [(PASSED_ON, True), (UNKNOWN_VALUE, False)])
+def test_a_lead_that_is_lost_is_told_of_a_stage_of_which_only_the_value_is_not_known(
+    value: int, *, is_passed_on: bool
+) -> None:
+    message = revised(counted=False, cause=REVISION_CAUSE_RETRACTION)
+    message.state.lead.lead_id = "L-1"
+    decision = decide(message, a_batch_destination("hubspot"), replace(BEFORE, value_micros=value))
+    assert decision.is_passed_on == is_passed_on
+    assert is_passed_on or decision.operation == DELIVERY_OPERATION_RETRACT
 
 
 def test_what_may_have_been_taken_is_created_again_or_taken_back() -> None:

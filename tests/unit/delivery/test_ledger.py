@@ -13,7 +13,7 @@ from tributary.delivery.v1 import delivery_pb2 as pb
 from tributary_delivery.ledger import remembered
 from tributary_delivery.residuals import put_residual, residual
 from tributary_delivery.sent_values import FULL
-from tributary_storage.redis.delivery_job import Residual, Taken
+from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Residual, Taken
 
 
 def a_line(revision: int, state: int, operation: int = pb.DELIVERY_OPERATION_CREATE, attempts: int = 1) -> pb.Delivery:
@@ -40,7 +40,7 @@ def test_the_newest_revision_taken_counts() -> None:
 def test_a_correction_that_was_not_confirmed_counts_by_what_it_left(state: int) -> None:
     lines = [a_line(7, pb.DELIVERY_STATE_ACCEPTED), a_line(9, state, pb.DELIVERY_OPERATION_RESTATE)]
     taken = Taken(7, 70, counted=True, currency="EUR")
-    assert remembered(lines, "crm") == (replace(taken, value_micros=-1), 0), "it may have been taken"
+    assert remembered(lines, "crm") == (replace(taken, value_micros=UNKNOWN_VALUE), 0), "it may have been taken"
     put_residual(lines[1], Residual(-20, "EUR"))
     assert remembered(lines, "crm") == (replace(taken, residual=Residual(-20, "EUR")), 0)
 

@@ -1,12 +1,13 @@
 -- Notes, before the call, that attempts are made: whatever becomes of the reply, it is known that one was made. The
 -- lease begins anew, so that it covers the call however long its preparation took.
--- KEYS    1 due, 2 planned, 3 state, then one job per conversion; all of one destination
--- ARGV    1 token, 2 length of the lease in ms, then per conversion seven: its id, the revision tried, 1 if it is
+-- KEYS    1 due, 2 planned, 3 state, then per conversion: job, sent; all of one destination
+-- ARGV    1 token, 2 length of the lease in ms, then per conversion eight: its id, the revision tried, 1 if it is
 --         the creation, how many attempts at this revision were made under an earlier job, by what the destination knows
 --         it, 1 if the attempt before, which was not settled, certainly was not taken: a part of what was refused as a
---         whole, the newest revision that is known: where an older one is tried, nobody may have planned that any more
+--         whole, the newest revision that is known: where an older one is tried, nobody may have planned that any more;
+--         what to remember as the value of what was taken, where an attempt before may have changed it; "": it holds
 -- Answer  per conversion the number of the attempt at this revision, over all jobs, from 1 | 0 the lease was lost
--- Cost    at most nine commands per conversion. A second run counts another attempt.
+-- Cost    at most eleven commands per conversion. A second run counts another attempt.
 -- Fields  of the state, m: the highest revision ever tried, which tells an older copy of these jobs
 local due, planned, state, token, lease_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2])
 local before = redis.call('HGET', state, 'm')
@@ -15,8 +16,8 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local ends = now + lease_ms
 local answers = {}
-for number = 1, #KEYS - 3 do
-  local job, at = KEYS[number + 3], number * 7 - 4
+for number = 1, (#KEYS - 3) / 2 do
+  local job, sent, at = KEYS[number * 2 + 2], KEYS[number * 2 + 3], number * 8 - 5
   local conversion, revision, creates = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1'
   local fields = redis.call('HMGET', job, 'l', 't', 'c', 'n', 'u', 'b', 'w', 'a', 'r')
   answers[number] = 0
@@ -40,6 +41,14 @@ for number = 1, #KEYS - 3 do
     answers[number] = redis.call('HINCRBY', job, 'a', 1)
     -- From now on it may be taken: whoever comes after a death knows since when.
     if (fields[5] or '0') == '0' then redis.call('HSET', job, 'u', now, 'w', answers[number]) end
+    if ARGV[at + 7] ~= '' then
+      -- The doubt is not of this attempt alone: it stays until one is taken, whatever becomes of this one.
+      local taken = redis.call('GET', sent)
+      if taken and not string.find(taken, ' m', 1, true) then
+        local unsure = string.gsub(taken, '^(%d+) %-?%d+ ', '%1 ' .. ARGV[at + 7] .. ' ')
+        if unsure ~= taken then redis.call('SET', sent, unsure, 'KEEPTTL') end
+      end
+    end
     redis.call('ZADD', due, ends, conversion)
     if tonumber(revision) > tonumber(highest or '0') then highest = revision end
   end
