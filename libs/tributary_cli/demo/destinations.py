@@ -30,7 +30,8 @@ _NAMES: Final = {
     "tiktok": ("Purchase", "Lead"),
 }
 _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
-    "google": {"operating_account": "1234567890", "confirm_seconds": 0},  # the fake has processed what it has taken
+    # The fake has processed what it has taken, and carries nothing out late.
+    "google": {"operating_account": "1234567890", "confirm_seconds": 0, "unanswered_seconds": 1},
     "meta": {"dataset_id": "4711"},
     "linkedin": {},
     "tiktok": {"event_source_id": "PIXEL"},
