@@ -1,7 +1,8 @@
 """Blanks and line ends around an id: a spreadsheet's column or a file's line has them, the order it names has not.
 
-The one rule: what decides which order, lead or refund it is, the conversion's name and the stage too, is read without
-what cannot be seen at its ends. An event id is the caller's own text, and stays as it was sent.
+The one rule: what decides which order, lead or refund it is, the conversion's name and the stage too, and what others
+know a session, a click, a browser's event or a coupon by, is read without what cannot be seen at its ends. An event id
+is the caller's own text, and stays as it was sent.
 """
 
 from typing import Final
@@ -14,7 +15,9 @@ _BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\0\u20
 _IDS: Final = tuple(
     (group, tuple(map(group.names.index, names)))
     for group, names in (
-        (texts.CONVERSION, ("name", "order_id", "store")),
+        (texts.EVENT, ("session_id",)),
+        (texts.TOUCHPOINT, ("interaction_id", "coupon_code")),
+        (texts.CONVERSION, ("name", "order_id", "store", "pixel_event_id")),
         (texts.RECURRENCE, ("subscription_id", "cycle")),
         (texts.LEAD, ("lead_id", "root_order_id", "stage")),
         (texts.ADJUSTMENT, ("conversion_name", "store", "order_id", "conversion_id", "adjustment_id", "cycle")),

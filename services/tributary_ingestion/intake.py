@@ -161,7 +161,7 @@ def take(
     if settle_click_ids(event, readings, warnings) or dropped:
         warnings.extend(dropped)
         readings = texts.read_texts(event, kind)
-    if not is_touchpoint and strip_ids(event, readings):
+    if strip_ids(event, readings):
         readings = texts.read_texts(event, kind)
     key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
     if may_be_personal or kind in _WITH_COLLECTIONS or event.properties or telling_campaign(readings):

@@ -23,16 +23,23 @@ _OF_A_DEAL: Final[dict[str, Callable[[str], str]]] = {
     "conversion_name": str,
 }
 """What a deal is compared with conversions by -> what it is worth."""
-_NO_CODE: Final = Reason(
+_NO_CODES: Final = Reason(
     ReasonCode.PLACEHOLDER_IGNORED,
     "conversion.coupon_codes",
     "A code is empty, or holds a line break or another control character, and was taken as not sent. "
     "Send one code per element.",
 )
+_NO_CODE: Final = Reason(
+    ReasonCode.PLACEHOLDER_IGNORED,
+    "touchpoint.coupon_code",
+    "The code is empty, or holds a line break or another control character, and was taken as not sent. Send one code.",
+)
 
 
 def drop_placeholders(event: Event, kind: str | None, readings: texts.Readings) -> list[Reason]:
-    """Takes ids that name nothing out of an event, and coupon codes that are none; takes blanks around these off.
+    """Takes ids that name nothing out of an event, and coupon codes that are none.
+
+    What is listed is freed of blanks around it, too; for the rest there is `strip_ids`.
 
     Args:
         event: Ours: it is changed.
@@ -48,22 +55,33 @@ def drop_placeholders(event: Event, kind: str | None, readings: texts.Readings) 
         message.ClearField(group.names[at])
         reasons.append(ignored(group.field(at)))
     if kind == "conversion" and (ids := event.conversion.pixel_event_ids):
+        for destination, value in list(ids.items()):
+            ids[destination] = bare(value)
         nameless = [destination for destination, value in ids.items() if is_placeholder(value)]
         for destination in nameless:
             del ids[destination]
         if nameless:
             reasons.append(ignored("conversion.pixel_event_ids"))
     if kind == "conversion" and (codes := event.conversion.coupon_codes):
-        kept = [code for code in map(bare, codes) if code and not holds_control(code)]
+        kept = [bare(code) for code in codes if is_code(code)]
         if len(kept) < len(codes):
-            reasons.append(_NO_CODE)
+            reasons.append(_NO_CODES)
         if kept != codes:
             codes[:] = kept
+    if kind == "touchpoint" and (code := event.touchpoint.coupon_code) and not is_code(code):
+        event.touchpoint.ClearField("coupon_code")
+        reasons.append(_NO_CODE)
     return reasons
 
 
+def is_code(code: str) -> bool:
+    """Tells whether a coupon code is one, of one line; blanks around it do not count."""
+    code = bare(code)
+    return bool(code) and not holds_control(code)
+
+
 def strip_ids(event: Event, readings: texts.Readings) -> bool:
-    """Takes blanks and line ends off what tells orders, leads and refunds apart.
+    """Takes blanks and line ends off what tells orders, leads, refunds, sessions and coupons apart.
 
     Args:
         event: Ours: it is changed.
@@ -74,7 +92,7 @@ def strip_ids(event: Event, readings: texts.Readings) -> bool:
     """
     ended = blank_ended(readings)
     for group, at in ended:
-        message: Any = attrgetter(group.path)(event)
+        message: Any = attrgetter(group.path)(event) if group.path else event
         setattr(message, group.names[at], bare(readings[group][0][at]))
     return bool(ended)
 

@@ -16,6 +16,7 @@ from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary.event.v1.touchpoint_pb2 import Touchpoint
 from tributary_domain import texts, validation
+from tributary_domain.blanks import blank_ended
 from tributary_domain.bots import judge_user_agent
 from tributary_domain.channel_evidence import Touch
 from tributary_domain.payloads import EncodedPart, encode_properties, encode_touch
@@ -28,6 +29,7 @@ from tributary_domain.sealing import key_name
 from tributary_domain.urls import NO_URL, Url, read_referrer
 from tributary_ingestion.admitted import write_evidence, write_rest
 from tributary_ingestion.match_keys import is_telling
+from tributary_ingestion.placeholders import is_code
 from tributary_ingestion.redaction import telling_campaign
 from tributary_ingestion.touches import touch_of
 from tributary_ingestion.unknown_values import settle_unknown_values
@@ -177,6 +179,8 @@ class VisitParts:
         validation.warn(event, "touchpoint", self._expected, reasons)
         settle_unknown_values(event, "touchpoint", reasons)
         if reasons or texts.personal_texts(readings) or placeholders(readings) or telling_campaign(readings):
+            return None
+        if blank_ended(readings) or (event.touchpoint.coupon_code and not is_code(event.touchpoint.coupon_code)):
             return None
         touch = touch_of(event, readings, NO_URL, NO_URL)
         decides = touch.kind, touch.utm, touch.ad, touch.landing, touch.coupon_code

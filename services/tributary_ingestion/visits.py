@@ -13,6 +13,7 @@ from typing import Any, Final
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1 import verdict_pb2
 from tributary_domain import texts
+from tributary_domain.blanks import bare
 from tributary_domain.bots import Observer
 from tributary_domain.business_keys import NO_KEY
 from tributary_domain.event_times import MICROS, clock_correction, read_micros
@@ -131,6 +132,8 @@ class Visits:
             return None
         if session_id:
             if len(session_id) > _SESSION_CHARACTERS or may_hold_personal(session_id) or is_placeholder(session_id):
+                return None
+            if bare(session_id) != session_id:
                 return None
         elif self._needs_session:
             return None

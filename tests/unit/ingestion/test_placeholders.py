@@ -21,6 +21,7 @@ from tests.unit.ingestion.test_intake import (
 )
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.touchpoint_pb2 import TouchpointKind
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
 from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_ingestion.intake import take_all
@@ -149,7 +150,7 @@ def test_a_short_or_plain_store_is_a_store(store: str) -> None:
 
 def test_an_id_for_one_destination_is_taken_out_and_the_others_stay() -> None:
     event = a_purchase()
-    event.conversion.pixel_event_ids.update({"meta": "null", "tiktok": "t-1"})
+    event.conversion.pixel_event_ids.update({"meta": "null", "snap": "\ufeff\n", "tiktok": " t-1\r\n"})
     packed, admitted = pack(event)
     assert codes(packed) == ["PLACEHOLDER_IGNORED"]
     assert dict(admitted.event.conversion.pixel_event_ids) == {"tiktok": "t-1"}
@@ -294,14 +295,17 @@ def test_an_order_without_a_number_is_known_for_as_long_as_its_event_id() -> Non
     assert codes(pack(event)[0]) == ["EVENT_TIME_OUT_OF_WINDOW"]
 
 
-@pytest.mark.parametrize("name", ["event_id", "session_id", "interaction_id"])
+@pytest.mark.parametrize("name", ["event_id", "session_id", "interaction_id", "coupon_code"])
 @pytest.mark.parametrize(
     "text",
-    [*("undefined", "  ", "{{ id }}", "s-1", "x1:0123456789abcdef01234567"), *("v-null", "v-{{id}}", "v-{{id}}-7")],
+    [
+        *("undefined", "  ", "{{ id }}", "s-1", "x1:0123456789abcdef01234567", "v-null", "v-{{id}}", "v-{{id}}-7"),
+        *(" s-1\n", "\ufeffs-1", "s\n1", "s\x001"),
+    ],
 )
 def test_usual_visits_are_judged_alike(name: str, text: str) -> None:
     event, own = a_visit(), rules()
-    setattr(event.touchpoint if name == "interaction_id" else event, name, text)
+    setattr(event.touchpoint if name in {"interaction_id", "coupon_code"} else event, name, text)
     request = parse(IngestEventsRequest, IngestEventsRequest(events=[event]).SerializeToString())
     (quick,) = take_all(request.events, own, NOW, backfill=False, visits=Visits(own))
     packed, admitted = pack(event, own)
@@ -322,6 +326,8 @@ def test_usual_visits_are_judged_alike(name: str, text: str) -> None:
             ["conversion.recurrence.subscription_id", "conversion.recurrence.cycle"],
             id="a cycle",
         ),
+        pytest.param(a_purchase, ["conversion.pixel_event_id", "session_id"], id="what browser tags sent"),
+        pytest.param(a_visit, ["session_id", "touchpoint.interaction_id", "touchpoint.coupon_code"], id="a visit"),
         pytest.param(lambda: a_renewal_of("0"), ["conversion.recurrence.cycle"], id="the first cycle"),
         pytest.param(lambda: a_stage("won", "L-1"), ["conversion.lead.lead_id"], id="a lead"),
         pytest.param(lambda: a_stage("won", "L-1"), ["conversion.lead.stage"], id="a stage"),
@@ -340,9 +346,10 @@ def test_blanks_around_an_id_make_no_other_order_of_it(
     plain, blank = make(), make()
     for field in fields:
         part, _, name = field.rpartition(".")
-        text = getattr(attrgetter(part)(plain), name) or "0"
-        setattr(attrgetter(part)(plain), name, text)
-        setattr(attrgetter(part)(blank), name, around.format(text))
+        plainly, blankly = ((attrgetter(part)(event) if part else event) for event in (plain, blank))
+        text = getattr(plainly, name) or ("0" if name == "cycle" else "7")
+        setattr(plainly, name, text)
+        setattr(blankly, name, around.format(text))
     (one, as_sent), (other, stripped) = pack(plain), pack(blank)
     assert (one.reasons, other.reasons, one.key) == ([], [], other.key)
     assert stripped.event == as_sent.event
@@ -354,6 +361,26 @@ def a_renewal_of(cycle: str) -> Event:
     event.conversion.order_id, event.conversion.recurrence.kind = "", 3
     event.conversion.recurrence.cycle = cycle or "2026-11"
     return event
+
+
+@pytest.mark.parametrize(
+    ("code", "source", "is_told"),
+    [
+        *(("SAVE10", "anna", False), ("SAVE10 ", "anna", False), ("\ufeffSAVE10\r\n", "anna", False)),
+        *(("SAVE10\nFREE", "(direct)", True), ("SAVE\x0010", "(direct)", True), (" \n", "(direct)", True)),
+    ],
+)
+def test_a_coupon_that_was_shown_names_its_partner_whatever_blanks_it_has(
+    code: str, source: str, is_told: bool
+) -> None:
+    event = a_visit()
+    event.touchpoint.kind, event.touchpoint.coupon_code = TouchpointKind.TOUCHPOINT_KIND_COUPON, code
+    packed, admitted = pack(event, rules(coupons={"SAVE10": "anna"}))
+    assert admitted.channel_evidence.source == source
+    assert admitted.event.touchpoint.coupon_code == ("" if is_told else "SAVE10")
+    assert [(reason.code.value, reason.field) for reason in packed.reasons] == (
+        [("PLACEHOLDER_IGNORED", "touchpoint.coupon_code")] * is_told
+    )
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,9 @@ class Touchpoint(_message.Message):
     landing: _builtins.bool
     """Optional. Whether this page view began a visit. Unset: decided from the referrer."""
     coupon_code: _builtins.str
-    """Optional. For COUPON: the code that was shown or used, at most 64 characters."""
+    """Optional. For COUPON: the code that was shown or used, at most 64 characters. Blanks around it are taken off; one that
+    is empty, or holds a line break or another control character, is taken as not sent (PLACEHOLDER_IGNORED).
+    """
     title: _builtins.str
     """Optional. What the page or mail was called, at most 256 characters."""
     @_builtins.property
