@@ -9,7 +9,7 @@
   x BufferFullError       there was no room for the event within the time allowed
   x ClosedError           the client is closed, or was before the event was decided
   x SpoolError            the spool's directory cannot be used
-  x SpoolDamagedError     a file of the spool cannot be read, in whole or in part; what is left of it is kept
+  x SpoolDamagedError     a file of the spool cannot be read, in whole or in part; what cannot be is kept for 30 days
 """
 
 from __future__ import annotations
@@ -61,18 +61,23 @@ class SpoolError(TributaryClientError):
 
 
 class SpoolDamagedError(TributaryClientError):
-    """Events in the spool cannot be read, and are not sent; the file that they were in is kept, to be looked at."""
+    """Events in the spool cannot be read, and are not sent; their bytes are kept for 30 days, to be looked at."""
 
     def __init__(self, path: Path, records: int, size: int) -> None:
         """Says how much was lost, and where.
 
         Args:
-            path: The file as it is kept: delete it when it is not needed any more.
+            path: The file that their bytes are kept in: delete it when it is not needed any more. Where nothing of a
+                file can be read, that file, which is left as it is.
             records: Events that cannot be read, at least: one may hide others behind it; 0: nobody can tell how many.
             size: Their bytes.
         """
-        many = f"{records} record(s) or more" if records else "All records"
-        super().__init__(f"{many} in a file of the spool cannot be read, {size} bytes; it is kept: {path}")
+        if records:
+            many = f"{records} record(s) or more"
+            message = f"{many} of the spool cannot be read; {size} bytes are kept for 30 days: {path}"
+        else:
+            message = f"A file of the spool cannot be read, {size} bytes; it is left as it is: {path}"
+        super().__init__(message)
         self.path = path
         self.records = records
         self.size = size

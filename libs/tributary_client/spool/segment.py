@@ -2,8 +2,9 @@
 
 `<number>.events`: a header (magic, version, random id), then per event a record: length and CRC-32 of the payload, the
 payload. `<number>.done`: a header with the same id, then ranges of decided events: first, last, CRC-32. Both are only
-appended to, by one process. A damaged record is passed over where a good one follows; else reading stops at it, so that
-half a record at the end harms nothing. The file of a damaged one is kept under another name, `<id>.damaged`.
+appended to, by one process. A damaged record is passed over where a good one follows; else reading stops at it. Half a
+record at the end is no damage: who died writing it had told nobody that the event is kept. What is damaged is kept
+beside it, and nothing else of the file: `<id>.damaged`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _STAMPED: Final = 1
 RECORD_OVERHEAD: Final = _RECORD.size + 2
 HEADER_BYTES: Final = _HEADER.size
 KEPT_ASIDE: Final = ".damaged"
-"""Ends the name of a file that is kept because it cannot be read."""
+"""Ends the name of a file of bytes that are kept because they cannot be read."""
 
 
 class Damage(NamedTuple):
@@ -66,7 +67,7 @@ class Segment:
         """Bytes of the file of events."""
         self._damage = Damage(0, 0)
         self._unsaid: list[int] = []
-        self._is_kept = False
+        self._unkept: list[tuple[int, int]] = []  # where unreadable bytes begin and end
 
     @classmethod
     def create(cls, directory: Path, number: int, *, fsync: bool) -> Segment:
@@ -107,36 +108,37 @@ class Segment:
         if magic != _MAGIC or version != _VERSION:
             return None
         segment = cls(directory, number, identity)
-        segment.size = len(content)
         good_end = _HEADER.size
-        bad: dict[int, int] = {}
+        bad: dict[int, tuple[int, int]] = {}
         for payload, end in _records(content, _HEADER.size):
             if payload is None:
-                bad[len(segment._numbers)] = end - good_end
+                bad[len(segment._numbers)] = good_end, end
             segment._numbers.append(0)
             good_end = end
         segment._read_done()
         for index in sorted(bad.keys() - segment._decided):
-            segment._lose(index, bad[index])
+            segment._lose(index, *bad[index])
+        segment.size = good_end
+        if _is_half(content, good_end):
+            return segment
+        segment.size = len(content)
         if good_end < len(content) and not segment.kept_aside.exists():  # else this was said before
             segment._damage = segment._damage.and_also(1, len(content) - good_end)
+            segment._unkept.append((good_end, len(content)))
         return segment
 
     @property
     def kept_aside(self) -> Path:
-        """Where the file of events is kept once it was damaged, whatever becomes of its first name."""
+        """Where what is damaged of it is kept, whatever becomes of the file."""
         return self._events.with_name(f"{self._identity.hex()}{KEPT_ASIDE}")
 
     def take_damage(self) -> Damage:
-        """Returns what cannot be read and was not said yet; keeps the file, and leaves a note that it was said."""
+        """Returns what cannot be read and was not said yet; keeps it, and leaves a note that it was said."""
         damage, self._damage = self._damage, Damage(0, 0)
         if damage.records:
             self.settle(self._unsaid)
             self._unsaid = []
-            self._is_kept = True
-            with suppress(OSError):  # without links, or without room: `remove` moves it
-                self.kept_aside.unlink(missing_ok=True)
-                os.link(self._events, self.kept_aside)
+            self._keep_aside()
         return damage
 
     @property
@@ -213,7 +215,7 @@ class Segment:
             self._next_index, self._next_offset = index + 1, begin + end
             if index not in self._decided and payload is None:
                 lost.append(self._numbers[index])
-                self._lose(index, end - read_to)
+                self._lose(index, begin + read_to, begin + end)
             elif index not in self._decided and payload is not None:
                 entries.append(self._entry(index, payload))
                 size += len(entries[-1].body)
@@ -224,9 +226,11 @@ class Segment:
             gone = [index for index in self.open_indices() if index >= self._next_index]
             lost += [self._numbers[index] for index in gone]
             for index in gone:
-                self._lose(index, 0)
-            self._damage = self._damage.and_also(0, self.size - self._next_offset)
-            self._next_index = len(self._numbers)
+                self._lose(index, self.size, self.size)
+            if gone:
+                self._damage = self._damage.and_also(0, self.size - self._next_offset)
+                self._unkept.append((self._next_offset, self.size))
+            self._next_index, self._next_offset = len(self._numbers), self.size
         return entries, lost
 
     def settle(self, indices: Sequence[int]) -> None:
@@ -254,8 +258,7 @@ class Segment:
     def remove(self) -> None:
         """Deletes the files."""
         self.close()
-        if self._is_kept and not self.kept_aside.exists():
-            self._events.rename(self.kept_aside)
+        self._keep_aside()  # where there was no room when it was found
         self._events.unlink(missing_ok=True)  # first: a segment without marks repeats, marks without a segment lie
         self._done.unlink(missing_ok=True)
 
@@ -274,11 +277,24 @@ class Segment:
         entry.place = Place(self.number, index)
         return entry
 
-    def _lose(self, index: int, size: int) -> None:
-        """Notes that an event cannot be read."""
+    def _lose(self, index: int, begin: int, end: int) -> None:
+        """Notes that an event cannot be read, whose bytes are there."""
         self._decided.add(index)
         self._unsaid.append(index)
-        self._damage = self._damage.and_also(1, size)
+        self._damage = self._damage.and_also(1, end - begin)
+        if begin < end:
+            self._unkept.append((begin, end))
+
+    def _keep_aside(self) -> None:
+        """Adds what cannot be read to what is kept; without room for it, it is tried once more."""
+        if not self._unkept:
+            return
+        with suppress(OSError):
+            content = self._events.read_bytes()
+            fd = os.open(self.kept_aside, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(fd, "ab") as file:
+                file.write(b"".join(content[begin:end] for begin, end in self._unkept))
+            self._unkept.clear()
 
     def _read_done(self) -> None:
         try:
@@ -313,6 +329,15 @@ def _records(content: bytes | memoryview, at: int) -> Iterator[tuple[memoryview 
                 return  # its length may be what is damaged
         yield payload if is_good else None, end
         at = end
+
+
+def _is_half(content: bytes, at: int) -> bool:
+    """Tells whether a record begins here that was not written to its end, and no damaged one that others follow."""
+    view = memoryview(content)
+    left = len(content) - at
+    if left <= 0 or (left >= _RECORD.size and _RECORD.unpack_from(view, at)[0] <= left - _RECORD.size):
+        return False
+    return not any((span := _span(view, later)) is not None and span[2] for later in range(at + 1, len(content)))
 
 
 def _span(view: memoryview, at: int) -> tuple[memoryview, int, bool] | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tributary_client.clock import SystemClock
 from tributary_client.entry import Entry
 from tributary_client.errors import SpoolDamagedError
 from tributary_client.spool.lane import take_lane
@@ -20,7 +22,9 @@ from tributary_client.spool.segment import HEADER_BYTES, KEPT_ASIDE, RECORD_OVER
 log = logging.getLogger("tributary_client")
 
 _KEPT_ASIDE: Final = 8
-"""Files that cannot be read, of one process: the newest. A disk that spoils each of them must not be filled."""
+"""Files of what cannot be read, of one process: the newest. A disk that spoils each of them must not be filled."""
+_KEPT_NANOS: Final = 30 * 86_400 * 10**9
+"""How long such a file is kept: there may be people's plain data in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,8 @@ class Spooling:
     directory: str | Path
     """Of this machine, not of a network; of one workspace. Processes may share it: each has a lane of its own in it."""
     max_bytes: int = 256 * 1024 * 1024
-    """Per process; then `Buffering.when_full` says what happens. Files that are kept because they cannot be read, 8 at
-    most, are beside it."""
+    """Per process; then `Buffering.when_full` says what happens. What is kept because it cannot be read, 8 files
+    at most and for 30 days, is beside it."""
     segment_bytes: int = 4 * 1024 * 1024
     """Size of a file; one is deleted when all its events are decided."""
     fsync: bool = False
@@ -70,6 +74,7 @@ class Spool:
         for number in self._lane.segments():
             self._last_number = number
             self._recover(number, issue)
+        self._tidy()
 
     @property
     def bytes(self) -> int:
@@ -157,6 +162,7 @@ class Spool:
             if segment.is_done:
                 self._remove(segment)
             segment.close()
+        self._tidy()
         self._lane.close()
 
     def abandon(self) -> None:
@@ -172,6 +178,7 @@ class Spool:
         if self._current is not None and self._current.is_done:
             self._remove(self._current)
         self._current = None
+        self._tidy()
         number = self._last_number + 1
         segment = Segment.create(self._lane.directory, number, fsync=self._spooling.fsync)
         self._current = self._segments[number] = segment
@@ -212,8 +219,15 @@ class Spool:
         records, size = segment.take_damage()
         if records:
             self._lose(segment.kept_aside, records, size)
-            kept = sorted(self._lane.directory.glob(f"*{KEPT_ASIDE}"), key=_age)
-            for path in kept[:-_KEPT_ASIDE]:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Deletes what cannot be read and was kept for long enough, also of processes that are no more."""
+        oldest = SystemClock().unix_nanos() - _KEPT_NANOS  # of this machine, which also dates files
+        own = sorted(self._lane.directory.glob(f"*{KEPT_ASIDE}"), key=_changed)
+        old = [path for path in Path(self._spooling.directory).glob(f"*/*{KEPT_ASIDE}") if _changed(path) < oldest]
+        for path in (*own[:-_KEPT_ASIDE], *old):
+            with suppress(OSError):
                 path.unlink(missing_ok=True)
 
     def _lose(self, path: Path, records: int, size: int) -> None:
@@ -221,8 +235,8 @@ class Spool:
         self._damages.append(SpoolDamagedError(path, records, size))
 
 
-def _age(path: Path) -> float:
+def _changed(path: Path) -> int:
     try:
-        return path.stat().st_mtime
+        return path.stat().st_mtime_ns
     except OSError:
-        return 0.0
+        return 0

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -116,16 +117,30 @@ def test_half_a_record_at_the_end_harms_no_other(tmp_path: Path, cut: int) -> No
     spool.close()
     (path,) = files(tmp_path)
     os.truncate(path, path.stat().st_size - cut)
-    content = path.read_bytes()
     spool = opened(tmp_path)
     assert loaded(spool) == ["a", "b"]
-    assert spool.unreadable == 1
+    assert (spool.take_damages(), spool.take_lost(), spool.unreadable) == ([], [], 0), "nobody was told that it is kept"
+    spool.close()
+    assert files(tmp_path, "*.damaged") == []
+
+
+def test_a_length_that_cannot_be_true_is_damage_where_others_follow(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    put(spool, "a", "b", "c")
+    spool.close()
+    (path,) = files(tmp_path)
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"tp-b") - 2 - 8
+    content[begin + 3] = 0x7F
+    path.write_bytes(content)
+    spool = opened(tmp_path)
+    assert loaded(spool) == ["a"]
     (damage,) = spool.take_damages()
-    assert (damage.records, damage.size) == (1, 8 + 2 + len("tp-c") + 1 - cut)
-    assert damage.path.read_bytes() == content
+    assert (damage.records, damage.size) == (1, len(content) - begin)
+    assert damage.path.read_bytes() == content[begin:]
     spool.close()
     again = opened(tmp_path)
-    assert (loaded(again), again.take_damages(), again.unreadable) == (["a", "b"], [], 0), "it was said"
+    assert (loaded(again), again.take_damages(), again.unreadable) == (["a"], [], 0), "it was said"
 
 
 def test_a_flipped_bit_is_noticed_and_costs_no_other(tmp_path: Path) -> None:
@@ -154,18 +169,10 @@ def test_what_is_damaged_while_we_run_is_lost_alone_and_said(tmp_path: Path) -> 
     assert (spool.unreadable, spool.has_backlog) == (1, False)
     (damage,) = spool.take_damages()
     assert (damage.records, damage.size) == (1, 8 + 2 + len("tp-c") + 1)
-    assert damage.path.read_bytes() == bytes(content)
+    assert damage.path.read_bytes() == content[-damage.size :]
 
 
-@pytest.mark.parametrize("links", [True, False], ids=["", "where files have one name"])
-def test_a_file_that_cannot_be_read_is_kept_when_all_else_of_it_is_decided(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError("no links")
-
-    if not links:
-        monkeypatch.setattr(os, "link", refuse)
+def test_of_a_damaged_file_only_what_cannot_be_read_is_kept(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     put(spool, "a", "bbbb", "c", "dddd", "e")
     spool.close()
@@ -178,11 +185,27 @@ def test_a_file_that_cannot_be_read_is_kept_when_all_else_of_it_is_decided(
     spool.settle(spool.load(10, 1_000))
     assert (damage.records, damage.size, spool.unreadable) == (2, 2 * (8 + 2 + len("tp-bbbb") + 4), 2)
     assert files(tmp_path) == []
-    assert damage.path.read_bytes() == content
+    kept = damage.path.read_bytes()
+    assert len(kept) == damage.size
+    assert b"b-bb" in kept
+    assert b"d-dd" in kept
+    assert b"tp-a" not in kept, "it was delivered"
+    assert damage.path.stat().st_mode & 0o777 == 0o600
     assert (
-        str(damage) == f"2 record(s) or more in a file of the spool cannot be read, 42 bytes; it is kept: {damage.path}"
+        str(damage) == f"2 record(s) or more of the spool cannot be read; 42 bytes are kept for 30 days: {damage.path}"
     )
     assert not spool.has_damages
+    spool.close()
+
+
+def test_what_cannot_be_read_is_deleted_after_30_days_whoever_found_it(tmp_path: Path) -> None:
+    (tmp_path / "lane-7").mkdir()
+    old, new = (tmp_path / "lane-7" / f"{name}.damaged" for name in ("old", "new"))
+    for path, days in ((old, 31), (new, 29)):
+        path.write_bytes(b"jo@example.com")
+        os.utime(path, ns=(time.time_ns() - days * 86_400 * 10**9,) * 2)
+    opened(tmp_path).close()
+    assert files(tmp_path, "*.damaged") == [new]
 
 
 def test_a_disk_that_spoils_every_file_is_not_filled_with_them(tmp_path: Path) -> None:
@@ -191,7 +214,7 @@ def test_a_disk_that_spoils_every_file_is_not_filled_with_them(tmp_path: Path) -
         put(spool, "a")
         (path,) = files(tmp_path)
         spool.close()
-        os.truncate(path, path.stat().st_size - 1)
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
         opened(tmp_path).close()
     assert len(files(tmp_path, "*.damaged")) == 8
 
