@@ -305,7 +305,10 @@ def of_store(store: str, events: Events, order: Admitted) -> Admitted:
 
 
 async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own: Reconciled, workspace: str) -> None:
-    """By contact, by an order of the shop they name, or of any where they name none, by a lead without a contact."""
+    """By contact, by an order of the shop they name, or of any where they name none, by a lead without a contact.
+
+    A number that somebody else's conversion has by now tells nothing, nor does one without a shop beside their contact.
+    """
     events, _ = await lived(own, workspace)
     attribution = own.attribution
     email = f"email:{CANARY}"
@@ -313,7 +316,9 @@ async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own:
         events.identify(CUSTOMER, email, at=NOON - DAY, event_id="i-2"),
         of_store("a", events, events.order(CUSTOMER, order_id="1001")),
         of_store("a", events, events.order(CUSTOMER, order_id="1002")),
+        of_store("a", events, events.order(CUSTOMER, order_id="1003")),
         of_store("b", events, events.order(OTHER, order_id="1002")),
+        events.identify(OTHER, "email:other", at=NOON - DAY, event_id="i-3"),
     )
     columns = ("workspace", "system", "deal_id", "modify_time", "status", "currency", "amount_micros")
     named = ("order_id", "lead_id", "contact_id", "contact_token", "store")
@@ -366,10 +371,24 @@ async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own:
     ]
     later = NOON + 950 * DAY  # a CRM tells it again by another name, when no conversion has these numbers any more
     theirs = ("1001", "", "", "", "a"), ("", f"lead-{CANARY}"), ("1001", "", "", "email:unknown")
-    others = ("1001", "", "", "", "c"), ("1002", "", "", "", "b"), ("another",)
+    others = ("1001", "", "", "", "c"), ("1002", "", "", "", "b"), ("another",), ("1001", "", "", "email:other")
     await told((f"again {number}", later, *of) for number, of in enumerate((*theirs, *others)))
+    await told([("of another", later, "1001")])  # whose contact it is, an earlier state says
     again = attribution.erasing.plan(workspace, [VISITOR])
     assert (await attribution.erasing.survey(again))["deals"] == 3
+    in_c = of_store("c", events, events.order(OTHER, at=NOON + 20 * DAY, order_id="1001"))
+    in_a = of_store("a", events, events.order(OTHER, at=NOON + 20 * DAY, order_id="1003"))
+    in_a[1].event.event_id, in_a[1].conversion_id = "1003 given again", events.conversion_id("1003 given again")
+    await own.happen(in_c, in_a)
+    await told([("given again", later, "1001"), ("given again in a", later, "1003", "", "", "", "a")])
+    erasure = await attribution.erasing.go_on(await attribution.erasing.request(again))
+    assert (erasure.destroyed["deals"], erasure.remaining["deals"]) == (2, 0)
+    stripped = await attribution.clickhouse.execute(
+        "SELECT DISTINCT deal_id FROM deals WHERE workspace = %(w)s AND erased"
+        " AND modify_time = fromUnixTimestamp64Micro(%(later)s, 'UTC') ORDER BY ALL",
+        {"w": workspace, "later": later},
+    )
+    assert stripped == [("again 0",), ("again 1",)]
 
 
 async def test_what_is_heard_of_again_brings_nobody_back_and_batch_finds_nothing(

@@ -1,7 +1,8 @@
 """Deals of people who are erased: found by contact, and by the numbers of the person's conversions; then stripped.
 
 The one rule: by what numbers deals name a person's conversions is kept with the erasure for ever, as digests only: what
-a CRM sends long after it is found by them, and without the workspace's pepper nobody can tell of what they are.
+a CRM sends long after it is found by them, and without the workspace's pepper nobody can tell of what they are. Whether
+a number tells of the person still is asked each time: another may have it by now, or be the deal's contact.
 
 Every method may run twice, and raises `StorageUnavailableError` if ClickHouse does not answer.
 """

@@ -1,10 +1,60 @@
 -- The deals of a person: whose contact they were until a moment, of their orders, and of their leads where no contact is
--- named; of these by digests. A deal that names a shop in any of its states is of an order of that shop.
+-- named; of these by digests. A deal that names a shop in any of its states is of an order of that shop. Digests are kept
+-- for ever, and order numbers are given again: one that a conversion of another has by now tells nothing, and a deal that
+-- names no shop is not theirs if its contact, in any of its states, is known by events of another.
 WITH
     (kind, store_of, number) -> lower(hex(sipHash128Keyed(
         (toUInt64(%(first)s), toUInt64(%(second)s)),
         concat(kind, '\0', store_of, '\0', number)
-    ))) AS digest
+    ))) AS digest,
+    by_order AS
+    (
+        SELECT
+            system,
+            deal_id,
+            CAST(store AS String) AS shop,
+            order_id
+        FROM deals
+        WHERE workspace = %(workspace)s
+            AND NOT erased
+            AND order_id != ''
+            AND digest('order', CAST(store AS String), order_id) IN %(numbers)s
+    ),
+    of_others AS
+    (
+        SELECT DISTINCT
+            CAST(store AS String) AS shop,
+            order_id
+        FROM conversions FINAL
+        WHERE workspace = %(workspace)s
+            AND order_id IN (SELECT order_id FROM by_order)
+            AND conversion_id NOT IN %(conversions)s
+    ),
+    contacts AS
+    (
+        SELECT DISTINCT contact_token
+        FROM deals
+        WHERE workspace = %(workspace)s
+            AND contact_token != ''
+            AND (system, deal_id) IN (SELECT system, deal_id FROM by_order WHERE shop = '')
+    ),
+    tokens_of_others AS
+    (
+        SELECT DISTINCT arrayJoin(arrayFilter(token -> token NOT IN %(tokens)s, identity_tokens)) AS token
+        FROM events
+        WHERE workspace = %(workspace)s
+            AND (event_time, event_id) IN
+            (
+                SELECT
+                    event_time,
+                    event_id
+                FROM events_by_identifier
+                WHERE workspace = %(workspace)s
+                    AND identity_token IN (SELECT contact_token FROM contacts)
+            )
+            AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+                NOT IN %(tokens)s
+    )
 SELECT DISTINCT
     system,
     deal_id
@@ -13,17 +63,36 @@ WHERE workspace = %(workspace)s
     AND NOT erased
     AND (
         (contact_token IN %(tokens)s AND modify_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC'))
-        OR (store != '' AND order_id != '' AND digest('order', CAST(store AS String), order_id) IN %(numbers)s)
-        OR (store = '' AND order_id != '' AND digest('order', '', order_id) IN %(numbers)s AND (system, deal_id) NOT IN
+        OR (system, deal_id) IN
         (
             SELECT
                 system,
                 deal_id
-            FROM deals
-            WHERE workspace = %(workspace)s
-                AND store != ''
-                AND digest('order', '', order_id) IN %(numbers)s
-        ))
+            FROM by_order
+            WHERE shop != ''
+                AND (shop, order_id) NOT IN (SELECT shop, order_id FROM of_others)
+        )
+        OR (system, deal_id) IN
+        (
+            SELECT
+                system,
+                deal_id
+            FROM by_order
+            WHERE shop = ''
+                AND order_id NOT IN (SELECT order_id FROM of_others)
+                AND (system, deal_id) NOT IN
+                (
+                    SELECT
+                        system,
+                        deal_id
+                    FROM deals
+                    WHERE workspace = %(workspace)s
+                        AND (
+                            (store != '' AND digest('order', '', order_id) IN %(numbers)s)
+                            OR contact_token IN (SELECT token FROM tokens_of_others)
+                        )
+                )
+        )
         OR (lead_id != '' AND digest('lead', '', lead_id) IN %(numbers)s AND contact_token = '')
     )
 ORDER BY
