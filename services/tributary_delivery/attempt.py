@@ -103,6 +103,8 @@ class Attempt:
     now_micros: int = 0
     decided_revision: int = 0
     """The newest revision when this was decided: what is sent may be an older one, sent once more."""
+    newest: ConversionRevised | None = None
+    """Of a creation: what was true when this was decided, where what is sent may be older."""
     told: Told = FULL
     """Which value it tells."""
     permits: Permits | None = None
@@ -199,6 +201,9 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         was_newer = first_micros > job.newest_plan_micros > 0
         revision = attempt.last_revision if was_newer else revised.revision
         left = left_by(attempt, outcome, delivery)
+        if is_hopeless and attempt.is_doubtful and revision > revised.revision:
+            # Nobody is told what is true since, and nobody knows whether that is needed.
+            delivery.outcome = OUTCOME_CLASS_UNKNOWN
         return Settled(job.conversion_id, Settlement.GIVEN_UP, revision, taken=left, is_untaken=untaken), delivery
     delivery.state = DELIVERY_STATE_PENDING
     delivery.due_time.FromMicroseconds(due_micros)

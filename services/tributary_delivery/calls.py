@@ -26,6 +26,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, after_split, settle
 from tributary_delivery.destinations.destination import Outcome
+from tributary_delivery.doubts import untold
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.sender import Sender
@@ -37,7 +38,7 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import UnavailableError
 from tributary_runtime.traces import linked_span
-from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_job import Lane, Settlement
 from tributary_storage.redis.destination_states import DestinationStates
 
 log = structlog.get_logger(__name__)
@@ -280,7 +281,10 @@ class Calls:
         settled, line = settle(attempt, outcome, self._rules)
         line.destination_id = self._lane.destination
         open_attempts.pop(attempt.job.conversion_id, None)
-        self._outbox.add(settled, line)
+        newer, newest = None, attempt.newest
+        if newest is not None and settled.what is Settlement.GIVEN_UP and settled.revision > attempt.revised.revision:
+            newer = untold(attempt, newest, self._lane.destination)  # it is given up as well
+        self._outbox.add(settled, line, newer)
 
     def _count(self, outcome: Outcome) -> None:
         kind = metrics.Outcome[OutcomeClass.Name(outcome.outcome).removeprefix("OUTCOME_CLASS_")]

@@ -192,6 +192,7 @@ class Decisions:
     async def _create(self, attempt: Attempt, recalled: Recollection, prepared: Prepared) -> None:
         """Has a conversion sent first; as it was sent before, if it was."""
         newest, first, attempt = attempt.revised, attempt, await self._as_tried(attempt, recalled)
+        attempt = replace(attempt, newest=newest)
         if attempt.job.risks_duplicates and self._is_elsewhere(attempt):  # where it is sent now, it is another one
             attempts_before = await self._before.attempts(first.job, newest, recalled)
             told = told_of(self._settings)

@@ -42,6 +42,18 @@ def not_again(reason: IneligibleReason.ValueType, message: str = "") -> str:
     return f"{IN_DOUBT}, and it cannot be sent again: {name}, {message}".rstrip(" ,")
 
 
+def untold(
+    attempt: Attempt,
+    newest: ConversionRevised,
+    destination_id: str,
+    reason: IneligibleReason.ValueType = INELIGIBLE_REASON_UNSPECIFIED,
+) -> Delivery:
+    """Returns the ledger's line for what is newer than a creation in doubt that is given up: nobody is told of it."""
+    operation = DELIVERY_OPERATION_RESTATE if stands(newest.state) else DELIVERY_OPERATION_RETRACT
+    about = (newest, destination_id, operation, None, attempt.job.plan_micros, attempt.told)
+    return undeliverable(*about, reason=reason)
+
+
 class Doubts:
     """Gives up creations of one lane that may have been taken.
 
@@ -89,9 +101,7 @@ class Doubts:
         line.ClearField("due_time")
         if newest.revision != revision:
             await self._ledger.write([(self._lane.workspace, line)])
-            operation = DELIVERY_OPERATION_RESTATE if stands(newest.state) else DELIVERY_OPERATION_RETRACT
-            about = (newest, self._lane.destination, operation)
-            line = undeliverable(*about, None, job.plan_micros, attempt.told, reason=reason)
+            line = untold(attempt, newest, self._lane.destination, reason)
         left = attempt.taken if attempt.operation in CORRECTIONS else None
         if left is not None:  # whatever comes next is told
             left = replace(left, value_micros=UNKNOWN_VALUE)

@@ -66,7 +66,7 @@ class Outbox:
         self._wake = wake
         self._reports = reports
         self._held: set[str] = set()
-        self._waiting: list[tuple[Settled, Delivery | None]] = []
+        self._waiting: list[tuple[Settled, list[Delivery]]] = []
         self._filled = asyncio.Event()
         self._is_finishing = False
 
@@ -88,10 +88,10 @@ class Outbox:
         """Notes that none was made, or that its job is no longer ours."""
         self._held.discard(conversion_id)
 
-    def add(self, settled: Settled, line: Delivery | None) -> None:
-        """Takes an outcome, and the ledger's line for it."""
+    def add(self, settled: Settled, line: Delivery | None, newer: Delivery | None = None) -> None:
+        """Takes an outcome, and the ledger's line for it; and that for what is newer and is settled with it."""
         self._held.add(settled.conversion_id)
-        self._waiting.append((settled, line))
+        self._waiting.append((settled, [one for one in (line, newer) if one is not None]))
         self._filled.set()
 
     def finish(self) -> None:
@@ -120,8 +120,8 @@ class Outbox:
             self._held.difference_update(settled.conversion_id for settled, _ in batch)
             self._wake()
 
-    async def _flush(self, batch: list[tuple[Settled, Delivery | None]]) -> None:
-        lines = [line for _, line in batch if line is not None]
+    async def _flush(self, batch: list[tuple[Settled, list[Delivery]]]) -> None:
+        lines = [line for _, own in batch for line in own]
         await self._write(lines)
         await self._await_reports(lines)
         await self._jobs.settle(self._lane, self._token, [settled for settled, _ in batch])
@@ -167,7 +167,7 @@ class Outbox:
             due_micros = max(queued.values()) + round(FIRST_SECONDS * 1e6)
             await self._reports.expect(self._lane, requests, due_micros)
 
-    async def _renew(self, batch: list[tuple[Settled, Delivery | None]]) -> None:
+    async def _renew(self, batch: list[tuple[Settled, list[Delivery]]]) -> None:
         waiting = [settled.conversion_id for settled, _ in batch]
         try:
             await self._jobs.renew(self._lane, self._token, self._lease_seconds, waiting)

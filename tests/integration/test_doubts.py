@@ -16,7 +16,6 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_TOO_OLD,
-    OUTCOME_CLASS_PERMANENT,
     OUTCOME_CLASS_UNKNOWN,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
@@ -125,5 +124,7 @@ async def test_what_is_refused_for_good_when_it_is_sent_once_more_is_given_up_wi
         async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
             await eventually_async(idle(rig, lane))
         assert len(server.asks) - asked <= 2
-    [line] = await rig.deliveries(lane, "c1:0000")
-    assert (line.state, line.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_PERMANENT)
+    tried, newer = await rig.deliveries(lane, "c1:0000")
+    assert (tried.state, tried.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)
+    assert newer.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION
+    assert newer.value.amount_micros == 70_000_000
