@@ -1,10 +1,8 @@
 """One file of the spool, and beside it which of its events are decided.
 
-`<number>.events`: a header (magic, version, random id), then per event a record: length and CRC-32 of the payload, the
-payload. `<number>.done`: a header with the same id, then ranges of decided events: first, last, CRC-32. Both are only
-appended to, by one process. A damaged record is passed over where a good one follows; else reading stops at it. Half a
-record at the end is no damage: who died writing it had told nobody that the event is kept. What is damaged is kept
-beside it, and nothing else of the file: `<id>.damaged`.
+`<number>.events`: a header (magic, version, random id), then per event a record (`records`). `<number>.done`: a header
+with the same id, then ranges of decided events: first, last, CRC-32. Both are only appended to, by one process. What is
+damaged is kept beside it, and nothing else of the file: `<id>.damaged`.
 """
 
 from __future__ import annotations
@@ -19,14 +17,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tributary_client.entry import Entry, Place
+from tributary_client.spool.records import RECORD_BYTES, is_half, packed, records
 
 _HEADER: Final = struct.Struct("<4sI16s")
 _MAGIC: Final = b"TRBS"
 _VERSION: Final = 1
-_RECORD: Final = struct.Struct("<II")
 _RANGE: Final = struct.Struct("<III")
 _STAMPED: Final = 1
-RECORD_OVERHEAD: Final = _RECORD.size + 2
+RECORD_OVERHEAD: Final = RECORD_BYTES + 2
 HEADER_BYTES: Final = _HEADER.size
 KEPT_ASIDE: Final = ".damaged"
 """Ends the name of a file of bytes that are kept because they cannot be read."""
@@ -110,7 +108,7 @@ class Segment:
         segment = cls(directory, number, identity)
         good_end = _HEADER.size
         bad: dict[int, tuple[int, int]] = {}
-        for payload, end in _records(content, _HEADER.size):
+        for payload, end in records(content, _HEADER.size):
             if payload is None:
                 bad[len(segment._numbers)] = good_end, end
             segment._numbers.append(0)
@@ -119,7 +117,7 @@ class Segment:
         for index in sorted(bad.keys() - segment._decided):
             segment._lose(index, *bad[index])
         segment.size = good_end
-        if _is_half(content, good_end):
+        if is_half(content, good_end):
             return segment
         segment.size = len(content)
         if good_end < len(content) and not segment.kept_aside.exists():  # else this was said before
@@ -177,7 +175,7 @@ class Segment:
         """
         traceparent = entry.traceparent.encode("ascii", "ignore")[:255]
         payload = bytes((_STAMPED if entry.is_stamped else 0, len(traceparent))) + traceparent + entry.body
-        record = _RECORD.pack(len(payload), zlib.crc32(payload)) + payload
+        record = packed(payload)
         try:
             if os.write(self._write_fd, record) != len(record):
                 raise OSError("The disk took half a record.")
@@ -208,7 +206,7 @@ class Segment:
             content = memoryview(os.pread(file.fileno(), self.size - self._next_offset, self._next_offset))
         begin = self._next_offset
         read_to = 0
-        for payload, end in _records(content, 0):
+        for payload, end in records(content, 0):
             if entries and (len(entries) >= most_events or size >= most_bytes):
                 break
             index = self._next_index
@@ -316,37 +314,3 @@ def _sync(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _records(content: bytes | memoryview, at: int) -> Iterator[tuple[memoryview | None, int]]:
-    """Yields each payload, None for a damaged one that a good one follows, and where it ends."""
-    view = memoryview(content)
-    while (span := _span(view, at)) is not None:
-        payload, end, is_good = span
-        if not is_good:
-            following = _span(view, end)
-            if following is None or not following[2]:
-                return  # its length may be what is damaged
-        yield payload if is_good else None, end
-        at = end
-
-
-def _is_half(content: bytes, at: int) -> bool:
-    """Tells whether a record begins here that was not written to its end, and no damaged one that others follow."""
-    view = memoryview(content)
-    left = len(content) - at
-    if left <= 0 or (left >= _RECORD.size and _RECORD.unpack_from(view, at)[0] <= left - _RECORD.size):
-        return False
-    return not any((span := _span(view, later)) is not None and span[2] for later in range(at + 1, len(content)))
-
-
-def _span(view: memoryview, at: int) -> tuple[memoryview, int, bool] | None:
-    """Returns the payload of the record that begins here, its end, and whether it is undamaged; None for half a one."""
-    if at + _RECORD.size > len(view):
-        return None
-    length, checksum = _RECORD.unpack_from(view, at)
-    begin = at + _RECORD.size
-    payload = view[begin : begin + length]
-    if length < 2 or len(payload) < length:
-        return None
-    return payload, begin + length, zlib.crc32(payload) == checksum
