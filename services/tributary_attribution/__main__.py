@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.composition import crediting_parts, state_guards
 from tributary_attribution.erasing import Erasing
+from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.expiry import Expiry
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.heirs_of_erased import HeirsOfErased
@@ -170,7 +171,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             dead_letters,
             workspaces,
             clock,
-            lambda: oldest_event_micros(log, log_epoch.shards),
+            ErasureWaits(lambda: oldest_event_micros(log, log_epoch.shards), RunLeases(state)),
         )
         await serve(
             settings,

@@ -16,9 +16,8 @@ Step by step; each may run twice, and a crash between any two leaves an open era
    credited again; what was published of them before names the person's touches no more (`heirs_of_erased`).
 8. It is looked for what is left, and what was destroyed is stored.
 
-All of it is done once more a little later, for batches and rows that were on their way, and again as long as the event
-log holds unfinished events from before; then the tokens, and the secret that the random ids were made of, are destroyed
-too.
+All of it is done once more a little later, for what was on its way, and again as long as anything of before is
+(`erasure_waits`); then the tokens, and the secret that the random ids were made of, are destroyed too.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ import structlog
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.directory import Directory
 from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again
+from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
 from tributary_attribution.shared_orders import SharedOrders
@@ -75,7 +75,7 @@ class Erasing:
         dead_letters: May name the person.
         directory: Knows the workspaces.
         clock: Tells when.
-        oldest_waiting: Tells when the oldest event was accepted that somebody has not finished; None: there is none.
+        waits: Tells whether what may bring somebody back is on its way.
         grace_seconds: After how long what was on its way is looked for.
     """
 
@@ -95,10 +95,10 @@ class Erasing:
         dead_letters: DeadLetters,
         directory: Directory,
         clock: Clock,
-        oldest_waiting: Callable[[], Awaitable[int | None]],
+        waits: ErasureWaits,
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
-        self._oldest_waiting = oldest_waiting
+        self._waits = waits
         self._people = people
         self._erasures = erasures
         self._records = records
@@ -246,9 +246,8 @@ class Erasing:
         return len(due)
 
     async def _look(self, erasure: Erasure) -> Erasure:
-        """Sees whether events from before it wait for attribution or the recorder: then this is not its last run."""
-        oldest = await self._oldest_waiting()
-        return replace(erasure, is_behind=oldest is not None and oldest <= erasure.request_micros)
+        """Sees whether what may bring the person back is on its way: then this is not its last run."""
+        return replace(erasure, is_behind=await self._waits.is_behind(erasure))
 
     async def _bury(self, erasure: Erasure) -> Erasure:
         if not is_again(erasure):
@@ -313,11 +312,14 @@ class Erasing:
 
     async def _prove(self, erasure: Erasure) -> Erasure:
         """Looks for what is left, stores that, and closes the erasure after its second time."""
+        is_behind = erasure.is_behind or await self._waits.is_behind(
+            erasure
+        )  # else all that was on its way is surveyed
         remaining = await self.survey(erasure)
         if erasure.state is not ErasureState.REQUESTED:
             remaining.pop("data_keys")
         is_second = erasure.state is ErasureState.DESTROYED
-        is_last = is_second and not erasure.is_behind and not any(remaining.values())
+        is_last = is_second and not is_behind and not any(remaining.values())
         state = ErasureState.FINISHED if is_last else ErasureState.DESTROYED
         now = self._clock.unix_micros()
         after = replace(erasure, remaining=remaining, state=state, due_micros=now + self._grace_micros)

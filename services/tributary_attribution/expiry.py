@@ -28,7 +28,7 @@ from tributary_runtime.errors import TributaryError
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.retained_since import REFRESH_SECONDS
 from tributary_storage.clickhouse.retention import MonthOfRows, RetainedTable, RetentionRecords, RetentionState
-from tributary_storage.redis.run_leases import RunLeases
+from tributary_storage.redis.run_leases import RETENTION, RunLeases
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class _Run(NamedTuple):
     """What is leased."""
 
     workspace: str
-    reconciliation_id: str = "retention"
+    reconciliation_id: str = RETENTION
 
 
 class Expiry:

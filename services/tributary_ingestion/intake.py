@@ -320,14 +320,14 @@ def _check_times(
                 and is_late_not_wrong(sent_micros, receive_micros, call_micros)
             ):
                 correction = 0
-    window = rules.expected.window
-    micros += correction
+    window, micros = rules.expected.window, micros + correction
     if -window.ahead_micros <= receive_micros - micros <= window.event_micros:
         return correction
     has_key = has_business_key(event, kind)
+    is_late_order = has_key and window.holds(micros, receive_micros, has_business_key=True, backfill=False)
     if not window.holds(micros, receive_micros, has_business_key=has_key, backfill=backfill):
         found.append(_OUT_OF_WINDOW)
-    elif micros < retained_micros and kind != "adjustment":  # that shares no credit with anything
+    elif micros < retained_micros and kind != "adjustment" and not is_late_order:
         found.append(_NOT_KEPT)
     return correction
 

@@ -128,7 +128,8 @@ def verified_micros(spans: Sequence[Span], look: Look | None) -> int | None:
 def spans_of(runs: Sequence[CompleteRun], begin_micros: int, end_micros: int) -> list[Span]:
     """Returns which run vouches for which part of some days: the newest that looked at it.
 
-    A run vouches for no time after it began.
+    A run vouches for no time after it began. One that could not compare all credit vouches only where one before it
+    did: credit changes no more once the touches are gone that it was computed from, everything else does.
 
     Args:
         runs: The oldest first.
@@ -138,12 +139,14 @@ def spans_of(runs: Sequence[CompleteRun], begin_micros: int, end_micros: int) ->
     Returns:
         From the first moment on; none where no run looked at some part of the days.
     """
-    looked_at = [(one.begin_micros, min(one.end_micros, one.create_micros), one.create_micros) for one in runs]
+    looked_at = [(one.begin_micros, min(one.end_micros, one.create_micros), one) for one in runs]
     cuts = {begin_micros, *(cut for begin, end, _ in looked_at for cut in (begin, end))}
     spans = []
     for cut in sorted(cut for cut in cuts if begin_micros <= cut < end_micros):
-        created = max((created for begin, end, created in looked_at if begin <= cut < end), default=None)
-        if created is None:
+        own = [one for begin, end, one in looked_at if begin <= cut < end]
+        whole_since = min((one.create_micros for one in own if one.is_whole), default=None)
+        if whole_since is None:
             return []
+        created = max(one.create_micros for one in own if one.create_micros >= whole_since)
         spans.append(Span(cut, created - GRACE_MICROS))
     return spans

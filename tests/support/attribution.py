@@ -25,6 +25,7 @@ from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import SHARE, Deferral
 from tributary_attribution.erasing import Erasing
 from tributary_attribution.erasure_plans import again
+from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.families import Families
 from tributary_attribution.forgotten_touches import ForgottenTouches
@@ -60,6 +61,7 @@ from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace, Workspaces
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.admission_rows import RecordedAdmission
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -76,7 +78,6 @@ from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
-from tributary_storage.clickhouse.reconciliation_sources import RecordedAdmission
 from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.stand_ins import StandInRecords
@@ -100,6 +101,7 @@ from tributary_storage.redis.old_paths import OldPaths
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
 from tributary_storage.redis.rebuild_progress import RebuildProgress
+from tributary_storage.redis.run_leases import RunLeases
 
 SHARDS = 4
 DAY = 86_400_000_000
@@ -489,7 +491,7 @@ async def running_attribution(
             ErasedDeals(clickhouse, lambda name: directory.get(name).pepper.reveal().encode()),
             DeadLetters(state, state, SHARDS),
             *(directory, clock),
-            oldest_waiting,
+            ErasureWaits(oldest_waiting, RunLeases(state)),
             grace_seconds=0,
         )
         attributor = Attributor(

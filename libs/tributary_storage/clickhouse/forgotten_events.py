@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any
 
+from tributary_storage.clickhouse.admission_rows import RecordedAdmission, recorded_admission
 from tributary_storage.clickhouse.client import ClickHouse
-from tributary_storage.clickhouse.event_rows import KEPT
-from tributary_storage.clickhouse.reconciliation_sources import RecordedAdmission
 from tributary_storage.clickhouse.statements import statement
-
-_LETTERS: Final = {verdict: letter for letter, verdict in KEPT.items()}
 
 
 class ForgottenEvents:
@@ -46,7 +43,4 @@ class ForgottenEvents:
             "limit": limit,
         }
         rows = await self._clickhouse.execute(statement("events_to_recall"), values, raw_strings=True)
-        return [
-            RecordedAdmission(_LETTERS[verdict.decode()], admitted, accept_micros, traceparent.decode())
-            for verdict, admitted, accept_micros, traceparent in rows
-        ]
+        return [recorded_admission(*row) for row in rows]

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
+from tributary_storage.clickhouse.admission_rows import RecordedAdmission, recorded_admission
 from tributary_storage.clickhouse.client import ClickHouse
-from tributary_storage.clickhouse.event_rows import KEPT
-from tributary_storage.clickhouse.reconciliation_sources import RecordedAdmission
 from tributary_storage.clickhouse.statements import statement
-
-_LETTERS: Final = {verdict: letter for letter, verdict in KEPT.items()}
 
 
 class EventPlace(NamedTuple):
@@ -128,9 +125,6 @@ class LostState:
     ) -> list[tuple[EventPlace, RecordedAdmission]]:
         rows = await self._clickhouse.execute(statement(name), time.values(after, limit), raw_strings=True)
         return [
-            (
-                EventPlace(event_micros, event_id.decode()),
-                RecordedAdmission(_LETTERS[verdict.decode()], admitted, accept_micros, traceparent.decode()),
-            )
-            for verdict, admitted, accept_micros, traceparent, event_micros, event_id in rows
+            (EventPlace(event_micros, event_id.decode()), recorded_admission(*row, event_micros, event_id, tokens))
+            for *row, event_micros, event_id, tokens in rows
         ]

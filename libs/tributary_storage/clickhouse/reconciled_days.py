@@ -27,6 +27,8 @@ class CompleteRun(NamedTuple):
     """The first moment after them."""
     create_micros: int
     """When it began."""
+    is_whole: bool = True
+    """Whether it compared the credit of all; else the touches of some were deleted by then, for their age."""
 
 
 class Span(NamedTuple):
@@ -57,7 +59,7 @@ class ReconciledDays:
         """Returns the complete runs that looked at any of some days, the oldest first."""
         values = {"workspace": workspace, "begin": begin_micros, "end": end_micros}
         rows = await self._clickhouse.execute(statement("finality/complete_runs"), values)
-        return [CompleteRun(*row) for row in rows]
+        return [CompleteRun(*row[:3], bool(row[3])) for row in rows]
 
     async def is_doubted(self, workspace: str, begin_micros: int, end_micros: int, spans: Sequence[Span]) -> bool:
         """Tells whether something is found and open about these days, or no run looked at it since it changed."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tributary_domain.outliers import AmountGroup, StatedAmount
+from tributary_storage.clickhouse.admission_rows import RecordedAdmission, recorded_admission
 from tributary_storage.clickhouse.client import ClickHouse
-from tributary_storage.clickhouse.event_rows import KEPT
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 from tributary_storage.clickhouse.recorded_events import RecordedEvents
@@ -20,17 +20,6 @@ NEAR_MICROS = 6 * 3_600_000_000
 """What two observers of one purchase are apart at most; the cycles of a subscription are further apart."""
 
 _HASHES_AT_ONCE = 5_000
-_LETTERS = {verdict: letter for letter, verdict in KEPT.items()}
-
-
-class RecordedAdmission(NamedTuple):
-    """An event as the log carried it."""
-
-    letter: str
-    """Of the mask."""
-    admitted: bytes
-    accept_micros: int
-    traceparent: str
 
 
 class SplitOrder(NamedTuple):
@@ -131,10 +120,7 @@ class ReconciliationSources:
         values = {**scope.values, "tokens": tuple(tokens) or ("",), "conversions": tuple(conversions) or ("-",)}
         statement = reconciliation_statement("events_to_replay")
         rows = await self._clickhouse.execute(statement, values, raw_strings=True)
-        return [
-            RecordedAdmission(_LETTERS[verdict.decode()], admitted, accept_micros, traceparent.decode())
-            for verdict, accept_micros, traceparent, admitted in rows
-        ]
+        return [recorded_admission(*row) for row in rows]
 
     async def sums(self, scope: Scope) -> Sums:
         """Returns what must be nothing."""

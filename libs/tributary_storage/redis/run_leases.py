@@ -1,14 +1,19 @@
-"""Who is at a run of reconciliation: one process at a time, for as long as it says so again. Fails closed.
+"""Who is at a run of reconciliation, or at a workspace's retention: one process at a time. Fails closed.
 
 The one rule: a lease is somebody's until its time is over or they let go; nobody is asked.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import redis.asyncio
 
 from tributary_storage.redis import keys
 from tributary_storage.redis.state_scripts import failed
+
+RETENTION: Final = "retention"
+"""What the retention of a workspace goes by, in place of the id of a run."""
 
 
 class RunLeases:

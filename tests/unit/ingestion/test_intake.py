@@ -83,6 +83,12 @@ def a_purchase(micros: int = 10_000_000) -> Event:
     return event
 
 
+def a_sign_up() -> Event:
+    event = a_purchase()
+    event.conversion.order_id = ""
+    return event
+
+
 def a_renewal() -> Event:
     event = a_purchase()
     event.conversion.recurrence.subscription_id, event.conversion.recurrence.cycle = "s-1", "2"
@@ -348,7 +354,9 @@ def test_a_phone_offline_for_48_hours_with_a_clock_3_hours_fast_gets_its_times_r
 
 
 @pytest.mark.parametrize("backfill", [True, False])
-def test_what_is_older_than_what_is_kept_of_people_is_refused_unless_it_adjusts_a_conversion(backfill: bool) -> None:
+def test_what_is_older_than_what_is_kept_of_people_is_refused_unless_it_is_a_late_order_or_adjusts_one(
+    backfill: bool,
+) -> None:
     since = NOW - 99 * 86_400 * 10**6
 
     def packed(make: Callable[[], Event], micros: int) -> Packed:
@@ -356,11 +364,12 @@ def test_what_is_older_than_what_is_kept_of_people_is_refused_unless_it_adjusts_
         event.event_time.FromMicroseconds(micros)
         return pack(event, backfill=backfill, retained_micros=since)[0]
 
-    refused = packed(a_purchase, since - 1)
-    assert [(one.code.value, one.field) for one in refused.reasons] == [("EVENT_TIME_OUT_OF_WINDOW", "event_time")]
-    assert "person_event_months" in refused.reasons[0].message
+    for make, age_days in ((a_visit, 99), (a_sign_up, 99), (a_purchase, 400)):
+        refused = packed(make, NOW - age_days * 86_400 * 10**6 - 1)
+        assert [(one.code.value, one.field) for one in refused.reasons] == [("EVENT_TIME_OUT_OF_WINDOW", "event_time")]
+        assert ("person_event_months" in refused.reasons[0].message) == backfill
     assert packed(lambda: a_refund("r-1"), since - 1).verdict == ACCEPTED
-    assert packed(a_purchase, since).verdict == ACCEPTED
+    assert packed(a_purchase, since - 1).verdict == ACCEPTED
 
 
 def test_an_old_order_is_taken_for_longer_than_an_old_visit() -> None:

@@ -70,9 +70,12 @@ def test_tier_2_has_passed_once_nobody_has_anything_to_decide(
         pytest.param([(10, 30, 31), (15, 20, 41)], [(10, 31), (15, 41), (20, 31)], id="the newest"),
         pytest.param([(10, 20, 21), (21, 30, 31)], [], id="not of all"),
         pytest.param([(10, 30, 29)], [], id="not of what came after it"),
+        pytest.param([(10, 30, 31), (10, 30, 41, False)], [(10, 41)], id="of all but credit, which another compared"),
+        pytest.param([(10, 20, 21), (10, 30, 41, False)], [], id="not of credit that nobody compared"),
+        pytest.param([(10, 30, 31, False), (10, 30, 41)], [(10, 41)], id="of credit, too"),
     ],
 )
-def test_a_run_vouches_for_what_it_looked_at(runs: list[tuple[int, int, int]], expected: list[tuple[int, int]]) -> None:
+def test_a_run_vouches_for_what_it_looked_at(runs: list[Any], expected: list[tuple[int, int]]) -> None:
     found = spans_of([CompleteRun(*run) for run in runs], 10, 30)
     assert found == [Span(begin, created - GRACE_MICROS) for begin, created in expected]
 

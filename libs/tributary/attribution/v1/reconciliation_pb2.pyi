@@ -109,8 +109,9 @@ class Reconciliation(_message.Message):
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What it saw, by name: "conversions", "changed" (of these not of its days, see `with_changes`), "too_recent" (left to
         the next run), "noted" (those of which its days do not tell whether they were compared, kept for FINALITY_RECONCILED),
-        "too_old" (of its days, and not compared: what may have led to them is older than the workspace keeps it; only where
-        events were deleted; a run that has any makes nothing RECONCILED),
+        "too_old" (of its days, and compared in all but their credit, and whether they count once per session or click: what
+        led to them is older than the workspace keeps it; only where events were deleted; a run that has any makes RECONCILED
+        only what one before it did, which compared their credit, too),
         "differences", "repaired", "open_errors", "open_warnings", "outliers", "cause_..." for each of them, "resolved"
         (findings of earlier runs that are true no more), "cut_slices" (parts of which more differs than was named at once),
         "cut_checks" (1: likewise of what else breaks a promise), "cut_losses" (1: likewise of events without a row),

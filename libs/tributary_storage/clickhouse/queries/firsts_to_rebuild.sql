@@ -7,7 +7,8 @@ SELECT
     toUnixTimestamp64Micro(accept_time) AS accept_micros,
     traceparent,
     toUnixTimestamp64Micro(event_time) AS event_micros,
-    event_id
+    event_id,
+    identity_tokens
 FROM events FINAL
 WHERE workspace = %(workspace)s
     AND event_time >= fromUnixTimestamp64Micro(%(event_time)s, 'UTC')

@@ -2,7 +2,7 @@
 -- with what is stored. One row per conversion that differs; what agrees never leaves ClickHouse.
 -- Each under the settings that it was credited under, as long as their text is known; `compare` is asked once for each.
 -- A stage of a lead is credited at the place of its root, a renewal at that of the first payment; unless that is one whose
--- person was erased (`compare_frozen`). Whose window there begins before touches are kept, its credit is left.
+-- person was erased (`compare_frozen`). Whose window there begins before touches are kept, its credit is left; not what its own events say.
 -- Step by step: the journey up to the conversion, sessions, touches, the window of each model, weights, exact shares
 -- (largest remainder, ties in event order), and at last the stored row beside them.
 -- What a lambda takes from outside is laid out once per element: numbers only, never an array; that would take n x n.
@@ -452,8 +452,8 @@ SELECT
     any(facts) AS expected_facts,
     any(stored_facts) AS actual_facts,
     groupArrayIf((model, shares, stored_shares), is_whole AND shares != stored_shares) AS credits,
-    arrayDistinct(arrayFlatten(groupArray(arrayMap(share -> share.1, shares)))) AS expected_touches,
-    arrayDistinct(arrayFlatten(groupArray(arrayMap(share -> share.1, stored_shares)))) AS actual_touches
+    arrayDistinct(arrayFlatten(groupArrayIf(arrayMap(share -> share.1, shares), is_whole))) AS expected_touches,
+    arrayDistinct(arrayFlatten(groupArrayIf(arrayMap(share -> share.1, stored_shares), is_whole))) AS actual_touches
 FROM with_shares
 GROUP BY conversion_id
 HAVING notEmpty(credits) OR expected_facts != actual_facts

@@ -3,6 +3,7 @@
 -- the one that its earliest observation carries whose person allowed that, else the newest before it; without one it is counted per session, and without a session
 -- always. A stage of a lead is no repeat of those that it supersedes. Who had a
 -- conversion of the name that the run did not read may have counted for it: there only what counts and should not is told.
+-- Sessions and clicks are told by touches: where these are not kept any more, only what counts once per person is looked at.
 WITH
     together AS
     (
@@ -64,6 +65,7 @@ WITH
         SELECT
             person,
             name,
+            rule,
             conversions,
             arrayMap(
                 (conversion, session, click) -> multiIf(
@@ -112,6 +114,7 @@ WITH
         SELECT
             person,
             name,
+            rule,
             conversions[at] AS conversion,
             places[at].1 != '' AND arrayExists(
                 (place, other) -> place = places[at]
@@ -183,6 +186,7 @@ LEFT JOIN
 ) AS b ON b.person = r.person AND b.name = r.name
 WHERE conversion.is_good
     AND conversion.is_compared
+    AND (rule = 'once_per_person' OR conversion.time >= %(compared_since)s)
     AND if(
         s.stored_version IN %(versions)s,
         %(is_pinned)s AND s.stored_version = %(version)s,

@@ -4,7 +4,7 @@
 -- order; a restatement absorbs what was before it. One may name an order by an observation of it that is in quarantine.
 -- Where no value is stated: the default, as pinned when the conversion was published, else as the workspace says.
 -- What of the value is credited: without the parts that the basis of its name takes off, pinned likewise. Refunds take off the same of what they say, else in proportion; where a part was
--- not sent, the value is credited as sent. Compared is what is late enough for its touches to be kept still. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
+-- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
 -- parts, what of that is credited, is it retracted, credited value, is that as sent.
 -- In steps, because ClickHouse looks through a name of the same step at each of its uses, and through a column only once:
 -- as one step this takes ten times as long to plan.
@@ -359,11 +359,8 @@ SELECT
     tokens,
     accept_time,
     own_clicks,
-    time >= %(compared_since)s
-        AND (
-            (time >= %(begin)s AND time < %(end)s)
-            OR (%(with_changes)s AND conversion_id IN (/*named*/))
-        )
+    (time >= %(begin)s AND time < %(end)s)
+        OR (%(with_changes)s AND conversion_id IN (/*named*/))
 FROM credited AS c
 LEFT JOIN
 (
