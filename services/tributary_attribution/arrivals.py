@@ -229,7 +229,7 @@ class ArrivalReader:
         touchpoint = admitted.event.touchpoint
         evidence = admitted.channel_evidence
         ad = touchpoint.ad if touchpoint.HasField("ad") else None
-        click, click_time = self._click(workspace, evidence) if evidence.click_ids else (0, 0)
+        click, click_time = self._click(workspace, evidence) if evidence.click_ids else (admitted.sighted_click, 0)
         descriptor, text = self._sources.describe(evidence, ad)
         if descriptor:
             self.new_texts[workspace, descriptor] = text
@@ -237,7 +237,8 @@ class ArrivalReader:
             flags |= NO_TOUCH
         elif evidence.rule == "direct":
             flags |= DIRECT
-        interaction = event_hash(touchpoint.interaction_id) if touchpoint.interaction_id else 0
+        said = touchpoint.interaction_id
+        interaction = event_hash(said) if said else admitted.sighted_interaction
         entry = time, hashed, touchpoint.kind, descriptor, flags, click, interaction, session, click_time
         return pack_touch(_journey_touch(JourneyTouch, entry), stored_flags)
 

@@ -3,8 +3,7 @@
 Step by step; each may run twice, and a crash between any two leaves an open erasure, which any process goes on with:
 
 1. What is needed to go on is kept in the state store: from here on it happens.
-2. That somebody is erased is stored in ClickHouse, naming nobody; then the tombstones: no event of before brings
-   anything back.
+2. That somebody is erased is stored in ClickHouse, naming nobody; then the tombstones: no event brings them back.
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
 4. The conversions are noted, and what stands in for those that others are counted or credited by (`stand_ins`); their
    revisions are copied to random ids (or not, where they go too) and deleted.

@@ -2,9 +2,10 @@
 
 Step by step; each may run twice, and a crash between any two is gone on with by the next run:
 
-1. Since when the workspace has events is stored, and told to everybody: nothing of before is let in, or looked for.
-2. Month by month: what people are made of is kept as sightings, which name identifiers and a time, and nothing else;
-   how many rows go is stored, so that counters agree; they are deleted.
+1. Since when each workspace has events is stored, and told to everybody: nothing of before is let in, or looked for.
+2. Month by month: what people are made of, and how they began, is kept as sightings, which name identifiers, a time,
+   and where somebody came from first; how many rows go is stored, so that counters agree; they are deleted, those of
+   all workspaces at once, and so are their ids.
 3. Likewise what was refused, by the time of the refusal.
 
 Conversions and adjustments stay, with what they are credited to: no total changes. What was accepted in the last two
@@ -14,7 +15,10 @@ days waits for the next run: the event log may still hand it out.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import date
 from typing import Final, NamedTuple
 
 import structlog
@@ -25,6 +29,7 @@ from tributary_domain.retention import SETTLED_MICROS, retained_since
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import TributaryError
+from tributary_runtime.privacy_settings import IdentitySettings
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.retained_since import REFRESH_SECONDS
 from tributary_storage.clickhouse.retention import MonthOfRows, RetainedTable, RetentionRecords, RetentionState
@@ -85,7 +90,7 @@ class Expiry:
             stopped.cancel()
             [failure, _] = await asyncio.gather(work, stopped, return_exceptions=True)
             if isinstance(failure, TributaryError):
-                log.warning("retention_not_read", reason=failure.message)
+                log.warning("retention_not_finished", reason=failure.message)
             elif isinstance(failure, Exception):
                 raise failure
             try:
@@ -98,23 +103,25 @@ class Expiry:
         """Deletes what is too old of each workspace of which nobody did so within a day.
 
         Raises:
-            StorageUnavailableError: Nobody can tell of which.
+            StorageUnavailableError: A store did not answer; what is left is for the next run.
         """
         states = await self._records.states()
-        for workspace in self._directory.current.workspaces:
-            state = states.get(workspace.id, RetentionState())
-            if self._clock.unix_micros() - state.finish_micros < _EVERY_MICROS:
-                continue
-            lease = RunLease(self._leases, _Run(workspace.id), self._clock)
-            try:
+        async with AsyncExitStack() as leased:
+            due = []
+            for workspace in self._directory.current.workspaces:
+                state = states.get(workspace.id, RetentionState())
+                if self._clock.unix_micros() - state.finish_micros < _EVERY_MICROS:
+                    continue
+                lease = RunLease(self._leases, _Run(workspace.id), self._clock)
                 if await lease.take():  # else somebody is at it
-                    async with lease:
-                        await self.delete(workspace)
-            except TributaryError as failure:
-                log.warning("retention_not_finished", workspace=workspace.id, reason=failure.message)
+                    await leased.enter_async_context(lease)
+                    due.append(workspace)
+            await self.delete(*due)
 
-    async def delete(self, workspace: Workspace) -> dict[str, int]:
-        """Deletes what is too old of a workspace; the caller sees to it that nobody else does.
+    async def delete(self, *workspaces: Workspace) -> dict[str, int]:
+        """Deletes what is too old of some workspaces; the caller sees to it that nobody else does.
+
+        Of one whose sightings cannot be kept nothing is deleted, and the others do not wait for it.
 
         Returns:
             How many rows, by table.
@@ -123,33 +130,80 @@ class Expiry:
             StorageUnavailableError: A store did not answer; what is left is for the next run.
         """
         begin = self._clock.unix_micros()
-        months = workspace.retention.person_event_months
-        before = retained_since(begin, months) if months is not None else 0  # only what a run had begun is finished
-        state = (await self._records.states()).get(workspace.id, RetentionState())
-        deleted: Counter[str] = Counter()
-        for month in await self._records.undeleted(workspace.id):
-            await self._delete(month, deleted)
+        states, deleted = await self._records.states(), Counter[str]()
+        counted = [month for own in workspaces for month in await self._records.undeleted(own.id)]
+        for months in _together(counted):
+            await self._delete(months, deleted)
         until = begin - SETTLED_MICROS
-        events = await self._records.months(workspace.id, RetainedTable.EVENTS, before, until)
-        if events and before > state.since_micros:
-            state = state._replace(since_micros=before)
-            await self._records.write(workspace.id, state, begin, self._clock.unix_micros())
-            log.info("retention_begun", workspace=workspace.id, retained_since=before, months=len(events))
+        kept_for = {
+            own.id: own.retention.person_event_months for own in workspaces
+        }  # None: only what was begun is finished
+        before = {name: retained_since(begin, months) if months else 0 for name, months in kept_for.items()}
+        limits = {own.id: own.identity for own in workspaces}
+        events = await self._months(before, RetainedTable.EVENTS, until)
+        for name in dict.fromkeys(month.workspace for month in events):
+            state = states.get(name, RetentionState())
+            if before[name] > state.since_micros:
+                states[name] = state._replace(since_micros=before[name])
+                await self._records.write(name, states[name], begin, self._clock.unix_micros())
+                log.info("retention_begun", workspace=name, retained_since=before[name])
+        if events:  # whoever stored it, and when: it may not be known everywhere
             await asyncio.sleep(self._told_seconds)
-        limits = workspace.identity
-        for month in events:
-            await self._records.keep_sightings(month, limits.shared_device_customers, limits.shared_device_days)
-            await self._delete(await self._records.count(month, self._clock.unix_micros()), deleted)
-        for month in await self._records.months(workspace.id, RetainedTable.REFUSALS, before, until):
-            await self._delete(await self._records.count(month, self._clock.unix_micros()), deleted)
+        failed: set[str] = set()
+        for months in _together(events):
+            kept = []
+            for month in months:
+                if month.workspace not in failed and await self._keep(month, limits[month.workspace]):
+                    kept.append(await self._records.count(month, self._clock.unix_micros()))
+                else:
+                    failed.add(month.workspace)
+            if kept:
+                await self._delete(kept, deleted)
+        gone = {month.workspace: before[month.workspace] for month in events if month.workspace not in failed}
+        if gone:
+            await self._records.forget_ids(gone, until)
+        for months in _together(await self._months(before, RetainedTable.REFUSALS, until)):
+            await self._delete(
+                [await self._records.count(month, self._clock.unix_micros()) for month in months], deleted
+            )
         now = self._clock.unix_micros()
-        await self._records.write(workspace.id, state._replace(finish_micros=now), begin, now)
-        log.info("retention_finished", workspace=workspace.id, rows=dict(deleted))
+        finished = [name for name in before if name not in failed]
+        for name in finished:
+            state = states.get(name, RetentionState())
+            await self._records.write(name, state._replace(finish_micros=now), begin, now)
+        if finished:
+            log.info("retention_finished", workspaces=len(finished), rows=dict(deleted))
         return dict(deleted)
 
-    async def _delete(self, month: MonthOfRows, deleted: Counter[str]) -> None:
-        await self._records.delete(month, self._clock.unix_micros())
-        rows = sum(month.rows.values())
-        deleted[month.table.value] += rows
-        metrics.EXPIRED_ROWS.add(rows, table=_TABLES[month.table])
-        log.info("rows_expired", workspace=month.workspace, table=month.table.value, month=str(month.month), rows=rows)
+    async def _months(self, before: Mapping[str, int], table: RetainedTable, until_micros: int) -> list[MonthOfRows]:
+        """Returns the months of what is too old, of all workspaces."""
+        return [
+            month
+            for name, moment in before.items()
+            for month in await self._records.months(name, table, moment, until_micros)
+        ]
+
+    async def _keep(self, month: MonthOfRows, limits: IdentitySettings) -> bool:
+        """Keeps the sightings of a month; tells whether that could be done."""
+        try:
+            await self._records.keep_sightings(month, limits.shared_device_customers, limits.shared_device_days)
+        except TributaryError as failure:
+            log.warning("retention_not_finished", workspace=month.workspace, reason=failure.message)
+            return False
+        return True
+
+    async def _delete(self, months: Sequence[MonthOfRows], deleted: Counter[str]) -> None:
+        await self._records.delete(months, self._clock.unix_micros())
+        for month in months:
+            rows, table = sum(month.rows.values()), month.table
+            deleted[table.value] += rows
+            metrics.EXPIRED_ROWS.add(rows, table=_TABLES[table])
+            log.info("rows_expired", workspace=month.workspace, table=table.value, month=str(month.month), rows=rows)
+
+
+def _together(months: Iterable[MonthOfRows]) -> list[list[MonthOfRows]]:
+    """Returns what is deleted at once, the oldest first: of all workspaces the same month of the same table."""
+    groups: dict[tuple[str, date, int], list[MonthOfRows]] = defaultdict(list)
+    for month in months:
+        groups[month.table.value, month.month, month.accepted_until_micros].append(month)
+    return [groups[place] for place in sorted(groups)]

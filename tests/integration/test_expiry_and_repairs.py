@@ -12,7 +12,10 @@ from tests.integration.test_expiry import (
     HOUR,
     LONG_AGO,
     NOON,
+    NOW,
+    PHONE,
     RECENTLY,
+    SINCE,
     VISITOR,
     Kept,
     chain,
@@ -23,6 +26,8 @@ from tests.integration.test_reconciliation import reconciled
 from tests.support.attribution import Events
 from tributary_domain.erasures import ErasureState
 from tributary_domain.retention import SIGHTING
+from tributary_runtime.privacy_settings import RetentionSettings
+from tributary_storage.clickhouse.retention import RetainedTable, RetentionRecords
 from tributary_storage.redis.run_leases import RETENTION, RunLeases
 
 pytestmark = pytest.mark.timeout(120)
@@ -31,14 +36,6 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 async def kept(migrated_redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Kept]:
     async with reconciled(migrated_redis_url, clickhouse_url, workspace) as world:
-        yield kept_of(world)
-
-
-@pytest.fixture
-async def short(migrated_redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Kept]:
-    """Keeps events for three months, where who is who is known for longer."""
-    settings = {"retention": {"person_event_months": 3}}
-    async with reconciled(migrated_redis_url, clickhouse_url, workspace, **settings) as world:
         yield kept_of(world)
 
 
@@ -71,18 +68,18 @@ async def test_a_repair_ties_again_who_was_first_seen_together_long_ago(kept: Ke
     assert [touch.source.channel for touch in repaired.state.touches] == ["Display"]
 
 
-async def test_people_made_of_sightings_come_back_after_a_loss(short: Kept, events: Events) -> None:
+async def test_people_made_of_sightings_come_back_after_a_loss(kept: Kept, events: Events) -> None:
     login = events.identify(CUSTOMER, VISITOR, at=NOON - 300 * DAY)
-    await short.attribution.record(login, accept_micros=NOON - 300 * DAY)
-    await short.attribution.handle(login, accept_micros=NOON - 300 * DAY)
-    await short.delete()
-    await lose_all(short)
-    await short.world.happen(
+    await kept.attribution.record(login, accept_micros=NOON - 300 * DAY)
+    await kept.attribution.handle(login, accept_micros=NOON - 300 * DAY)
+    await kept.delete(3)
+    await lose_all(kept)
+    await kept.world.happen(
         events.touch(VISITOR, at=NOON - 3 * DAY, channel="Display"), events.order(CUSTOMER, order_id="o-new")
     )
-    [credited] = await chain(short, events, "o-new")
+    [credited] = await chain(kept, events, "o-new")
     assert [touch.source.channel for touch in credited.state.touches] == ["Display"]
-    assert await short.differences() == 0
+    assert await kept.differences() == 0
 
 
 async def test_an_order_whose_touches_are_gone_is_compared_in_all_but_its_credit(kept: Kept, events: Events) -> None:
@@ -120,3 +117,108 @@ async def test_nobody_who_is_erased_while_sightings_are_kept_comes_back_by_them(
     assert erasure.state is ErasureState.FINISHED
     assert await kept.rows("events FINAL", "kind, identity_tokens") == [(SIGHTING, [])]
     assert await kept.rows("events_by_identifier", "event_id") == []
+
+
+@pytest.mark.parametrize("loses", [False, True])
+async def test_a_click_of_long_ago_that_is_seen_again_is_an_old_one(kept: Kept, events: Events, loses: bool) -> None:
+    await kept.world.happen(
+        events.touch(VISITOR, at=LONG_AGO - DAY, channel="Paid Search", clicks={"gclid": "X"}),
+        events.order(VISITOR, at=LONG_AGO, order_id="o-old"),
+    )
+    await kept.attribution.let_journeys_expire()
+    assert await kept.delete() == {"events": 0}
+    if loses:
+        await lose_all(kept)
+    await kept.world.happen(
+        events.touch(VISITOR, at=RECENTLY - DAY, channel="Paid Search", clicks={"gclid": "X"}),
+        events.order(VISITOR, at=RECENTLY, order_id="o-new"),
+    )
+    [credited] = await chain(kept, events, "o-new")
+    assert [touch.source.channel for touch in credited.state.touches] == ["Direct"]
+    assert await kept.differences() == 0
+
+
+async def test_how_somebody_began_is_known_after_a_loss(kept: Kept, events: Events) -> None:
+    await kept.world.happen(
+        events.touch(VISITOR, at=LONG_AGO - DAY, channel="Display"), events.order(VISITOR, at=LONG_AGO)
+    )
+    await kept.attribution.let_journeys_expire()
+    await kept.world.happen(events.touch(VISITOR, at=RECENTLY - DAY, channel="Email"))
+    people = [(kept.attribution.workspace.id, [VISITOR])]
+    before = await kept.attribution.people.firsts.of_people(people)
+    await kept.delete()
+    await lose_all(kept)
+    assert await kept.attribution.people.firsts.of_people(people) == before
+
+
+async def test_a_shared_device_is_one_since_the_same_moment(kept: Kept, events: Events) -> None:
+    first = LONG_AGO - 100 * DAY
+    first -= first % DAY
+    await kept.world.happen(
+        *(
+            events.identify(f"customer:{n}", VISITOR, at=first + hour + n)
+            for hour in (8 * HOUR, 20 * HOUR)
+            for n in range(5)
+        ),
+        events.identify("customer:5", VISITOR, at=first + 30 * DAY + 12 * HOUR),
+        events.identify("email:e", VISITOR, at=first + 31 * DAY),
+        *(events.identify(f"customer:{n}", PHONE, at=first + day * DAY + n) for day in (0, 40) for n in range(4)),
+        *(events.order(PHONE, at=first + 45 * DAY + n, order_id=f"k-{n}", rank=1) for n in (4, 5)),
+        *(
+            ("M", events.order(f"customer:{n}", at=first + 45 * DAY + n + 1, order_id=f"k-{n}", rank=2)[1])
+            for n in (4, 5)
+        ),
+        events.identify("email:p", PHONE, at=first + 46 * DAY),
+    )
+    await kept.delete()
+    await kept.world.happen(
+        events.touch(VISITOR, at=RECENTLY - DAY, channel="Display"),
+        events.order("email:e", at=RECENTLY, order_id="o-new"),
+        events.touch(PHONE, at=RECENTLY - DAY, channel="Display"),
+        events.order("email:p", at=RECENTLY, order_id="o-phone"),
+    )
+    assert await kept.differences() == 0
+
+
+async def test_of_all_workspaces_a_month_is_deleted_at_once_and_so_are_its_ids(kept: Kept, events: Events) -> None:
+    await lived(kept, events)
+    own, clickhouse = kept.attribution.workspace, kept.attribution.clickhouse
+    await clickhouse.execute(
+        "INSERT INTO events SELECT * REPLACE (%(o)s AS workspace) FROM events AS e WHERE e.workspace = %(w)s",
+        {"o": f"{own.id}-2", "w": own.id},
+    )
+    retention = RetentionSettings(person_event_months=14)
+    own = own.model_copy(update={"retention": retention})
+    other = own.model_copy(update={"id": f"{own.id}-2"})
+    assert await kept.expiry.delete(own, other) == {"events": 4}
+    mutations = await clickhouse.execute(
+        "SELECT table FROM system.mutations WHERE database = currentDatabase() AND command LIKE %(w)s ORDER BY table",
+        {"w": f"%{other.id}%"},
+    )
+    assert mutations == [("events",), ("events_by_id",), ("events_by_identifier",)]
+    assert await kept.rows("events_by_id FINAL", "event_id", f"toUnixTimestamp64Micro(event_time) < {SINCE}") == [
+        ("banner",),
+        ("login",),
+        ("login-phone",),
+        ("mail",),
+        ("order",),
+    ]
+
+
+async def test_of_a_shared_device_the_first_and_the_last_sighting_of_a_day_stay_per_customer(
+    kept: Kept, events: Events
+) -> None:
+    seen = [(day, number) for day in range(3) for number in range(6)]
+    await kept.world.happen(
+        *(
+            events.identify(f"customer:{number}", VISITOR, at=LONG_AGO + day * DAY + micros + number)
+            for micros in (0, 50, 99)
+            for day, number in seen
+        )
+    )
+    records = RetentionRecords(kept.attribution.clickhouse, at_once=5)  # in parts
+    for table in RetainedTable:
+        for month in await records.months(kept.attribution.workspace.id, table, SINCE, NOW - 2 * DAY):
+            await records.keep_sightings(month, 5, 30)
+            await records.delete([await records.count(month, NOW)], NOW)
+    assert len(await kept.rows("events FINAL", "event_id")) == 2 * len(seen)

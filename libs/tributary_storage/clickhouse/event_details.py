@@ -43,7 +43,8 @@ EVENT_DETAILS: Final = (
 """Every key of `events.details`; `coupon_codes` are lines, and so are `click_times_micros`: one per click id, 0 where
 nobody said when the click was made. `own_click_ids`, of a conversion, are lines of family=value: no click id, and no
 coupon code, holds a line break. `consent_by_strings` are the states that consent strings and the browser's signal say,
-packed as in `consent_decisions`: SQL reads no such string; the vendors, that they name and do not name, are lines, too.
+packed as in `consent_decisions`: SQL reads no such string; the vendors, that they name and do not name, are lines,
+too. Of these a sighting keeps some, and has `sighted_click` and `sighted_interaction` (`retention/keep_sightings`).
 """
 
 _CONSENT: Final = names_of(ConsentState.DESCRIPTOR)

@@ -124,7 +124,4 @@ class LostState:
         self, name: str, time: LostTime, after: EventPlace, limit: int
     ) -> list[tuple[EventPlace, RecordedAdmission]]:
         rows = await self._clickhouse.execute(statement(name), time.values(after, limit), raw_strings=True)
-        return [
-            (EventPlace(event_micros, event_id.decode()), recorded_admission(*row, event_micros, event_id, tokens))
-            for *row, event_micros, event_id, tokens in rows
-        ]
+        return [(EventPlace(row[4], row[5].decode()), recorded_admission(*row)) for row in rows]

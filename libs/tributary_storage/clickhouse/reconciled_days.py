@@ -59,7 +59,7 @@ class ReconciledDays:
         """Returns the complete runs that looked at any of some days, the oldest first."""
         values = {"workspace": workspace, "begin": begin_micros, "end": end_micros}
         rows = await self._clickhouse.execute(statement("finality/complete_runs"), values)
-        return [CompleteRun(*row[:3], bool(row[3])) for row in rows]
+        return [CompleteRun(begin, end, created, bool(is_whole)) for begin, end, created, is_whole in rows]
 
     async def is_doubted(self, workspace: str, begin_micros: int, end_micros: int, spans: Sequence[Span]) -> bool:
         """Tells whether something is found and open about these days, or no run looked at it since it changed."""

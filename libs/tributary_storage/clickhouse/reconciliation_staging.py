@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from tributary_domain.consent import Assumed, Purpose
 from tributary_domain.event_order import OrderKey, event_hash
-from tributary_domain.retention import PERSON_LEVEL_KINDS
+from tributary_domain.retention import PERSON_LEVEL_KINDS, SIGHTING
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 
@@ -282,6 +282,7 @@ class ReconciliationStaging:
             "end": scope.end_micros + late_micros,
             "plain_direct": plain[0][0],
             "not_one_click": _NOT_ONE_CLICK,
+            "sighting": SIGHTING,
             "assumes": bool(assumed.defaults),
             "granting": [region for region, own in assumed.defaults.items() if measured in own] or [""],
             "default_region": assumed.region,

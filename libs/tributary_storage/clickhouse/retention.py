@@ -16,6 +16,7 @@ from tributary_domain.retention import PERSON_LEVEL_KINDS, SIGHTING, month_begin
 from tributary_runtime import metrics
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
+from tributary_storage.codec.own_clicks import NOT_ONE_CLICK
 
 _STATE_COLUMNS: Final = ("workspace", "version", "retained_since", "begin_time", "finish_time")
 _ROWS_COLUMNS: Final = (*("workspace", "source_table", "month", "accepted_until", "version", "rows", "is_deleted"),)
@@ -75,7 +76,7 @@ class RetentionRecords:
 
     Args:
         clickhouse: Through which; statements may take minutes.
-        at_once: Of how many events with several identifiers sightings are kept at once.
+        at_once: Of how many events sightings are kept at once.
     """
 
     def __init__(self, clickhouse: ClickHouse, at_once: int = _AT_ONCE) -> None:
@@ -125,7 +126,7 @@ class RetentionRecords:
         return [MonthOfRows(workspace, RetainedTable(row[0]), row[1], int(row[2]), dict(row[3])) for row in rows]
 
     async def keep_sightings(self, month: MonthOfRows, customers: int, days: int) -> None:
-        """Keeps what people are made of, before the events go that tell of it.
+        """Keeps what people are made of, and how they began, before the events go that tell of it.
 
         Args:
             month: Of events.
@@ -137,14 +138,15 @@ class RetentionRecords:
             "sighting": SIGHTING,
             "customers": customers,
             "reach": days * _DAY,
+            "not_one_click": tuple(sorted(NOT_ONE_CLICK)),
             "max_memory": _MAX_MEMORY,
             "spill": _SPILL,
         }
-        [(together,)] = await self._clickhouse.execute(statement("retention/count_seen_together"), month.values)
-        parts = 1 + int(together) // self._at_once
-        for part in range(parts if together else 0):
-            own = {**values, "parts": parts, "part": part}
-            await self._clickhouse.execute(statement("retention/keep_sightings"), own)
+        [(naming,)] = await self._clickhouse.execute(statement("retention/count_naming"), month.values)
+        parts = 1 + int(naming) // self._at_once
+        for name in ("retention/keep_beginnings", "retention/keep_sightings"):
+            for part in range(parts if naming else 0):
+                await self._clickhouse.execute(statement(name), {**values, "parts": parts, "part": part})
 
     async def count(self, month: MonthOfRows, now_micros: int) -> MonthOfRows:
         """Counts what is to go and stores that: from now on it is counted as deleted."""
@@ -153,15 +155,32 @@ class RetentionRecords:
         await self._tell(counted, now_micros, is_deleted=False)
         return counted
 
-    async def delete(self, month: MonthOfRows, now_micros: int) -> None:
-        """Deletes what was counted, and stores that it is gone."""
-        await self._clickhouse.execute(statement(f"retention/delete_{month.table.value}"), month.values)
-        if month.table is RetainedTable.EVENTS:
-            [(younger,)] = await self._clickhouse.execute(statement("retention/younger_events"), month.values)
-            if not younger:  # else they must be found until they go, too
-                name = "retention/delete_events_by_identifier"
-                await self._clickhouse.execute(statement(name), month.values)
-        await self._tell(month, now_micros, is_deleted=True)
+    async def delete(self, months: Sequence[MonthOfRows], now_micros: int) -> None:
+        """Deletes what was counted, and stores that it is gone.
+
+        Args:
+            months: The same month, table and moment of acceptance, of some workspaces; one at least.
+            now_micros: When this is.
+        """
+        one = months[0]
+        values = {**one.values, "workspaces": [own.workspace for own in months]}
+        await self._clickhouse.execute(statement(f"retention/delete_{one.table.value}"), values)
+        if one.table is RetainedTable.EVENTS:
+            values["workspaces"] = [own.workspace for own in months if not await self._younger(own)]
+            if values["workspaces"]:
+                await self._clickhouse.execute(statement("retention/delete_events_by_identifier"), values)
+        for own in months:
+            await self._tell(own, now_micros, is_deleted=True)
+
+    async def forget_ids(self, before: Mapping[str, int], accepted_until_micros: int) -> None:
+        """Deletes the ids of events that are deleted.
+
+        Args:
+            before: Workspace -> what is older than this moment is; one at least.
+            accepted_until_micros: What was accepted later is left.
+        """
+        values = {**_moments(before), "accepted_until": accepted_until_micros, "kinds": PERSON_LEVEL_KINDS}
+        await self._clickhouse.execute(statement("retention/delete_events_by_id"), values)
 
     async def overdue(self, before: Mapping[str, int], accepted_until_micros: int) -> dict[str, int]:
         """Returns when the oldest of what should be deleted happened, of each workspace that has any.
@@ -172,15 +191,14 @@ class RetentionRecords:
         """
         if not before:
             return {}
-        values = {
-            "workspaces": tuple(before),
-            "names": list(before),
-            "moments": list(before.values()),
-            "accepted_until": accepted_until_micros,
-            "kinds": PERSON_LEVEL_KINDS,
-        }
+        values = {**_moments(before), "accepted_until": accepted_until_micros, "kinds": PERSON_LEVEL_KINDS}
         rows = await self._clickhouse.execute(statement("retention/overdue"), values)
         return {str(row[0]): int(row[1]) for row in rows}
+
+    async def _younger(self, month: MonthOfRows) -> int:
+        """Returns how many events of a month are left; they must be found until they go, too."""
+        [(younger,)] = await self._clickhouse.execute(statement("retention/younger_events"), month.values)
+        return int(younger)
 
     async def _tell(self, month: MonthOfRows, now_micros: int, *, is_deleted: bool) -> None:
         row = (
@@ -192,3 +210,8 @@ class RetentionRecords:
     async def _write(self, table: metrics.Table, columns: Sequence[str], row: Sequence[Any]) -> None:
         written = await self._clickhouse.insert(table.value, columns, [[one] for one in row])
         metrics.WRITTEN_ROWS.add(written, table=table)
+
+
+def _moments(before: Mapping[str, int]) -> dict[str, Any]:
+    """Returns a moment of each of some workspaces, as statements are told."""
+    return {"workspaces": tuple(before), "names": list(before), "moments": list(before.values())}

@@ -147,6 +147,8 @@ class AdmittedEvent(_message.Message):
     EVENT_DIGEST_FIELD_NUMBER: _builtins.int
     ALLOWED_VENDORS_FIELD_NUMBER: _builtins.int
     DENIED_VENDORS_FIELD_NUMBER: _builtins.int
+    SIGHTED_CLICK_FIELD_NUMBER: _builtins.int
+    SIGHTED_INTERACTION_FIELD_NUMBER: _builtins.int
     verdict: _verdict_pb2.Verdict.ValueType
     """What the door decided: ACCEPTED, QUARANTINED or REJECTED."""
     payload_digest: _builtins.bytes
@@ -167,6 +169,12 @@ class AdmittedEvent(_message.Message):
     """What the event is claimed by, 16 bytes, where `event.event_id` is a token in place of the id that was sent, which was
     somebody's address or number: of the token it cannot be made. Empty otherwise: the digest of the event id.
     """
+    sighted_click: _builtins.int
+    """By which number the click id of a touch goes that is older than the workspace keeps it, so that the id is known no more.
+    Never from a caller and never in the event log: only of a sighting that is read again. 0: none is known.
+    """
+    sighted_interaction: _builtins.int
+    """Likewise its interaction id."""
     @_builtins.property
     def event(self) -> _event_pb2.Event:
         """The event. E-mail, phone, address, client ip, user agent, and personal parameters of URLs are cut out; `event_id` is
@@ -231,10 +239,12 @@ class AdmittedEvent(_message.Message):
         event_digest: _builtins.bytes = ...,
         allowed_vendors: _abc.Iterable[_builtins.int] | None = ...,
         denied_vendors: _abc.Iterable[_builtins.int] | None = ...,
+        sighted_click: _builtins.int = ...,
+        sighted_interaction: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "decision", b"decision", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "allowed_vendors", b"allowed_vendors", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "denied_vendors", b"denied_vendors", "event", b"event", "event_digest", b"event_digest", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "allowed_vendors", b"allowed_vendors", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "denied_vendors", b"denied_vendors", "event", b"event", "event_digest", b"event_digest", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "sighted_click", b"sighted_click", "sighted_interaction", b"sighted_interaction", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

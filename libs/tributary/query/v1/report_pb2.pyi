@@ -186,7 +186,8 @@ class _FinalityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Finality.Val
     """
     FINALITY_RECONCILED: _Finality.ValueType  # 3
     """Complete runs of reconciliation looked at all of the days, or at the conversion, once these were over; nothing changed
-    since that they did not repair themselves, and no error that they found is open. Late events may change them.
+    since that they did not repair themselves, and no error that they found is open. Late events may change them. Credit of
+    what touches led to that are deleted for their age is as a run saw it while they were there.
     """
     FINALITY_CLOSED: _Finality.ValueType  # 4
     """By posting time: the books are closed, and all that was accepted on those days is in them: they never change."""
@@ -206,7 +207,8 @@ amount: nobody has anything to decide. Late events may change them. Of a convers
 """
 FINALITY_RECONCILED: Finality.ValueType  # 3
 """Complete runs of reconciliation looked at all of the days, or at the conversion, once these were over; nothing changed
-since that they did not repair themselves, and no error that they found is open. Late events may change them.
+since that they did not repair themselves, and no error that they found is open. Late events may change them. Credit of
+what touches led to that are deleted for their age is as a run saw it while they were there.
 """
 FINALITY_CLOSED: Finality.ValueType  # 4
 """By posting time: the books are closed, and all that was accepted on those days is in them: they never change."""

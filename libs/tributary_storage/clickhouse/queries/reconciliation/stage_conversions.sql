@@ -67,10 +67,11 @@ WITH
                     if(
                         own_click_id = '',
                         0::UInt64,
-                        cityHash64(
+                        xxHash64(concat(
                             substring(own_click_id, 1, position(own_click_id, '=') - 1),
+                            ':',
                             substring(own_click_id, position(own_click_id, '=') + 1)
-                        )
+                        ))
                     )
                 ),
                 'Tuple(time Int64, hash UInt64, event_id String, is_observation UInt8, is_internal UInt8, has_amount UInt8, amount Int128, currency String, rank UInt8, session UInt64, name String, store String, order_id String, tokens Array(String), kind String, identity String, accept_time Int64, tax Int64, shipping Int64, cost Int64, own_click UInt64)'

@@ -1,6 +1,7 @@
 -- Reads the journeys that the conversions of a run look at, as numbers: those of the people who have them. FINAL: an event
 -- that was recorded twice is one; what is said before FINAL never changes of an event.
--- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one. An
+-- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one. Of
+-- what is older than it is kept, a sighting says by which number the id goes. An
 -- event belongs to its most telling identifier, and this one to a person. Consent is what the event says; a grant that says
 -- when it was given, and an event that says nothing, go by the person's last decision until then; without any by what is
 -- assumed of their region.
@@ -58,15 +59,24 @@ FROM
         toUnixTimestamp64Micro(event_time) AS time,
         xxHash64(event_id) AS hash,
         kind = 'touchpoint' AS is_touch,
-        if(is_touch, transform(
+        kind = %(sighting)s AS is_sighting,
+        if(kind != 'conversion', transform(
             touchpoint_kind,
             ['VISIT', 'CLICK', 'IMPRESSION', 'ENGAGED_VIEW', 'OPEN', 'COUPON'],
             [1, 2, 3, 4, 5, 6],
             0
         ), 7) AS entry_kind,
         arrayFirstIndex(family -> family NOT IN %(not_one_click)s, click_id_families) AS click_at,
-        if(click_at = 0, 0, cityHash64(click_id_families[click_at], click_id_values[click_at])) AS click,
-        if(interaction_id = '', 0, xxHash64(interaction_id)) AS interaction,
+        multiIf(
+            is_sighting, toUInt64OrZero(details['sighted_click']),
+            click_at = 0, 0,
+            xxHash64(concat(click_id_families[click_at], ':', click_id_values[click_at]))
+        ) AS click,
+        multiIf(
+            is_sighting, toUInt64OrZero(details['sighted_interaction']),
+            interaction_id = '', 0,
+            xxHash64(interaction_id)
+        ) AS interaction,
         toInt64OrZero(details['consent_time_micros']) AS consent_time,
         if(details['consent_region'] = '', %(default_region)s, details['consent_region']) AS region,
         %(assumes)s AND splitByChar('-', region)[1] NOT IN %(granting)s AS assumed_denied,
@@ -78,7 +88,7 @@ FROM
             *,
             arraySort(t -> /*telling*/, identity_tokens)[1] AS home
         FROM events FINAL
-        PREWHERE kind IN ('touchpoint', 'conversion')
+        PREWHERE kind IN ('touchpoint', 'conversion', %(sighting)s)
             AND arrayExists(t -> t IN (/*people*/), identity_tokens)
         WHERE workspace = %(workspace)s
             AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
@@ -86,7 +96,9 @@ FROM
                 event_time >= fromUnixTimestamp64Micro(%(oldest)s - %(history)s, 'UTC')
                 OR notEmpty(click_id_families)
                 OR interaction_id != ''
+                OR kind = %(sighting)s
             )
+            AND (kind != %(sighting)s OR details['sighted_click'] != '' OR details['sighted_interaction'] != '')
     ) AS e
     INNER JOIN
     (
@@ -150,5 +162,6 @@ FROM
 WHERE time >= earliest - %(history)s
     OR notEmpty(click_id_families)
     OR interaction_id != ''
+    OR is_sighting
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1,
     min_insert_block_size_rows = %(insert_rows)s, min_insert_block_size_bytes = %(insert_bytes)s

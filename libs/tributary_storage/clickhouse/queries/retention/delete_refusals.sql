@@ -1,5 +1,5 @@
--- Deletes what a workspace was refused in a month.
+-- Deletes what some workspaces were refused in a month.
 ALTER TABLE refusals
     DELETE IN PARTITION %(partition)s
-    WHERE workspace = %(workspace)s
+    WHERE workspace IN %(workspaces)s
 SETTINGS mutations_sync = 2
