@@ -19,7 +19,7 @@ from tributary_storage.clickhouse.retention import RetentionRecords, RetentionSt
 _TIMEOUT_SECONDS: Final = 30.0
 _PATIENCE_MICROS: Final = 2 * 86_400_000_000
 """How long after what is due, or after its last run, retention is said to be late: it runs once a day."""
-_NEXT_STEP: Final = "See that attribution runs, and its log (retention_not_finished, retention_not_read)."
+_NEXT_STEP: Final = "See that attribution runs, and its log (retention_not_finished)."
 
 
 async def check_retention(workspaces_file: Path, clickhouse_url: str) -> list[Check]:

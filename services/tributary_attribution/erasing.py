@@ -311,9 +311,8 @@ class Erasing:
 
     async def _prove(self, erasure: Erasure) -> Erasure:
         """Looks for what is left, stores that, and closes the erasure after its second time."""
-        is_behind = erasure.is_behind or await self._waits.is_behind(
-            erasure
-        )  # else all that was on its way is surveyed
+        # Looked before the survey: else what was on its way could come between the two.
+        is_behind = erasure.is_behind or await self._waits.is_behind(erasure)
         remaining = await self.survey(erasure)
         if erasure.state is not ErasureState.REQUESTED:
             remaining.pop("data_keys")

@@ -3,13 +3,15 @@
 Step by step; each may run twice, and a crash between any two is gone on with by the next run:
 
 1. Since when each workspace has events is stored, and told to everybody: nothing of before is let in, or looked for.
-2. Month by month: what people are made of, and how they began, is kept as sightings, which name identifiers, a time,
+2. By which ids the events go that are to be deleted is forgotten.
+3. Month by month: what people are made of, and how they began, is kept as sightings, which name identifiers, a time,
    and where somebody came from first; how many rows go is stored, so that counters agree; they are deleted, those of
-   all workspaces at once, and so are their ids.
-3. Likewise what was refused, by the time of the refusal.
+   all workspaces at once.
+4. Likewise what was refused, by the time of the refusal.
 
 Conversions and adjustments stay, with what they are credited to: no total changes. What was accepted in the last two
-days waits for the next run: the event log may still hand it out.
+days waits for the next run: the event log may still hand it out. Who is erased waits for the sightings of a month that
+are being kept, which name people as they were read (`erasure_waits`), and for nothing else of a run.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from tributary_runtime.privacy_settings import IdentitySettings
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.retained_since import REFRESH_SECONDS
 from tributary_storage.clickhouse.retention import MonthOfRows, RetainedTable, RetentionRecords, RetentionState
-from tributary_storage.redis.run_leases import RETENTION, RunLeases
+from tributary_storage.redis.run_leases import RETENTION, SIGHTINGS, RunLeases
 
 log = structlog.get_logger(__name__)
 
@@ -45,11 +47,11 @@ _TABLES: Final = {
 }
 
 
-class _Run(NamedTuple):
+class _Step(NamedTuple):
     """What is leased."""
 
     workspace: str
-    reconciliation_id: str = RETENTION
+    reconciliation_id: str
 
 
 class Expiry:
@@ -112,7 +114,7 @@ class Expiry:
                 state = states.get(workspace.id, RetentionState())
                 if self._clock.unix_micros() - state.finish_micros < _EVERY_MICROS:
                     continue
-                lease = RunLease(self._leases, _Run(workspace.id), self._clock)
+                lease = RunLease(self._leases, _Step(workspace.id, RETENTION), self._clock)
                 if await lease.take():  # else somebody is at it
                     await leased.enter_async_context(lease)
                     due.append(workspace)
@@ -135,10 +137,7 @@ class Expiry:
         for months in _together(counted):
             await self._delete(months, deleted)
         until = begin - SETTLED_MICROS
-        kept_for = {
-            own.id: own.retention.person_event_months for own in workspaces
-        }  # None: only what was begun is finished
-        before = {name: retained_since(begin, months) if months else 0 for name, months in kept_for.items()}
+        before = {own.id: _before(own, begin) for own in workspaces}
         limits = {own.id: own.identity for own in workspaces}
         events = await self._months(before, RetainedTable.EVENTS, until)
         for name in dict.fromkeys(month.workspace for month in events):
@@ -149,6 +148,7 @@ class Expiry:
                 log.info("retention_begun", workspace=name, retained_since=before[name])
         if events:  # whoever stored it, and when: it may not be known everywhere
             await asyncio.sleep(self._told_seconds)
+            await self._records.forget_ids({month.workspace: before[month.workspace] for month in events}, until)
         failed: set[str] = set()
         for months in _together(events):
             kept = []
@@ -159,9 +159,6 @@ class Expiry:
                     failed.add(month.workspace)
             if kept:
                 await self._delete(kept, deleted)
-        gone = {month.workspace: before[month.workspace] for month in events if month.workspace not in failed}
-        if gone:
-            await self._records.forget_ids(gone, until)
         for months in _together(await self._months(before, RetainedTable.REFUSALS, until)):
             await self._delete(
                 [await self._records.count(month, self._clock.unix_micros()) for month in months], deleted
@@ -184,9 +181,10 @@ class Expiry:
         ]
 
     async def _keep(self, month: MonthOfRows, limits: IdentitySettings) -> bool:
-        """Keeps the sightings of a month; tells whether that could be done."""
+        """Keeps the sightings of a month; tells whether that could be done. Whoever is erased meanwhile waits."""
         try:
-            await self._records.keep_sightings(month, limits.shared_device_customers, limits.shared_device_days)
+            async with RunLease(self._leases, _Step(month.workspace, SIGHTINGS), self._clock):
+                await self._records.keep_sightings(month, limits.shared_device_customers, limits.shared_device_days)
         except TributaryError as failure:
             log.warning("retention_not_finished", workspace=month.workspace, reason=failure.message)
             return False
@@ -199,6 +197,12 @@ class Expiry:
             deleted[table.value] += rows
             metrics.EXPIRED_ROWS.add(rows, table=_TABLES[table])
             log.info("rows_expired", workspace=month.workspace, table=table.value, month=str(month.month), rows=rows)
+
+
+def _before(workspace: Workspace, now_micros: int) -> int:
+    """Returns since when events are kept; 0: for ever, and only what a run had begun is finished."""
+    months = workspace.retention.person_event_months
+    return retained_since(now_micros, months) if months is not None else 0
 
 
 def _together(months: Iterable[MonthOfRows]) -> list[list[MonthOfRows]]:

@@ -28,7 +28,7 @@ from tributary_domain.erasures import ErasureState
 from tributary_domain.retention import SIGHTING
 from tributary_runtime.privacy_settings import RetentionSettings
 from tributary_storage.clickhouse.retention import RetainedTable, RetentionRecords
-from tributary_storage.redis.run_leases import RETENTION, RunLeases
+from tributary_storage.redis.run_leases import RETENTION, SIGHTINGS, RunLeases
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -104,7 +104,8 @@ async def test_nobody_who_is_erased_while_sightings_are_kept_comes_back_by_them(
     erasing, workspace, leases = attribution.erasing, attribution.workspace.id, RunLeases(attribution.state)
     await kept.world.happen(events.identify(CUSTOMER, VISITOR, at=LONG_AGO, event_id="login"))
     [row] = await kept.rows("events", "identity_tokens, event_time")
-    assert await leases.hold(workspace, RETENTION, "somebody", 600)
+    for step in (RETENTION, SIGHTINGS):
+        assert await leases.hold(workspace, step, "somebody", 600)
     erasure = await erasing.request(erasing.plan(workspace, [CUSTOMER, VISITOR]))
     for _ in range(3):
         erasure = await erasing.go_on(erasure)
@@ -112,7 +113,7 @@ async def test_nobody_who_is_erased_while_sightings_are_kept_comes_back_by_them(
     columns = ("workspace", "event_time", "event_id", "kind", "verdict", "accept_time", "identity_tokens")
     read_before = (workspace, row[1], "login", SIGHTING, "ACCEPTED", row[1], row[0])
     await attribution.clickhouse.insert("events", columns, [[one] for one in read_before])
-    await leases.release(workspace, RETENTION, "somebody")
+    await leases.release(workspace, SIGHTINGS, "somebody")  # the run itself goes on: nobody waits for that
     erasure = await erasing.go_on(erasure)
     assert erasure.state is ErasureState.FINISHED
     assert await kept.rows("events FINAL", "kind, identity_tokens") == [(SIGHTING, [])]
@@ -178,6 +179,16 @@ async def test_a_shared_device_is_one_since_the_same_moment(kept: Kept, events: 
         events.order("email:p", at=RECENTLY, order_id="o-phone"),
     )
     assert await kept.differences() == 0
+
+
+async def test_a_month_whose_sightings_somebody_else_keeps_waits_for_the_next_run(kept: Kept, events: Events) -> None:
+    own, leases = kept.attribution.workspace, RunLeases(kept.attribution.state)
+    await kept.world.happen(events.touch(VISITOR, at=LONG_AGO))
+    assert await leases.hold(own.id, SIGHTINGS, "somebody", 600)
+    assert await kept.delete() == {}
+    await leases.release(own.id, SIGHTINGS, "somebody")
+    assert await kept.delete() == {"events": 1}
+    assert not await leases.is_held(own.id, SIGHTINGS)
 
 
 async def test_of_all_workspaces_a_month_is_deleted_at_once_and_so_are_its_ids(kept: Kept, events: Events) -> None:

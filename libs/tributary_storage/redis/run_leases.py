@@ -15,6 +15,9 @@ from tributary_storage.redis.state_scripts import failed
 RETENTION: Final = "retention"
 """What the retention of a workspace goes by, in place of the id of a run."""
 
+SIGHTINGS: Final = "sightings"
+"""Likewise the keeping of the sightings of a month, a step of it: who is erased waits for this."""
+
 
 class RunLeases:
     """Keeps them, in the state store. Every method raises `StorageUnavailableError` if that does not answer.
