@@ -18,7 +18,7 @@ from tests.support.cluster import Cluster, running_cluster
 from tests.support.memory import keep_in_memory
 from tests.support.seeds import choose_seed, seeds_told
 from tests.support.spreading import spread
-from tests.support.stack import KeyedWorkspace, SharedStack, StackOnDemand, complaints
+from tests.support.stack import KeyedWorkspace, SharedStack, StackOnDemand, complaints, last_words
 from tests.support.stores import Stores, create_test_epoch, run_apart, running_clickhouse, running_redis, running_stores
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
@@ -72,10 +72,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Adds to a failure what running services complained of last."""
+    """Adds to a failure what running services complained of last, and how the logs of the test's own processes end."""
     report = yield
     if report.failed:
         report.sections += complaints()
+        own = getattr(item, "funcargs", {}).get("tmp_path")
+        report.sections += last_words(own) if own else []
     return report
 
 

@@ -31,7 +31,7 @@ from tests.support.admissions import (
 from tests.support.cluster import MASTERS, Cluster, running_cluster
 from tests.support.eventually import eventually_async
 from tests.support.sealing import Hurried, a_sealing, orders, rules
-from tests.support.stores import create_test_epoch
+from tests.support.stores import Stores, create_test_epoch
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
@@ -282,11 +282,18 @@ async def test_a_node_of_the_state_store_that_hangs_holds_up_only_new_people_who
         await eventually_async(all_are_sealed)
 
 
+@pytest.fixture
+def own_clickhouse_url(stores: Stores) -> Iterator[str]:
+    """A database that knows of no other log: whoever meets a restarted Redis compares both."""
+    with stores.a_database("cluster") as url:
+        yield url
+
+
 async def test_dedup_serves_and_records_all_of_it_and_the_other_shards_while_a_node_hangs_and_then_dies(
-    cluster: Cluster, tmp_path: Path, clickhouse_url: str, workspace: str
+    cluster: Cluster, tmp_path: Path, own_clickhouse_url: str, workspace: str
 ) -> None:
     lost = cluster.servers[await cluster.owner_of(slot_of(keys.event_log(0, "live")))]
-    running = running_dedup(tmp_path, cluster.url, clickhouse_url)
+    running = running_dedup(tmp_path, cluster.url, own_clickhouse_url)
     process = await asyncio.to_thread(running.__enter__)
     try:
         # As ingestion's, this channel calls only who says that it is ready.

@@ -22,6 +22,7 @@ _SHARED_WORKSPACES = 60
 _RUNNING: list[Stack] = []
 _COMPLAINT = re.compile('"level": ?"(?:warning|error)"')
 _LINES_SHOWN, _LINE_LENGTH = 10, 1_000
+_NUMBERS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,33 @@ def complaints() -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for stack in _RUNNING:
         for name, process in stack.processes().items():
-            lines = process.log_file.read_text(errors="replace").splitlines() if process.log_file.exists() else []
+            lines = _lines_of(process.log_file)
             told = [line for line in lines if _COMPLAINT.search(line)] if process.is_running else lines
             if told:
                 title = f"{name}{'' if process.is_running else ', which does not run,'} of {stack.directory.path.name}"
-                found.append((title, "\n".join(line[:_LINE_LENGTH] for line in told[-_LINES_SHOWN:])))
+                found.append((title, _shown(told)))
     return found
+
+
+def last_words(directory: Path) -> list[tuple[str, str]]:
+    """Returns how the logs end of processes that a test started in its directory; each under its name.
+
+    Of lines that say the same with other numbers only the last one: who waits for something says so every second.
+    """
+    found = []
+    for path in sorted(directory.rglob("*.log")):
+        last = {_NUMBERS.sub("", line): (at, line) for at, line in enumerate(_lines_of(path))}
+        if last:
+            found.append((str(path.relative_to(directory)), _shown([line for _, line in sorted(last.values())])))
+    return found
+
+
+def _lines_of(log_file: Path) -> list[str]:
+    return log_file.read_text(errors="replace").splitlines() if log_file.exists() else []
+
+
+def _shown(lines: list[str]) -> str:
+    return "\n".join(line[:_LINE_LENGTH] for line in lines[-_LINES_SHOWN:])
 
 
 @contextmanager
