@@ -24,9 +24,9 @@ from typing import Final, Protocol
 import redis.asyncio
 import structlog
 
-from tributary_runtime.errors import PreconditionError, StorageUnavailableError, UnavailableError
+from tributary_runtime.errors import PartOutageError, PreconditionError, StorageUnavailableError, UnavailableError
 from tributary_storage.redis import keys
-from tributary_storage.redis.client import read_run_id
+from tributary_storage.redis.client import name_of_runs, read_answering_runs
 from tributary_storage.redis.epoch import Role, read_epoch
 
 log = structlog.get_logger(__name__)
@@ -72,6 +72,7 @@ class Continuity:
         self._role: Role = role
         self._there = there
         self._recorded = recorded
+        self._passed_runs: set[str] = set()
         self.loss_micros = 0
         """When the last confirmed loss was, microseconds since 1970: what is older may be lost. 0: there was none."""
 
@@ -80,13 +81,20 @@ class Continuity:
 
         Raises:
             PreconditionError: Something is.
+            PartOutageError: Some nodes of a cluster do not answer; those that do have not restarted since all passed.
             StorageUnavailableError: Redis or ClickHouse does not answer.
         """
-        epoch = await read_epoch(self._client)
-        self.loss_micros = 0 if epoch is None else epoch.loss_time_micros
         try:
-            run = await read_run_id(self._client)
+            runs, is_whole = await read_answering_runs(self._client)
+            if not is_whole:
+                if runs <= self._passed_runs:
+                    raise PartOutageError("Some nodes of Redis do not answer.", metadata={"store": self._role})
+                raise self._silent()
+            epoch = await read_epoch(self._client)
+            self.loss_micros = 0 if epoch is None else epoch.loss_time_micros
+            run = name_of_runs(runs)
             if await self._client.get(keys.passed(self._role)) == run.encode():
+                self._passed_runs = runs
                 return
         except redis.RedisError as error:
             raise self._silent() from error
@@ -107,6 +115,7 @@ class Continuity:
             await self._client.set(keys.passed(self._role), run)
         except redis.RedisError as error:
             raise self._silent() from error
+        self._passed_runs = runs
 
     def _silent(self) -> StorageUnavailableError:
         return StorageUnavailableError("Redis did not answer.", metadata={"store": self._role})

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,12 @@ from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
 from tributary_domain.shards import shard_of_key
+from tributary_ingestion.match_keys import Sealing
 from tributary_runtime.channels import open_channel
-from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.errors import PartOutageError, StorageUnavailableError
 from tributary_runtime.readiness import TRIES
 from tributary_runtime.settings import DurabilityMode
+from tributary_storage.continuity import Continuity, Marks
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import Admit, Claims, Undecided
 from tributary_storage.redis.client import connect
@@ -47,6 +49,7 @@ from tributary_storage.redis.cluster import ClusterRedis
 from tributary_storage.redis.cluster_coverage import coverage_problems
 from tributary_storage.redis.cluster_silence import PROBE_SECONDS, RestingError, Silence
 from tributary_storage.redis.cluster_slots import slot_of
+from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.fill import LogFill
 
@@ -242,6 +245,13 @@ async def test_a_node_that_is_back_may_take_for_a_commit_as_long_as_before(
     await eventually_async(is_answered)
 
 
+class Nothing:
+    """A ClickHouse that knows of nothing."""
+
+    async def marks(self) -> Marks:
+        return {}
+
+
 @pytest.mark.parametrize("lost", [pytest.param(0, id="of the epoch"), pytest.param(2, id="of others")])
 async def test_a_node_of_the_state_store_that_hangs_holds_up_only_new_people_whose_keys_lie_on_it(
     lost: int, cluster: Cluster
@@ -251,11 +261,15 @@ async def test_a_node_of_the_state_store_that_hangs_holds_up_only_new_people_who
     others = set(owners) - {lost}
     assert (lost in owners, await cluster.owner_of(slot_of(keys.EPOCH))) == (True, 0)
     rounds = count()
-    async with connect(cluster.url, name="tests", timeout_seconds=2.0) as client:
+    async with AsyncExitStack() as closing:
+        [client, other] = [
+            await closing.enter_async_context(connect(cluster.url, name="tests", timeout_seconds=2.0)) for _ in range(2)
+        ]
         clock = Hurried()
-        sealing = a_sealing(client, clock=clock)
+        sealing, newcomer = a_sealing(client, clock=clock), a_sealing(other, clock=clock)
+        guard = Continuity(client, "state", Conversions(client, shards), Nothing())
 
-        async def held_up_and_sealed() -> tuple[set[int], set[int]]:
+        async def held_up_and_sealed(sealing: Sealing) -> tuple[set[int], set[int]]:
             """Returns where the keys lie of new people who were held up, and of those who were not."""
             clock.ahead += 1.5  # whether it is the same store, and keeps what it takes, is asked anew
             made = next(rounds)
@@ -268,17 +282,21 @@ async def test_a_node_of_the_state_store_that_hangs_holds_up_only_new_people_who
             return {lie[at] for at in unsealed}, {one for one, field in zip(lie, fields, strict=True) if field}
 
         async def all_are_sealed() -> None:
-            assert await held_up_and_sealed() == (set(), {lost, *others})
+            assert await held_up_and_sealed(sealing) == (set(), {lost, *others})
 
-        async def others_are_sealed() -> None:
-            assert await held_up_and_sealed() == ({lost}, others)
+        async def others_are_sealed(sealing: Sealing = sealing) -> None:
+            assert await held_up_and_sealed(sealing) == ({lost}, others)
 
         await all_are_sealed()
+        await guard()
         async with cluster.without(lost):
             await eventually_async(others_are_sealed)
+            await eventually_async(lambda: others_are_sealed(newcomer))
             async with asyncio.timeout(60):  # who waits for the node takes two seconds
                 for _ in range(60):
                     await others_are_sealed()
+            with pytest.raises(PartOutageError):
+                await guard()
         await eventually_async(all_are_sealed)
 
 

@@ -2,6 +2,9 @@
 
 The one rule: only `tributary migrate` writes it, and its shard count never changes. A Redis without an epoch, or with
 another one than a process started with, is not the one whose data was acknowledged.
+
+On a cluster copies of it lie on the other nodes, so that who begins while its node is silent knows what the others
+hold.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import structlog
 from tributary_domain.shards import MAX_BUCKET_BITS
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_storage.redis import keys
+from tributary_storage.redis.cluster import ClusterRedis
 from tributary_storage.redis.scripts import Script
 
 log = structlog.get_logger(__name__)
@@ -86,6 +90,7 @@ async def create_epoch(clients: Mapping[Role, redis.asyncio.Redis], wanted: Epoc
                 f"{epoch.epoch_id}): correct its URL, or give it an empty database."
             )
             raise PreconditionError(message, subject=f"redis:{role}", reason="EPOCH_DIFFERS")
+        await _copy(client, role, dict(zip(flat[::2], flat[1::2], strict=True)))
     return epoch
 
 
@@ -103,6 +108,7 @@ async def confirm_loss(client: redis.asyncio.Redis, role: Role) -> int:
     try:
         seconds, micros = await client.time()
         moment = int(seconds) * 1_000_000 + int(micros)
+        await _copy(client, role, {"loss_time": str(moment)})  # first: who sees the epoch's sees all
         await client.hset(keys.EPOCH, "loss_time", str(moment))
     except redis.RedisError as error:
         raise _unavailable(role) from error
@@ -112,13 +118,18 @@ async def confirm_loss(client: redis.asyncio.Redis, role: Role) -> int:
 async def read_epoch(client: redis.asyncio.Redis) -> Epoch | None:
     """Reads the epoch of one Redis; None if it has none.
 
+    Of a cluster, whose node that has it does not answer, a copy: the one that knows of the last loss.
+
     Raises:
         StorageUnavailableError: The Redis did not answer.
     """
     try:
         fields: Any = await client.hgetall(keys.EPOCH)
     except redis.RedisError as error:
-        raise _unavailable("") from error
+        copies = [_epoch(one) for one in await _copies(client)]
+        if not copies:
+            raise _unavailable("") from error
+        return max(copies, key=lambda one: one.loss_time_micros)
     return _epoch(fields) if fields else None
 
 
@@ -150,6 +161,30 @@ async def wait_for_epoch(client: redis.asyncio.Redis, role: Role) -> Epoch:
                 log.warning("waiting_for_epoch", role=role, reason=error.message)
         tries += 1
         await asyncio.sleep(1.0)
+
+
+async def _copy(client: redis.asyncio.Redis, role: Role, fields: Mapping[Any, Any]) -> None:
+    """Writes fields of the epoch into its copies, where there are to be any."""
+    if not isinstance(client, ClusterRedis):
+        return
+    pipeline = client.pipeline(transaction=False)
+    for copy in keys.EPOCH_COPIES:
+        pipeline.hset(copy, mapping=fields)
+    try:
+        await pipeline.execute()
+    except redis.RedisError as error:
+        raise _unavailable(role) from error
+
+
+async def _copies(client: redis.asyncio.Redis) -> list[Mapping[bytes, bytes]]:
+    """Returns the copies of the epoch that a cluster's nodes answer with; none of a single Redis."""
+    if not isinstance(client, ClusterRedis):
+        return []
+    pipeline = client.pipeline(transaction=False)
+    for copy in keys.EPOCH_COPIES:
+        pipeline.hgetall(copy)
+    answers = await pipeline.execute(raise_on_error=False)
+    return [one for one in answers if one and not isinstance(one, Exception)]
 
 
 def _require_like(epoch: Epoch, wanted: Epoch) -> None:

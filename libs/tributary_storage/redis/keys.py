@@ -6,6 +6,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | role  | key                                        | type   | life                       | owner       |
 |-------|--------------------------------------------|--------|----------------------------|-------------|
 | every | `trb:epoch`                                | hash   | for ever                   | migrate     |
+| every | `trb:{e3}:epoch`                           | hash   | for ever                   | migrate     |
 | every | `trb:passed:<role>`                        | string | for ever                   | its guards  |
 | every | `trb:replicated:<role>`                    | string | for ever                   | its writers |
 | log   | `trb:begin:<run of Redis>`                 | string | 400 days                   | its guards  |
@@ -65,6 +66,8 @@ Lane = Literal["live", "bulk"]
 LANES: Final[tuple[Lane, ...]] = ("live", "bulk")
 
 EPOCH: Final = "trb:epoch"
+EPOCH_COPIES: Final = tuple(f"trb:{{e{number}}}:epoch" for number in range(16))
+"""Of a cluster: so many that some lie on another node."""
 PEPPERS: Final = "trb:peppers"
 
 
