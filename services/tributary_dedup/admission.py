@@ -37,6 +37,9 @@ PartT = TypeVar("PartT", FirstPart, OrderedPart)
 MAX_COMMIT_EVENTS: Final = 2_000
 """Events whose step (a) one commit carries at most (a single call may be larger): bounds how long a script runs."""
 
+STALE_SECONDS: Final = 60.0
+"""How long after step (a) step (b) may begin: who is held up for longer may find that others went on without it."""
+
 MAX_WAITING_EVENTS: Final = 50_000
 """Events that wait for a commit at most; callers beyond are told to come back."""
 
@@ -79,6 +82,8 @@ class Admission:
         self._waiting_events = 0
         self._orders: list[OrderedPart] = []
         self._astray: list[FirstPart] = []
+        self._begun_micros = 0
+        """When step (a) of these two was answered."""
         self._wake = asyncio.Event()
 
     async def admit(self, request: dedup_service_pb2.AdmitEventsRequest) -> list[Outcome]:
@@ -154,6 +159,10 @@ class Admission:
         started = self._clock.monotonic_seconds()
         orders, self._orders = self._orders, []
         first, self._astray = self._astray, []
+        if self._clock.unix_micros() - self._begun_micros > STALE_SECONDS * 1e6:
+            for part in (*orders, *first):
+                part.call.settle(part.positions, [outcomes.UNREACHABLE] * len(part.positions))
+            orders, first = [], []
         begun = list(dict.fromkeys(part.call for part in first))
         taken = self._take()
         first += [part for call in taken for part in call.first_parts]
@@ -170,6 +179,7 @@ class Admission:
         for call in begun + taken:  # only now: events of one order are decided in the order of the call, in all shards
             self._orders += call.order_parts()
             self._astray += call.parts_astray()
+        self._begun_micros = self._clock.unix_micros()
         metrics.COMMIT_EVENTS.record(sum(call.size for call in taken))
         metrics.COMMIT_CALLS.record(len(taken))
         metrics.COMMIT_DURATION.record(self._clock.monotonic_seconds() - started)

@@ -7,7 +7,8 @@ packed, bytes included, for its order's (step b): so what step (a) finds to be a
 step (b), and step (a) counts nothing of it. A crash in between leaves a registration, which a retry passes.
 
 An order may read otherwise than when its event was sent first, and be of another shard. Step (a) then asks there, and
-registers the event anew if it was not decided: an event id is known whatever order it is sent with.
+if it was not decided bars that it ever is, and registers the event anew: an event id is known whatever order it is
+sent with, and of two who get it with two orders at once one is told UNDECIDED.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tributary_storage.codec.framing import length_tag, varint
 from tributary_storage.redis.claim_layout import (
     ACCEPT,
     FILLER,
+    MOVE,
     QUARANTINE,
     REGISTER,
     Placement,
@@ -42,6 +44,7 @@ _DECISIONS: Final = b"AQR"
 _RANKS: Final = bytes(range(BEST_RANK + 1))
 _ACCEPTED, _, _REJECTED = _DECISIONS
 _ORDERED: Final = ord("o")
+_HOME: Final = ord("h")
 _KINDS: Final = {_ACCEPTED: ACCEPT, _DECISIONS[1]: QUARANTINE}
 _KNOWN: Final = (verdict_pb2.VERDICT_DUPLICATE, verdict_pb2.VERDICT_CONFLICT)
 _ADMISSION_TAG: Final = length_tag(AdmittedEvents.ADMISSIONS_FIELD_NUMBER)
@@ -72,6 +75,7 @@ class Call:
 
     __slots__ = (
         "_admission",
+        "_asked",
         "_astray",
         "_claims",
         "_events",
@@ -101,6 +105,8 @@ class Call:
         self._missing = self.size
         self._registered: dict[int, Outcome | None] = {}
         self._astray: dict[int, Astray] = {}
+        self._asked: dict[int, int] = {}
+        """Position of an event that is asked for where it would have been decided -> that shard."""
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def settle(self, positions: Sequence[int], outcomes: Sequence[Outcome]) -> None:
@@ -120,7 +126,8 @@ class Call:
         own, ordered = self.outcomes, self._ordered
         for position, outcome in zip(positions, found, strict=True):
             if isinstance(outcome, Astray):
-                self._astray[position] = outcome
+                was = self._asked.pop(position, None) if outcome.is_barred else None
+                self._astray[position] = outcome if was is None else Astray(was, is_barred=True)
             elif outcome is None or (position in ordered and outcome.verdict in _KNOWN):
                 self._registered[position] = outcome
             else:
@@ -134,15 +141,17 @@ class Call:
         astray, self._astray = self._astray, {}
         for position, found in sorted(astray.items(), key=itemgetter(0)):
             digest, mark, _, _, rest = CLAIM_RECORD.unpack_from(self._claims, position * CLAIM_RECORD.size)
-            if found.shard is None:
-                shard, kind = placement.shard(digest), REGISTER[placement.shard(read_order(rest).digest)]
+            if found.is_barred:
+                letter, kind = MOVE[found.shard], REGISTER[placement.shard(read_order(rest).digest)]
+                shard = placement.shard(digest)
             else:
-                digest, shard, kind = home_digest(digest), found.shard, ACCEPT
+                digest, shard, kind, letter = home_digest(digest), found.shard, ACCEPT, _HOME
+                self._asked[position] = shard
             part = parts.get(shard)
             if part is None:
                 part = parts[shard] = FirstPart(self, shard)
             part.positions.append(position)
-            part.letters.append(found.letter)
+            part.letters.append(letter)
             part.claims.append(pack_claim(digest, mark, kind))
             part.bucket_keys.append(placement.claims_key(digest, shard))
         return list(parts.values())

@@ -33,7 +33,7 @@ _UNDECIDED: Final = verdict_pb2.VERDICT_UNDECIDED
 _NO_REASON: Final = verdict_pb2.REASON_CODE_UNSPECIFIED
 _MERGED: Final = verdict_pb2.REASON_CODE_MERGED_OBSERVATION
 
-_A, _Q, _R, _D, _M, _REGISTERED, _HOME, _MOVED = b"AQRDMohm"
+_A, _Q, _R, _D, _M, _U, _REGISTERED, _HOME, _ELSEWHERE, _MOVED = b"AQRDMUohmu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,13 @@ class Outcome:
 class Astray:
     """Not decided yet, of an event that was registered under an order of another shard."""
 
-    letter: int
-    """What `lua/admit.lua` is to be asked next."""
-    shard: int | None
-    """Where it would have been decided; None: nothing is there, and its own shard is to register it anew."""
+    shard: int
+    """Where it would have been decided; -1: where it was asked just now."""
+    is_barred: bool
+    """Nothing is there, nor will be: its own shard is to register it anew."""
 
 
-_MOVE: Final = Astray(_MOVED, None)
+_MOVE: Final = Astray(-1, True)
 
 FULL: Final = Outcome(_UNDECIDED, reason=verdict_pb2.REASON_CODE_LOG_FULL)
 UNREACHABLE: Final = Outcome(_UNDECIDED, reason=verdict_pb2.REASON_CODE_STORE_UNREACHABLE)
@@ -76,7 +76,13 @@ def of_step_a(answer: Decided) -> list[Outcome | Astray | None]:
     accepted = Outcome(_ACCEPTED, now)
     if letters.count(_A) == len(letters):
         return [accepted] * len(letters)
-    shared = {_A: accepted, _Q: Outcome(_QUARANTINED, now), _R: _REFUSED, _REGISTERED: None, _MOVED: _MOVE}
+    shared: dict[int, Outcome | Astray | None] = {
+        _A: accepted,
+        _Q: Outcome(_QUARANTINED, now),
+        _R: _REFUSED,
+        _REGISTERED: None,
+    }
+    shared |= {_ELSEWHERE: _MOVE, _MOVED: UNREACHABLE}
     found: list[Outcome | Astray | None] = []
     at = 0
     for letter in letters:
@@ -84,7 +90,9 @@ def of_step_a(answer: Decided) -> list[Outcome | Astray | None]:
             found.append(shared[letter])
             continue
         claim = answer.known[at : at + CLAIM_BYTES]
-        found.append(Astray(_HOME, home_shard(claim)) if letter == _HOME else _of_known(letter in b"Dd", claim, now))
+        found.append(
+            Astray(home_shard(claim), is_barred=False) if letter == _HOME else _of_known(letter in b"Dd", claim, now)
+        )
         at += CLAIM_BYTES
     return found
 
@@ -97,7 +105,7 @@ def of_step_b(answer: Decided, found_before: Sequence[Outcome | None]) -> list[O
         found_before: Per event what step (a) had found, None where it left the decision to step (b).
     """
     now, known = answer.accept_time_micros, answer.known
-    shared = {_A: Outcome(_ACCEPTED, now), _Q: Outcome(_QUARANTINED, now)}
+    shared = {_A: Outcome(_ACCEPTED, now), _Q: Outcome(_QUARANTINED, now), _U: UNREACHABLE}
     outcomes, at = [], 0
     for letter, before in zip(answer.letters, found_before, strict=True):
         outcome = before or shared.get(letter)

@@ -40,7 +40,7 @@ from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_runtime.channels import open_channel
 from tributary_runtime.remote_errors import error_of
 from tributary_storage.clickhouse import client as clickhouse_client
-from tributary_storage.redis.claim_layout import Kind, Placement
+from tributary_storage.redis.claim_layout import REGISTER, UNIT_SECONDS, Kind, Placement, pack_claim
 from tributary_storage.redis.claim_lookup import ClaimLookup, LostClaim
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.losses import confirm_losses
@@ -236,6 +236,25 @@ async def test_what_a_cut_off_restoration_left_is_completed(
             if value[5] >> 6 != Kind.REGISTERED:
                 await log.hdel(bucket, field)
     assert verdicts(await backfill(stub, workspace, [Sent("id", order="o-1")])) == [DUPLICATE]
+
+
+async def test_what_was_registered_under_an_order_of_another_shard_since_is_known_where_it_was_decided(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    """As where a name is cleaned in another way since, and a second step never came."""
+    await backfill(stub, workspace, [Sent("id", order="was")])
+    await recorded(clickhouse_url, workspace, 1)
+    await expire(log, 402)
+    placement, digest = Placement(AN_EPOCH), event_digest(workspace, "id")
+    homes = {number: placement.shard(Sent("id", order=f"is{number}").order_digest(workspace)) for number in range(40)}
+    was = placement.shard(Sent("id", order="was").order_digest(workspace))
+    number, home = next((number, home) for number, home in homes.items() if home != was)
+    sent = Sent("id", order=f"is{number}")
+    claim = pack_claim(digest, payload_mark(1, sent.payload_digest), REGISTER[home])
+    units = int((await log.time())[0]) // UNIT_SECONDS
+    field, value = claim[:7], (units % 65_536).to_bytes(2) + claim[7:]
+    await log.hset(placement.claims_key(digest, placement.shard(digest)), field, value)
+    assert verdicts(await backfill(stub, workspace, [sent])) == [DUPLICATE]
 
 
 @contextmanager

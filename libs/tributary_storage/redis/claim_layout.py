@@ -51,7 +51,8 @@ class Kind(IntEnum):
     ACCEPTED = 0
     QUARANTINED = 1
     REGISTERED = 2
-    """An event with an order: what was decided is in the home shard, the order's."""
+    """An event with an order: what was decided is in the home shard, the order's. In a home shard: a bar, nothing was
+    decided there."""
     MERGED = 3
     """A further observation of a known order."""
 
@@ -61,6 +62,8 @@ QUARANTINE: Final = bytes([Kind.QUARANTINED << 6])
 MERGE: Final = bytes([Kind.MERGED << 6])
 REGISTER: Final = tuple(bytes([Kind.REGISTERED << 6 | shard]) for shard in range(64))
 """Kind byte of a registration, by home shard."""
+MOVE: Final = tuple(range(128, 128 + 64))
+"""Letter that registers an event anew, by the home shard that it is registered with."""
 
 _RANKS: Final = tuple(bytes([rank]) for rank in range(BEST_RANK + 1))
 _USUAL_RANKS: Final = 2

@@ -1,6 +1,6 @@
 """Reads claims without making any, and writes again those that are past their life.
 
-The one rule: off the path of acknowledgements. A claim that is there is never changed.
+The one rule: off the path of acknowledgements. A claim that is there and decides is never changed.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class ClaimLookup:
             ]
         )
         for at, value in zip(registered, at_home, strict=True):
-            if value is not None:
+            if value is not None and claim_kind(value) is not Kind.REGISTERED:
                 found[at] = KnownClaim(claim_kind(value), claim_time_micros(value, now))
         return found
 

@@ -41,8 +41,8 @@ class Admit:
     payload: bytes
     """Serialised `AdmittedEvents` of the plain events, in order."""
     letters: bytes
-    """Per event A, Q or R as the door decided, or o for one with an order, which is only registered; h or m as the
-    script answered of one whose order was of another shard."""
+    """Per event A, Q or R as the door decided, or o for one with an order, which is only registered; h or
+    `claim_layout.MOVE` for one whose order was of another shard."""
     claims: bytes
     """Per event its claim record (R: a filler)."""
     bucket_keys: Sequence[str]
@@ -120,8 +120,8 @@ class Decided:
     accept_time_micros: int
     """By the log's clock."""
     letters: bytes
-    """What became of each event. Plain: A, Q, R, D or C. Ordered, in step (a): o (go on to step b), d, c, h or m;
-    in step (b): A, Q, M, D, C or V. Of a decision: A, M, X, V, D or N."""
+    """What became of each event. Plain: A, Q, R, D or C. Ordered, in step (a): o (go on to step b), d, c, h, m or
+    u; in step (b): A, Q, M, D, C, V or U. Of a decision: A, M, X, V, D or N."""
     known: bytes
     """`Admit`: the claim of each D, C, d, c and h, in order. `AdmitOrders`: the claim of each D that the script itself
     found, the order of each M and V, in order. `Decide`: the claim of a D."""

@@ -6,17 +6,18 @@
 --         4 claims: 11 bytes per event as in admit.lua (C, D: fillers), 5 orders: 11 bytes per event: 7 of field, 1 rank
 --         (1 to 4; 0: states no value), 3 of value digest, 6.. workspace, number of its events, ...
 -- Answer  {accept time in microseconds, mask: A Q D C, M (a further observation of a known order: counted as DUPLICATE,
---         appended) or V (an equal rank stated another value for the order: counted as CONFLICT, appended) per event,
---         known: 6-byte claim of each D found here, first 10 bytes of the order of each M and V, in order}
+--         appended), V (an equal rank stated another value for the order: counted as CONFLICT, appended) or U (a bar is
+--         there: it is being decided under an order of another shard; not counted, in the log as D) per event, known: 6-byte claim of each D found here, first 10 bytes of the order of each M and V, in order}
 -- Cost    two HSETNX per event of a new order, one HINCRBY per workspace and verdict, one XADD. Nothing can refuse after
 --         the first write but a bucket of another type, which nobody makes. A second run finds each A, M and Q a
 --         duplicate of itself; C and V are appended again.
+-- Bar     of admit.lua: holds for 17 to 19 minutes, longer than whoever it is for may be about to decide.
 -- Order   10 bytes: 3 of time in units of 128 s, 1 of ranks that stated a value (a bit each), 3 + 3 of value digest of rank
 --         1 and 2; where a workspace ranks more sources, 6 more once rank 3 or 4 stated one.
 local event_log, verdicts = KEYS[1], KEYS[2]
 local schema, payload, letters, claims, orders = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local call, sub, byte, char = redis.call, string.sub, string.byte, string.char
-local RECORD, FIELD = 11, 7
+local RECORD, FIELD, REGISTERED, BARRED_UNITS = 11, 7, 2, 8
 local MERGED, NOTHING, MORE_RANKS, ORDER = 192, string.rep('\0', 7), string.rep('\0', 6), 10
 local NAMES = {A = '|ACCEPTED', Q = '|QUARANTINED', D = '|DUPLICATE', M = '|DUPLICATE', C = '|CONFLICT', V = '|CONFLICT'}
 
@@ -44,8 +45,14 @@ local function decide(letter, at)
   next_key = next_key + 2
   local field, tail = sub(claims, at, at + FIELD - 1), sub(claims, at + FIELD, at + RECORD - 1)
   if call('HSETNX', claim_bucket, field, stamp .. tail) == 0 then
-    known[#known + 1] = call('HGET', claim_bucket, field)
-    return 'D'
+    local value = call('HGET', claim_bucket, field)
+    if math.floor(byte(value, 6) / 64) ~= REGISTERED then
+      known[#known + 1] = value
+      return 'D'
+    end
+    local age = (units - struct.unpack('>H', value)) % 65536
+    if age <= BARRED_UNITS or age >= 65536 - BARRED_UNITS then return 'U' end
+    call('HSET', claim_bucket, field, stamp .. tail)
   end
   if letter == 'Q' then return 'Q' end
   local order_field, rank = sub(orders, at, at + FIELD - 1), byte(orders, at + FIELD)
@@ -72,16 +79,17 @@ for run = 6, #ARGV, 2 do
     if letter == 'A' or letter == 'Q' then letter = decide(letter, (index - 1) * RECORD + 1) end
     mask[index] = letter
     counts[letter] = (counts[letter] or 0) + 1
-    keep = keep or letter ~= 'D'
+    keep = keep or (letter ~= 'D' and letter ~= 'U')
   end
   position = position + ARGV[run + 1]
   for letter, count in pairs(counts) do
-    call('HINCRBY', verdicts, ARGV[run] .. NAMES[letter], count)
+    if NAMES[letter] then call('HINCRBY', verdicts, ARGV[run] .. NAMES[letter], count) end
   end
 end
 
 local text = table.concat(mask)
 if keep then
-  call('XADD', event_log, '*', 'schema', schema, 'payload', payload, 'mask', text, 'accept_time', accept_time)
+  local letters_kept = string.gsub(text, 'U', 'D')
+  call('XADD', event_log, '*', 'schema', schema, 'payload', payload, 'mask', letters_kept, 'accept_time', accept_time)
 end
 return {accept_time, text, table.concat(known)}

@@ -6,14 +6,14 @@
 -- Answer  {accept time in microseconds, letter, known}
 --         letter: A released; M released, a further observation of a known order; X rejected; V the order is known with
 --         another value of an equal rank: stays in quarantine, nothing was written; D it is in quarantine no more (known:
---         its 6-byte claim); N nothing is claimed under its id: nothing was written
+--         its 6-byte claim); N nothing is claimed under its id, or only barred: nothing was written
 -- Cost    one read, and at most two writes, two HINCRBY, one XADD. A second run finds what was released D; what was
 --         rejected is appended again, which says the same.
 -- Order   as in admit_orders.lua.
 local event_log, verdicts, claims, orders = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local schema, payload, letter, claim, order, workspace = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local call, sub, byte, char = redis.call, string.sub, string.byte, string.char
-local FIELD, QUARANTINED, MERGED, NOTHING, MORE_RANKS = 7, 1, 192, string.rep('\0', 7), string.rep('\0', 6)
+local FIELD, QUARANTINED, REGISTERED, MERGED, NOTHING, MORE_RANKS = 7, 1, 2, 192, string.rep('\0', 7), string.rep('\0', 6)
 
 local now = call('TIME')
 local accept_time = now[1] .. string.format('%06d', now[2])
@@ -31,8 +31,9 @@ end
 
 local field = sub(claim, 1, FIELD)
 local value = call('HGET', claims, field)
-if not value then return {accept_time, 'N', ''} end
-if math.floor(byte(value, 6) / 64) ~= QUARANTINED then return {accept_time, 'D', value} end
+local kind_was = value and math.floor(byte(value, 6) / 64)
+if not value or kind_was == REGISTERED then return {accept_time, 'N', ''} end
+if kind_was ~= QUARANTINED then return {accept_time, 'D', value} end
 
 if letter == 'A' then
   local kind, verdict = 0, '|ACCEPTED'
