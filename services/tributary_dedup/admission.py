@@ -160,8 +160,8 @@ class Admission:
         orders, self._orders = self._orders, []
         first, self._astray = self._astray, []
         if self._clock.unix_micros() - self._begun_micros > STALE_SECONDS * 1e6:
-            for part in (*orders, *first):
-                part.call.settle(part.positions, [outcomes.UNREACHABLE] * len(part.positions))
+            for call, positions in _awaited(orders, first):
+                call.settle(positions, [outcomes.UNREACHABLE] * len(positions))
             orders, first = [], []
         begun = list(dict.fromkeys(part.call for part in first))
         taken = self._take()
@@ -264,6 +264,11 @@ def _runs(parts: Sequence[FirstPart] | Sequence[OrderedPart]) -> list[tuple[str,
         else:
             runs.append((workspace, count))
     return runs
+
+
+def _awaited(orders: Sequence[OrderedPart], first: Sequence[FirstPart]) -> list[tuple[Call, list[int]]]:
+    """Returns whose events parts hold, and their places."""
+    return [(part.call, part.positions) for part in orders] + [(part.call, part.positions) for part in first]
 
 
 def _settle_undecided(parts: Sequence[FirstPart] | Sequence[OrderedPart], answer: Undecided) -> None:

@@ -219,6 +219,8 @@ class Spool:
         records, size = segment.take_damage()
         if records:
             self._lose(segment.kept_aside, records, size)
+            if segment is self._current:  # whoever reads the file again may not come past the damage
+                self._current = None
             self._tidy()
 
     def _tidy(self) -> None:

@@ -172,6 +172,22 @@ def test_what_is_damaged_while_we_run_is_lost_alone_and_said(tmp_path: Path) -> 
     assert damage.path.read_bytes() == content[-damage.size :]
 
 
+@pytest.mark.parametrize("hold", [True, False], ids=["held in memory", "left on disk"])
+def test_what_comes_after_damage_was_found_is_there_for_the_next_process(tmp_path: Path, hold: bool) -> None:
+    spool = opened(tmp_path)
+    put(spool, "a", "b", "c", hold=False)
+    (path,) = files(tmp_path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tp-b") - 10  # the length of its record
+    content[at : at + 4] = b"\xff\xff\xff\x7f"
+    path.write_bytes(content)
+    assert loaded(spool) == ["a"]
+    put(spool, "later", hold=hold)
+    assert loaded(spool) == ([] if hold else ["later"])
+    spool.abandon()  # as if it were killed
+    assert loaded(opened(tmp_path)) == ["a", "later"]
+
+
 def test_of_a_damaged_file_only_what_cannot_be_read_is_kept(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     put(spool, "a", "bbbb", "c", "dddd", "e")
