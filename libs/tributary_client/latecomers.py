@@ -1,7 +1,8 @@
 """Calls under way, and which of them others have overtaken: those went to a replica that hangs.
 
 The one rule: slowness of all is nobody's fault. A call is late only beside calls that left after it and were answered,
-and only when it has had several times what they took.
+and only when it has had several times what they took. Where nobody is answered, maybe all went to the one that hangs,
+and none of those that wait can leave to find another: how long that may be is `patience`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import heapq
 import threading
 from collections.abc import Callable, Hashable
 from itertools import count
+from math import inf
 from typing import Final
 
 _OVERTAKEN_BY: Final = 3
@@ -32,22 +34,39 @@ class Latecomers:
         self._lock = threading.Lock()
         self._order = count(1)
         self._begun: dict[Hashable, tuple[int, float]] = {}  # oldest first: (number, since when)
+        self._slow: set[Hashable] = set()
+        self._answer_time = -inf
         self._newest = [0] * _OVERTAKEN_BY  # of those that were answered: the highest numbers
         self._answer_seconds = 0.0
 
-    def begin(self, call: Hashable) -> None:
-        """Notes that a call has left."""
+    def begin(self, call: Hashable, *, is_slow: bool = False) -> None:
+        """Notes that a call has left; a slow one's answer takes longer than those of others."""
         with self._lock:
+            if is_slow:
+                self._slow.add(call)
             self._begun[call] = next(self._order), self._monotonic()
 
-    def end(self, call: Hashable, *, is_answered: bool) -> bool:
-        """Notes that a call has ended, once; tells whether it was overtaken."""
+    def end(self, call: Hashable, *, is_answered: bool, is_hung: bool = False) -> tuple[bool, float]:
+        """Notes that a call has ended, once.
+
+        Args:
+            call: Which.
+            is_answered: Whether its events were decided.
+            is_hung: Whether there was no answer at all.
+
+        Returns:
+            Whether it was overtaken, and how long it took.
+        """
         with self._lock:
+            now = self._monotonic()
             number, since = self._begun.pop(call)
+            self._slow.discard(call)
             if is_answered:
                 heapq.heappushpop(self._newest, number)
-                self._answer_seconds = self._monotonic() - since
-            return number < self._newest[0]
+                self._answer_seconds = now - since
+            if not is_hung:
+                self._answer_time = now
+            return number < self._newest[0], now - since
 
     def late(self) -> list[Hashable]:
         """Returns the calls that are to be given up."""
@@ -55,3 +74,12 @@ class Latecomers:
             patience = max(_PATIENCE_SECONDS, _PATIENCE_TIMES * self._answer_seconds)
             until, newest = self._monotonic() - patience, self._newest[0]
             return [call for call, (number, since) in self._begun.items() if number < newest and since < until]
+
+    def silent(self, patience_seconds: float) -> list[Hashable]:
+        """Returns all calls, where none was answered for so long; none while the answer to one may take longer."""
+        with self._lock:
+            if not self._begun or self._slow:
+                return []
+            _, oldest = next(iter(self._begun.values()))
+            is_silent = self._monotonic() - max(oldest, self._answer_time) >= patience_seconds
+            return list(self._begun) if is_silent else []

@@ -19,7 +19,7 @@ from tributary_client import exiting
 from tributary_client.connection import Metadata, metadata
 from tributary_client.dispatch import Parcel
 from tributary_client.outcome import Outcome, answered, failed, of_status, overdue
-from tributary_client.stream_patience import StreamPatience
+from tributary_client.patience import Patience
 from tributary_client.transport import SERVICE, CallTransport, Done, close_channel, of_error
 from tributary_client.wire import stream_request
 
@@ -47,7 +47,7 @@ class StreamTransport:
         self._shown = metadata(api_key)
         self._attempt_seconds = attempt_seconds
         self._monotonic = monotonic
-        self._patience = StreamPatience(attempt_seconds)
+        self._patience = Patience(attempt_seconds)
         self._method: _Method = channel.stream_stream(f"{SERVICE}/StreamEvents", None, StreamEventsResponse.FromString)
         self._streams: list[_Stream] = []  # the last one takes parcels, the others wait for answers
         self._number = 0
@@ -111,7 +111,7 @@ class _Stream:
         method: _Method,
         shown: Metadata,
         end_time: float,
-        patience: StreamPatience,
+        patience: Patience,
         monotonic: Callable[[], float],
     ) -> None:
         self._requests: SimpleQueue[bytes | None] = SimpleQueue()

@@ -12,7 +12,8 @@ from tributary_client import exiting
 from tributary_client.connection import Metadata, metadata
 from tributary_client.dispatch import Parcel
 from tributary_client.latecomers import Latecomers
-from tributary_client.outcome import Answered, Failed, Outcome, answered, failed, overtaken
+from tributary_client.outcome import Answered, Failed, Outcome, answered, failed, overdue, overtaken
+from tributary_client.patience import Patience
 from tributary_client.rpc_status import retry_after_trailers
 from tributary_client.wire import call_request
 
@@ -59,6 +60,8 @@ class CallTransport:
         self, channel: grpc.Channel, api_key: str, attempt_seconds: float, monotonic: Callable[[], float]
     ) -> None:
         self._calls = Latecomers(monotonic)
+        self._patience = Patience(attempt_seconds)
+        self._given_up: dict[object, float] = {}
         self._channel = channel
         self._api_key = api_key
         self._attempt_seconds = attempt_seconds
@@ -73,7 +76,7 @@ class CallTransport:
             done(self._wait_for(body, shown, expected))
             return
         call = self._method.future(body, timeout=self._attempt_seconds, metadata=shown)
-        self._calls.begin(call)
+        self._calls.begin(call, is_slow=parcel.backfill)
         call.add_done_callback(lambda ended: done(self._end(ended, expected)))
 
     def _wait_for(self, body: bytes, shown: Metadata, expected: int) -> Outcome:
@@ -85,12 +88,30 @@ class CallTransport:
 
     def _end(self, call: grpc.Future[IngestEventsResponse], expected: int) -> Outcome:
         outcome = _outcome(call, expected)
-        is_overtaken = self._calls.end(call, is_answered=isinstance(outcome, Answered))
-        return overtaken() if is_overtaken and _is_hung(outcome) else outcome
+        is_hung, is_answered = _is_hung(outcome), isinstance(outcome, Answered)
+        is_overtaken, seconds = self._calls.end(call, is_answered=is_answered, is_hung=is_hung)
+        patience_seconds = self._given_up.pop(call, None)
+        if is_answered:
+            self._patience.is_answered(seconds)
+        if not is_hung:
+            return outcome
+        if is_overtaken:
+            return overtaken()
+        return outcome if patience_seconds is None else overdue(patience_seconds)
 
     def check(self) -> None:
-        """Gives up calls that others have overtaken, so that they go elsewhere; gRPC watches deadlines."""
+        """Gives up calls that others have overtaken, or all if none is answered, so that they go elsewhere.
+
+        gRPC watches deadlines.
+        """
         for call in self._calls.late():
+            cast("grpc.Future[IngestEventsResponse]", call).cancel()
+        patience_seconds = self._patience.seconds()
+        silent = self._calls.silent(patience_seconds)
+        if silent:
+            self._patience.is_given_up()
+        for call in silent:
+            self._given_up[call] = patience_seconds
             cast("grpc.Future[IngestEventsResponse]", call).cancel()
 
     def close(self) -> None:

@@ -440,6 +440,26 @@ def test_a_stream_to_a_replica_that_hangs_is_given_up_for_one_to_another(has_ans
     assert set(ids) <= other.accepted.keys()
 
 
+@pytest.mark.parametrize("in_flight", [1, 4])
+def test_where_all_calls_went_to_a_replica_that_hangs_they_go_on_to_another(in_flight: int) -> None:
+    hung, other = ScriptedDoor(), ScriptedDoor()
+    hung.open.clear()
+    ids = [f"e-{number}" for number in range(20)]
+    batching = Batching(events=1, linger_seconds=0, in_flight=in_flight)
+    retry = RetryPolicy(attempt_seconds=600, first_delay_seconds=0.01)  # nobody waits for a deadline
+    with opened(ScriptedDoor()) as freed:
+        port = int(freed.rpartition(":")[2])
+    with opened(hung) as target, a_client(f"ipv4:{target},{freed}", batching=batching, retry=retry) as client:
+        put(client, *ids)
+        eventually(lambda: len(hung.asked) >= in_flight)
+        with opened(other, port=port):
+            assert client.flush(timeout=60)
+        assert client.counters.failed >= in_flight
+        hung.open.set()
+    assert set(ids) == other.accepted.keys()
+    assert client.counters.accepted == len(ids)
+
+
 def test_batches_under_way_are_bounded() -> None:
     door = ScriptedDoor()
     door.open.clear()

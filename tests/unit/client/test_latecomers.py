@@ -21,7 +21,7 @@ def watched(time: Time, *calls: str) -> Latecomers:
 
 def answer(latecomers: Latecomers, *calls: str) -> None:
     for call in calls:
-        assert not latecomers.end(call, is_answered=True)
+        assert not latecomers.end(call, is_answered=True)[0]
 
 
 def test_what_three_later_calls_have_overtaken_is_late_once_it_has_had_its_time() -> None:
@@ -31,7 +31,7 @@ def test_what_three_later_calls_have_overtaken_is_late_once_it_has_had_its_time(
     assert latecomers.late() == []
     time.now = 1.1
     assert latecomers.late() == ["hangs"]
-    assert latecomers.end("hangs", is_answered=False)
+    assert latecomers.end("hangs", is_answered=False, is_hung=True) == (True, 1.1)
 
 
 def test_where_nobody_is_answered_nobody_is_late() -> None:
@@ -39,7 +39,7 @@ def test_where_nobody_is_answered_nobody_is_late() -> None:
     latecomers = watched(time, "a", "b", "c", "d", "e")
     time.now = 100.0
     for call in "bcde":
-        assert not latecomers.end(call, is_answered=False)
+        assert not latecomers.end(call, is_answered=False)[0]
     assert latecomers.late() == []
 
 
@@ -60,3 +60,28 @@ def test_where_all_take_long_one_may_take_longer() -> None:
     assert latecomers.late() == []
     time.now = 8.1
     assert latecomers.late() == ["hangs"]
+
+
+def test_where_nobody_is_answered_for_long_all_are_silent() -> None:
+    time = Time()
+    latecomers = watched(time, "a", "b")
+    time.now = 1.9
+    assert latecomers.silent(2.0) == []
+    time.now = 2.0
+    assert latecomers.silent(2.0) == ["a", "b"]
+    latecomers.end("b", is_answered=False)  # refused: somebody is there
+    assert latecomers.silent(2.0) == []
+    time.now = 4.0
+    assert latecomers.silent(2.0) == ["a"]
+    latecomers.end("a", is_answered=False, is_hung=True)
+    assert latecomers.silent(0.0) == []
+
+
+def test_while_one_may_take_long_nobody_is_silent() -> None:
+    time = Time()
+    latecomers = watched(time, "a")
+    latecomers.begin("backfill", is_slow=True)
+    time.now = 100.0
+    assert latecomers.silent(2.0) == []
+    latecomers.end("backfill", is_answered=False, is_hung=True)
+    assert latecomers.silent(2.0) == ["a"]

@@ -1,7 +1,7 @@
-"""For how long a stream may be silent while something waits on it, before its server is taken to hang.
+"""For how long nothing may be answered while something waits, before the server is taken to hang.
 
-The one rule: slowness of all gives up few streams. Each that is given up doubles the patience until an answer comes,
-which says how long answers take now.
+The one rule: slowness of all gives up little. Each time something is given up doubles the patience until an answer
+comes, which says how long answers take now.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _FADING: Final = 0.9
 """What a long answer counts for beside each later one."""
 
 
-class StreamPatience:
-    """Learns from all streams of a client. One thread gives up, others tell of answers; a number lost does no harm.
+class Patience:
+    """Learns from all streams, or calls, of a client. One gives up, others tell of answers; a number lost does no harm.
 
     Args:
         most_seconds: Never more than this.
@@ -40,5 +40,5 @@ class StreamPatience:
         self._seconds = max(_LEAST_SECONDS, _TIMES * self._usual_seconds)
 
     def is_given_up(self) -> None:
-        """Notes that a stream was silent for that long."""
+        """Notes that there was silence for that long."""
         self._seconds = min(2 * self._seconds, self._most_seconds)

@@ -1,10 +1,10 @@
-"""A silent stream is given up soon where answers are quick, and late where all are slow."""
+"""Who is silent is given up soon where answers are quick, and late where all are slow."""
 
 from __future__ import annotations
 
 import pytest
 
-from tributary_client.stream_patience import StreamPatience
+from tributary_client.patience import Patience
 
 
 @pytest.mark.parametrize(
@@ -19,14 +19,14 @@ from tributary_client.stream_patience import StreamPatience
     ],
 )
 def test_it_is_several_times_what_answers_take(answers: list[float], expected: float) -> None:
-    patience = StreamPatience(10.0)
+    patience = Patience(10.0)
     for seconds in answers:
         patience.is_answered(seconds)
     assert patience.seconds() == pytest.approx(expected)
 
 
-def test_each_stream_that_is_given_up_doubles_it_until_an_answer_comes() -> None:
-    patience = StreamPatience(10.0)
+def test_each_time_something_is_given_up_doubles_it_until_an_answer_comes() -> None:
+    patience = Patience(10.0)
     patience.is_answered(0.01)
     seen = []
     for _ in range(5):
