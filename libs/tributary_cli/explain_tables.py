@@ -226,9 +226,13 @@ def value_lines(state: ConversionState) -> list[str]:
     lines = []
     if state.HasField("inherited_from"):
         origin = state.inherited_from
-        is_lead = origin.reason == InheritanceReason.INHERITANCE_REASON_LEAD_ROOT
-        what = "how its lead began" if is_lead else "the first payment of its subscription"
+        what = {
+            InheritanceReason.INHERITANCE_REASON_LEAD_ROOT: "how its lead began",
+            InheritanceReason.INHERITANCE_REASON_SAME_ORDER: "the same order, as another observer told it",
+        }.get(origin.reason, "the first payment of its subscription")
         lines.append(f"credited as {origin.conversion_id} of {show_time(origin.conversion_time)}: {what}")
+    if state.HasField("merged_into"):
+        lines.append(f"counted as {state.merged_into.conversion_id}: the same order, with its cycle")
     if state.value_basis:
         basis = ValueBasis.Name(state.value_basis).removeprefix("VALUE_BASIS_").lower()
         parts = ", ".join(

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from tributary_domain.event_shape import EventLike
 from tributary_domain.ids import adjustment_digest, conversion_id, event_digest, order_digest, value_digest
 from tributary_domain.placeholders import named, named_cycle
+from tributary_domain.renewals import CycleKind
 
 STAGE: Final = "stage:"
 """Begins the cycle of a lead's stage; a caller's cycle of the same text would be of a subscription, not of a lead."""
@@ -102,6 +103,29 @@ def order_of(
         lead_id = id_of(lead.lead_id) or id_of(lead.root_order_id)
         return (lead_id, f"{STAGE}{lead.stage}") if lead_id else None
     return None
+
+
+def plain_order(workspace: str, conversion: Any) -> tuple[str, str] | None:
+    """Returns what the order of a first cycle is without the cycle: its number, and the conversion that it would be.
+
+    A number that is the subscription's id tells of no order: callers send it where they have none.
+
+    Args:
+        workspace: The credential's.
+        conversion: As it is stored.
+
+    Returns:
+        None: it is no first cycle with an order number.
+    """
+    recurrence, order_id = conversion.recurrence, conversion.order_id
+    if recurrence.kind != CycleKind.FIRST or not recurrence.cycle or order_id in ("", recurrence.subscription_id):
+        return None
+    return order_id, plain_id(workspace, conversion.name, conversion.store, order_id)
+
+
+def plain_id(workspace: str, name: str, store: str, order_id: str) -> str:
+    """Returns the conversion that an order is which is told without a cycle."""
+    return conversion_id(order_digest(workspace, name, store, order_id))
 
 
 def _value(message: Any, field: str) -> bytes:

@@ -30,6 +30,8 @@ class ConversionStatus(StrEnum):
     REPEATED_FOR_CLICK = "repeated_for_click"
     SUPERSEDED = "superseded"
     """A later stage of its lead counts: `lead_stages` decides, never the parts."""
+    MERGED = "merged"
+    """The same order counts as the first cycle of a subscription: `split_orders` decides, never the parts."""
     UNOBSERVED = "unobserved"
     """So far only adjustments are known: they wait for their conversion."""
 
@@ -144,11 +146,24 @@ def in_lead(facts: ConversionFacts, standing: StageStanding | None) -> Conversio
     return facts
 
 
+def in_order(facts: ConversionFacts, *, is_merged: bool) -> ConversionFacts:
+    """Returns what a conversion is beside the same order as it was told as a first cycle.
+
+    Args:
+        facts: What its own parts, and its lead, say.
+        is_merged: Whether that counts in its place.
+    """
+    if is_merged and facts.status is ConversionStatus.COUNTED:
+        return replace(facts, status=ConversionStatus.MERGED)
+    return facts
+
+
 def conversion_facts(
     observations: Iterable[Observation],
     adjustments: Iterable[Adjustment] = (),
     default: DefaultValue | None = None,
     basis: ValueBasis = ValueBasis.AS_SENT,
+    told_plainly: Iterable[Observation] = (),
 ) -> ConversionFacts:
     """Says what the parts of one conversion mean together.
 
@@ -157,13 +172,16 @@ def conversion_facts(
         adjustments: In any order, with any repeats; may come before their conversion, in time too.
         default: What it is worth where no source states a value. None: such a conversion has no value, which is not 0.
         basis: Which part of a stated value is credited; a default is credited whole.
+        told_plainly: Observations of the same order as a conversion of its own, without the cycle: what they say it is
+            worth counts as if they were of this one; no more does.
 
     Returns:
         The state; the same for the same set of parts.
     """
     status, seen = _seen(observations)
     findings: set[ConversionFinding] = set()
-    valued_by = _valued_by(seen, findings)
+    others = (part for part in told_plainly if part.standing is Standing.GOOD) if seen else ()
+    valued_by = _valued_by(sorted([*seen, *others], key=lambda part: (part.order_key, part.event_id)), findings)
     original, currency = (None, "") if default is None or not seen else default
     if valued_by:
         original, currency = valued_by.amount_micros, valued_by.currency_code

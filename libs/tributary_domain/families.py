@@ -2,7 +2,8 @@
 
 The one rule: a family is named by what callers send, so that whoever comes first, the next finds it by the same name.
 The stages of a lead are named by the lead, or by the order that was its first conversion, or by both, which makes both
-one family. Whoever must not be told names it by its id (`ids.family_id`), which leads to the same.
+one family. Whoever must not be told names it by its id (`ids.family_id`), which leads to the same. An order that
+is the first cycle of a subscription is named as whoever tells it without the cycle would name it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,8 @@ class Membership(IntEnum):
     """A cycle of a subscription that decided something: others may inherit from it."""
     RENEWAL = 4
     """A cycle that decided nothing: it inherits, or is a trial."""
+    PLAIN = 5
+    """It would be the order of a first cycle as it is told without the cycle, if it were observed."""
 
 
 class Member(NamedTuple):
@@ -48,6 +51,17 @@ def order_name(store: str, order_id: str) -> str:
 def subscription_name(store: str, subscription_id: str) -> str:
     """Returns the name of a subscription; likewise."""
     return f"subscription:{len(store)}:{store}:{subscription_id}"
+
+
+def first_name(name: str, store: str, order_id: str) -> str:
+    """Returns the name of an order that is the first cycle of a subscription; orders of other names are others.
+
+    Args:
+        name: Of the conversion.
+        store: Its shop.
+        order_id: Its number.
+    """
+    return f"first:{len(name)}:{name}:{len(store)}:{store}:{order_id}"
 
 
 def unread(names: Iterable[str], members: Mapping[str, Iterable[Member]]) -> set[str]:
@@ -81,20 +95,33 @@ class NamedBy(NamedTuple):
     """What a name says."""
 
     kind: str
-    """"lead", "order" or "subscription"."""
+    """"lead", "order", "subscription" or "first"."""
     store: str
     """Empty of a lead."""
     text: str
+    name: str = ""
+    """Of the conversion, where that is part of it."""
 
 
 def parse_name(name: str) -> NamedBy:
     """Reads a name.
 
     >>> parse_name("order:2:de:7")
-    NamedBy(kind='order', store='de', text='7')
+    NamedBy(kind='order', store='de', text='7', name='')
+    >>> parse_name("first:8:purchase:2:de:7")
+    NamedBy(kind='first', store='de', text='7', name='purchase')
     """
     kind, _, rest = name.partition(":")
     if kind == "lead":
         return NamedBy(kind, "", rest)
+    conversion_name = ""
+    if kind == "first":
+        conversion_name, rest = _counted(rest)
+    store, text = _counted(rest)
+    return NamedBy(kind, store, text, conversion_name)
+
+
+def _counted(rest: str) -> tuple[str, str]:
+    """Returns a part that says how long it is, and what follows."""
     length, _, rest = rest.partition(":")
-    return NamedBy(kind, rest[: int(length)], rest[int(length) + 1 :])
+    return rest[: int(length)], rest[int(length) + 1 :]

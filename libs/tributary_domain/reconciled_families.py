@@ -1,8 +1,9 @@
-"""Leads and subscriptions as reconciliation derives them: from what observations say, all at once, in no order.
+"""Leads, subscriptions, orders told twice as reconciliation derives them: from what observations say, all at once.
 
 The one rule: nothing of the streaming's way to them is used (names that lead on, who came first, who wrote what where):
-conversions that share a lead, an order that a lead is named by, or a subscription are one family. Those whose people
-were erased stand in it by its id, which is all that is left of its name.
+conversions that share a lead, an order that a lead is named by, a subscription, or an order that was told with and
+without its cycle (`reconciled_orders`) are one family. Those whose people were erased stand in it by its id, which is
+all that is left of its name.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from tributary_domain.families import order_name, subscription_name
+from tributary_domain.families import first_name, order_name, subscription_name
 from tributary_domain.ids import family_id
+from tributary_domain.reconciled_orders import NO_ORDERS, Orders, ranked
 
 _PAID: Final = (4, 5)
 _FIRST: Final = 2
@@ -40,6 +42,7 @@ class Related(NamedTuple):
     time_micros: int
     event_hash: int
     is_internal: bool
+    cycle: str = ""
 
 
 class Staged(NamedTuple):
@@ -52,6 +55,8 @@ class Staged(NamedTuple):
     event_hash: int
     session: int
     counted: bool
+    is_internal: bool
+    """Whether nobody observed it for good."""
     original_micros: int
     accept_time: int
     tokens: Sequence[str]
@@ -62,7 +67,7 @@ class StandIn(NamedTuple):
 
     conversion_id: str
     role: int
-    """1: a stage, 2: what a lead began with, 3 and 4: a cycle."""
+    """1: a stage, 2: what a lead began with, 3 and 4: a cycle, 5: an order told without its cycle."""
     families: Sequence[str]
     """Ids."""
     stage: str
@@ -90,7 +95,10 @@ class Heir(NamedTuple):
 
 
 def families(
-    observations: Iterable[Related], declared: Collection[str], stand_ins: Iterable[StandIn] = ()
+    observations: Iterable[Related],
+    declared: Collection[str],
+    stand_ins: Iterable[StandIn] = (),
+    orders: Orders = NO_ORDERS,
 ) -> list[set[str]]:
     """Returns the families: ids of conversions, of which at least one names a family itself.
 
@@ -98,6 +106,7 @@ def families(
         observations: Those that name a lead or a subscription, and of each order that a lead is named by.
         declared: Names of conversions that the workspace declares: a root is of one, or of its stage's name.
         stand_ins: What is left of those that were erased, and what leads may have begun with that these alone named.
+        orders: Those that were told as first cycles.
     """
     theirs: dict[str, set[str]] = defaultdict(set)
     by_order: dict[tuple[str, str], list[Related]] = defaultdict(list)
@@ -115,6 +124,8 @@ def families(
     for order, names in naming.items():
         roots = [one.conversion_id for one in by_order[order] if one.name in {*names, *declared}]
         theirs[_order(*order)].update(roots)
+    for family, members in orders.members():
+        theirs[family].update(members)
     for left in stand_ins:
         for family in left.families:
             theirs[family].add(left.conversion_id)
@@ -150,6 +161,8 @@ def are_all_named(
         if one.subscription_id:
             named.add(family_id(subscription_name(one.store, one.subscription_id)))
         named.update(_order(one.store, order_id) for order_id in (one.root_order_id, one.order_id) if order_id)
+        if one.order_id:
+            named.add(family_id(first_name(one.name, one.store, one.order_id)))
     return all(
         named.issuperset(left.families)
         for left in stand_ins
@@ -165,6 +178,7 @@ def heirs(
     staged: Mapping[str, Staged],
     inherits: Callable[[int], bool],
     stand_ins: Mapping[str, Sequence[StandIn]] = MappingProxyType({}),
+    orders: Orders = NO_ORDERS,
 ) -> list[Heir]:
     """Says what a family is to its conversions.
 
@@ -174,10 +188,11 @@ def heirs(
         staged: By conversion; those that nobody observed are left out.
         inherits: Whether renewals of a time inherit.
         stand_ins: By conversion, what is left of those that were erased.
+        orders: Those that were told as first cycles.
     """
     known = [staged[conversion_id] for conversion_id in family if conversion_id in staged]
     good = sorted((one for one in known if one.counted), key=_place)
-    said = {one.conversion_id: _ranked(observations.get(one.conversion_id, ())) for one in good}
+    said = {one.conversion_id: ranked(observations.get(one.conversion_id, ())) for one in good}
     newest = max((one.accept_time for one in known), default=0)
     stage_of = {key: next((one.stage for one in found if one.stage), "") for key, found in said.items()}
     kind_of = {key: next((one.kind for one in found if one.kind), 0) for key, found in said.items()}
@@ -190,6 +205,7 @@ def heirs(
     latest = max(stages, key=_place, default=None)
     in_lead = {one.conversion_id for one in lead}
     first = _first_payment(good, kind_of)
+    told = orders.told(family, observations, stand_ins, {one.conversion_id: one for one in known})
     found = []
     for one in known:
         key = one.conversion_id
@@ -198,10 +214,13 @@ def heirs(
             origin = root if root is not None and root.conversion_id != key else None
             lost = stage_of[latest.conversion_id] == _LOST
             superseded = not lost and key != latest.conversion_id
+        elif key in told and told[key].credited != key:
+            origin = staged[told[key].credited]
         elif kind_of.get(key, 0) and kind_of[key] not in _NO_RENEWAL and first is not None:
             origin = first if _place(first)[:2] < _place(one)[:2] and inherits(one.time_micros) else None
         if _is_frozen(key):
             origin = None
+        superseded = superseded or (not lost and key in told and told[key].is_merged)
         found.append(Heir(key, origin, superseded, lost, newest, tuple(sorted(family)), key if _is_frozen(key) else ""))
     return _through(found)
 
@@ -225,14 +244,13 @@ def _roots(
     stage_of: Mapping[str, str],
     stand_ins: Mapping[str, Sequence[StandIn]],
 ) -> list[Staged]:
-    """Returns the first conversions of leads that are no stages: of each order number the earliest."""
+    """Returns the first conversions of leads that are no stages: of each order number the earliest, and no cycle."""
     first: dict[str, Staged] = {}
     named = {(one.store, one.root_order_id) for said in observations.values() for one in said if one.root_order_id}
     for one in good:
         key = one.conversion_id
-        orders = {
-            _order(*order) for order in {(said.store, said.order_id) for said in observations.get(key, ())} & named
-        }
+        told = {(said.store, said.order_id) for said in observations.get(key, ()) if not said.cycle}
+        orders = {_order(*order) for order in told & named}
         for order in orders.union(*(left.families for left in stand_ins.get(key, ()) if left.role == _ROOT)):
             if not stage_of[key]:
                 first.setdefault(order, one)
@@ -256,14 +274,6 @@ def _first_payment(good: Iterable[Staged], kind_of: Mapping[str, int]) -> Staged
     marked = [one for one in ordered if kind_of[one.conversion_id] == _FIRST]
     paid = [one for one in ordered if kind_of[one.conversion_id] in _PAID and one.original_micros > 0]
     return next(iter([*marked, *paid]), None)
-
-
-def _ranked(observations: Iterable[Related]) -> list[Related]:
-    """Returns those whose word counts, best first."""
-    return sorted(
-        (one for one in observations if not one.is_internal),
-        key=lambda one: (-one.rank, one.time_micros, one.event_hash),
-    )
 
 
 def _place(one: Staged) -> tuple[int, int, str]:

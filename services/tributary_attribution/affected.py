@@ -13,6 +13,7 @@ from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent, K
 from tributary_attribution.credit_settings import history_micros, slack_micros
 from tributary_attribution.memberships import is_related
 from tributary_attribution.models import Models
+from tributary_attribution.one_order import NO_ORDER, OneOrder
 from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.rates import Rates
 from tributary_domain.consent import DENIED
@@ -61,11 +62,13 @@ class Kin:
     """Among the stages of its lead; None: it is of none, or no good."""
     relatives: tuple[str, ...] = ()
     """Ids of the conversions that may change when it does."""
+    order: OneOrder = NO_ORDER
+    """What it is to the same order as somebody else told it."""
 
     @property
-    def told(self) -> tuple[str, StageStanding | None]:
+    def told(self) -> tuple[str, StageStanding | None, frozenset[object]]:
         """What of it another conversion may change."""
-        return "" if self.origin is None else self.origin.conversion_id, self.standing
+        return "" if self.origin is None else self.origin.conversion_id, self.standing, self.order.told
 
 
 NO_KIN: Final = Kin()
@@ -89,6 +92,10 @@ class Affected:
     released: set[int] = field(default_factory=set)
     """Hashes of those of them that were in quarantine until now."""
     known_causes: set[Cause] = field(default_factory=set)
+    was_lost: bool = False
+    """Whether Redis may know less of it than it did: ClickHouse was asked."""
+    is_plain: bool = False
+    """Whether it is what an order would be without its cycle: it may be adjusted though nobody observed it."""
     claim_micros: int = 0
     """When an observation of it was accepted whose claim was new then, and which was never read before; 0: none."""
     elsewhere: list[Journey] = field(default_factory=list)
@@ -144,7 +151,7 @@ class Affected:
             workspace=self.workspace,
             conversion_id=self.conversion_id,
             stored=self.stored,
-            parts=self.parts,
+            parts=self.kin.order.with_adjustments(self.parts),
             journey=self.journey,
             causing=list(self.causing.values()),
             arrived=self.arrived,
@@ -154,8 +161,10 @@ class Affected:
             must_publish=self.must_publish,
             model_version=self.model_version,
             recounts=self.recounts,
-            # Stages of one lead are no repeats of each other: the latest counts in place of all.
-            retracted=self.retracted if self.kin.standing is None else self.retracted.union(self.kin.relatives),
+            # Stages of one lead are no repeats of each other: the latest counts in place of all. Nor is one order.
+            retracted=self.retracted.union(
+                () if self.kin.standing is None else self.kin.relatives, self.kin.order.no_rivals
+            ),
             first=self.first,
             elsewhere=self.elsewhere,
             pinned=pinned,
@@ -164,6 +173,10 @@ class Affected:
             origin=None if origin is None else origin.known(models, rates, pinned),
             is_lead=self.kin.is_lead,
             standing=self.kin.standing,
+            merged_into=self.kin.order.merged_into,
+            told_plainly=self.kin.order.observations,
+            valued_plainly=self.kin.order.valued,
+            is_one_order=self.kin.order.is_credited,
         )
 
     @property

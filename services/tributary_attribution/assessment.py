@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState
+from tributary.attribution.v1.conversion_pb2 import ConversionState, MergedInto
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary_attribution.counting import has_earlier, status_of
 from tributary_attribution.credit_settings import core_settings, declared_for
@@ -20,7 +20,7 @@ from tributary_attribution.rates import Rates
 from tributary_attribution.views import Views, as_direct, kept_for_ids
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
-from tributary_domain.conversion import ConversionStatus, conversion_facts, in_lead
+from tributary_domain.conversion import ConversionStatus, conversion_facts, in_lead, in_order
 from tributary_domain.data_driven import without_data_driven
 from tributary_domain.inheritance import inherit
 from tributary_domain.journey import JourneyTouch, path_start
@@ -98,6 +98,14 @@ class Known:
     """Whether it is of a lead."""
     standing: StageStanding | None = None
     """Among the stages of its lead; None: it is of none, or no good."""
+    merged_into: MergedInto | None = None
+    """Which counts in its place: the same order, told as a first cycle; None: it counts itself."""
+    told_plainly: Sequence[ConversionPart] = ()
+    """What was observed of the same order without its cycle: destinations recognise its person by that, too."""
+    valued_plainly: Sequence[ConversionPart] = ()
+    """What was observed of it so, of which the value counts, too."""
+    is_one_order: bool = False
+    """Whether it has the credit of the same order as somebody else told it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +164,12 @@ def assess(
         [part.adjustment() for part in parts if not part.is_observation],
         default_value(workspace, name, before),
         value_basis(workspace, name, before),
+        [part.observation() for part in known.valued_plainly],
     )
     anchor = state.anchor
     if anchor is None:
         return None
-    state = in_lead(state, known.standing)
+    state = in_order(in_lead(state, known.standing), is_merged=known.merged_into is not None)
     time = state.conversion_time_micros
     origin = None if known.origin is None else assess(known.origin, views, journey_life_seconds, settings)
 

@@ -25,6 +25,7 @@ from tributary_attribution.assessment import MAX_CAUSING_EVENTS, Assessment, Kno
 from tributary_attribution.rates import pin_rate
 from tributary_attribution.recognising import recognise
 from tributary_attribution.views import Views
+from tributary_domain.conversion import ConversionStatus
 from tributary_domain.data_driven import DataDrivenModel, with_data_driven
 from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
 from tributary_runtime.conversion_settings import Role
@@ -43,6 +44,8 @@ from tributary_storage.codec.reporting_values import add_reporting_value
 
 _INCOMPLETE: Final = FindingKind.FINDING_KIND_INCOMPLETE_JOURNEY
 _FIRST_PAYMENT: Final = InheritanceReason.INHERITANCE_REASON_FIRST_PAYMENT
+_SAME_ORDER: Final = InheritanceReason.INHERITANCE_REASON_SAME_ORDER
+_LEAD_ROOT: Final = InheritanceReason.INHERITANCE_REASON_LEAD_ROOT
 _SUPERSEDED: Final = NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE
 _ROLES: Final = {role: ConversionRole.Value(f"CONVERSION_ROLE_{role.value}") for role in Role}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -111,8 +114,10 @@ def revise(
         person_id = published.state.person_id  # the journey has expired, the person has not
     observed = {part.event.event_id: part for part in parts if part.is_observation}
     observations = [observed[observation.event_id] for observation in state.observations]
-    match = match_of(observations, recognise(known, assessed, views))
-    message = facts_message(known.conversion_id, parts, state, person_id=person_id, settings_version=settings.version)
+    told = sorted([*known.told_plainly, *observations], key=lambda part: (part.event_time_micros, part.event_hash))
+    match = match_of(told, recognise(known, assessed, views))
+    said = [*parts, *known.valued_plainly]
+    message = facts_message(known.conversion_id, said, state, person_id=person_id, settings_version=settings.version)
     definition = workspace.conversion(message.name)
     message.role = _ROLES[definition.role]
     message.secondary = not definition.primary
@@ -122,6 +127,8 @@ def revise(
         message.findings[:] = sorted({*message.findings, _INCOMPLETE})
     if assessed.origin is not None:
         message.inherited_from.CopyFrom(inherited_from(known, assessed.origin))
+    if state.status is ConversionStatus.MERGED and known.merged_into is not None:
+        message.merged_into.CopyFrom(known.merged_into)
     before = None if published is None else published.state
     quote = pin_rate(message, before, workspace, known.rates, frozenset(known.known_causes))
     facts = ConversionState()
@@ -178,18 +185,22 @@ def inherited_from(known: Known, origin: Assessment) -> InheritedCredit:
     return InheritedCredit(
         conversion_id="" if known.origin is None else known.origin.conversion_id,
         conversion_time=timestamp(origin.facts.conversion_time_micros),
-        reason=InheritanceReason.INHERITANCE_REASON_LEAD_ROOT if known.is_lead else _FIRST_PAYMENT,
+        reason=_LEAD_ROOT if known.is_lead else _SAME_ORDER if known.is_one_order else _FIRST_PAYMENT,
     )
 
 
 def _family_causes(before: ConversionState | None, now: ConversionState, *, is_lead: bool) -> set[Cause]:
-    """Returns what of a change comes from the conversion's lead or subscription."""
+    """Returns what of a change comes from the conversion's lead, its subscription, or the same order told otherwise."""
     if before is None:
         return set()
     causes = set()
-    was_lead = before.inherited_from.reason == InheritanceReason.INHERITANCE_REASON_LEAD_ROOT
+    was_lead = before.inherited_from.reason == _LEAD_ROOT
+    is_one_order = _SAME_ORDER in (before.inherited_from.reason, now.inherited_from.reason)
     if before.inherited_from.conversion_id != now.inherited_from.conversion_id:
-        causes.add(Cause.STAGE_CHANGE if is_lead or was_lead else Cause.INHERITANCE)
+        otherwise = Cause.OBSERVATION_MERGED if is_one_order else Cause.INHERITANCE
+        causes.add(Cause.STAGE_CHANGE if is_lead or was_lead else otherwise)
+    if before.merged_into.conversion_id != now.merged_into.conversion_id:
+        causes.add(Cause.OBSERVATION_MERGED)
     is_superseded = [one.not_counted_reason == _SUPERSEDED for one in (before, now)]
     is_adjusted = [{adjustment.event_id for adjustment in one.adjustments} for one in (before, now)]
     was_lost = before.retracted != now.retracted and is_adjusted[0] == is_adjusted[1]

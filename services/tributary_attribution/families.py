@@ -1,4 +1,4 @@
-"""Leads and subscriptions: finds the conversions that decide about each other, whoever's they are, whatever came first.
+"""Leads, subscriptions, orders told twice: finds the conversions that decide about each other, whatever came first.
 
 Every observation writes its own part, and that it is of a family, before the family is read: one of two that come at
 once always sees both, and brings the other along. What Redis has never known of a family is asked of ClickHouse once.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from tributary_attribution.affected import NO_KIN, Affected
@@ -101,7 +102,7 @@ class Families:
             StorageUnavailableError: A store did not answer.
         """
         held = [one for one in published if names_of(one)]
-        again = [Affected(one.workspace, one.conversion_id, one.stored, one.parts) for one in held]
+        again = [replace(one, kin=NO_KIN) for one in held]
         await self.relate(again)
         return [one for one, now in zip(held, again, strict=True) if one.kin.told != now.kin.told]
 
@@ -161,7 +162,12 @@ class Families:
         kept: dict[str, dict[bytes, bytes]] = {key: {ASKED + str(loss).encode(): str(loss).encode()} for key in names}
         for member, name in await self._past.of_names(workspace.id, sorted(names.values())):
             orders = [parse_name(one) for one in member.names if member.role is Membership.STAGE and name]
-            roots = [root for kind, *order in orders if kind == "order" for root in roots_of(workspace, name, *order)]
+            roots = [
+                root
+                for order in orders
+                if order.kind == "order"
+                for root in roots_of(workspace, name, order.store, order.text)
+            ]
             for one in (member, *roots):
                 for key, fields in kept_of(one, workspace.id).items():
                     kept.setdefault(key, {}).update(fields)
@@ -177,15 +183,16 @@ class Families:
             workspace: Whose.
             members: Of families.
             known: By key; takes what is read.
-            may_be_lost: Whether roots that nobody observed as far as Redis knows are asked of ClickHouse.
+            may_be_lost: Whether roots, and plain orders, that nobody observed as far as Redis knows are asked of
+                ClickHouse.
         """
         missing: dict[str, Affected] = {}
         were_published: set[str] = set()
         for member in members:
             key = conversion_key(workspace.id, member.conversion_id)
             if key not in known and key not in missing and member.role is not Membership.RENEWAL:
-                missing[key] = Affected(workspace, member.conversion_id)
-                if may_be_lost or member.role is not Membership.ROOT:
+                missing[key] = Affected(workspace, member.conversion_id, is_plain=member.role is Membership.PLAIN)
+                if may_be_lost or member.role not in (Membership.ROOT, Membership.PLAIN):
                     were_published.add(key)
         if missing:
             for key, stored in (await self._conversions.observe({key: {} for key in missing}, 0)).items():

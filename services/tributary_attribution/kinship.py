@@ -1,20 +1,26 @@
-"""A conversion among the others of its lead or subscription -> whose credit it has, and what it counts for. Pure."""
+"""A conversion among others of its lead, subscription or order -> whose credit it has, and what it counts for. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import NO_KIN, Affected, Kin
 from tributary_attribution.credit_settings import declared_for
+from tributary_attribution.one_order import NO_ORDER, OneOrder, adjustments_of, merged_into
 from tributary_attribution.pinned_values import default_value
+from tributary_domain.business_keys import plain_order
 from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts
+from tributary_domain.conversion_parts import Standing
 from tributary_domain.event_order import OrderKey
-from tributary_domain.families import Member, Membership, lead_names, subscription_name
+from tributary_domain.families import Member, Membership, first_name, lead_names, subscription_name
 from tributary_domain.lead_stages import ROOT, LeadStage, StageStanding, staged
-from tributary_domain.renewals import Cycle, inherits_from, is_renewal
+from tributary_domain.renewals import Cycle, CycleKind, inherits_from, is_renewal
+from tributary_domain.revision import Cause
+from tributary_domain.split_orders import Told, split_order
 from tributary_domain.stand_ins import is_stand_in
+from tributary_storage.codec.conversion_parts import ConversionPart
 
 Find = Callable[[str], Affected | None]
 """Conversion id -> what was read of it; None: nothing."""
@@ -28,6 +34,8 @@ class Seen:
     event_time_micros: int
     event_hash: int
     is_good: bool
+    is_observed: bool
+    """Whether anybody observed it for good: taken back, it was told all the same."""
     stage: str
     """Empty: it is no stage."""
     kind: int
@@ -51,7 +59,24 @@ def names_of(one: Affected) -> set[str]:
             names.update(part.admitted.family_ids)
             if conversion.recurrence.subscription_id:
                 names.add(subscription_name(conversion.store, conversion.recurrence.subscription_id))
+            if plain := plain_order(one.workspace.id, conversion):
+                names.add(first_name(conversion.name, conversion.store, plain[0]))
+            elif conversion.order_id and may_lack_cycle(one):
+                names.add(first_name(conversion.name, conversion.store, conversion.order_id))
+    if one.parts and not any(part.is_observation for part in one.parts):  # nobody told the order so, but for its cycle
+        for part in one.parts:
+            adjustment = part.event.adjustment
+            if adjustment.order_id and not adjustment.cycle:
+                names.add(first_name(adjustment.conversion_name, adjustment.store, adjustment.order_id))
     return names
+
+
+def may_lack_cycle(one: Affected) -> bool:
+    """Tells whether the store may have lost that somebody told an order with its cycle, too: that is looked for."""
+    if Cause.RECONCILIATION in one.known_causes:
+        return True
+    published = b"" if one.stored is None else one.stored.published
+    return one.was_lost and (not published or ConversionRevised.FromString(published).state.HasField("merged_into"))
 
 
 def kin_of(one: Affected, members: Collection[Member], find: Find) -> Kin:
@@ -64,12 +89,15 @@ def kin_of(one: Affected, members: Collection[Member], find: Find) -> Kin:
     """
     standing, root, staging = _in_lead(one, members, find)
     origin, renewing = _in_subscription(one, members, find)
-    relatives = tuple(sorted({*staging, *renewing}))
+    order, credited, told = _in_order(one, members, find)
+    relatives = tuple(sorted({*staging, *renewing, *told}))
     if is_stand_in(one.conversion_id):  # its credit is frozen: only what it counts for may change
-        root = origin = None
+        root = origin = credited = None
     if standing is not None:
-        return Kin(root, is_lead=True, standing=standing, relatives=relatives)
-    return NO_KIN if origin is None and not relatives else Kin(origin, relatives=relatives)
+        return Kin(root, is_lead=True, standing=standing, relatives=relatives, order=order)
+    if credited is not None:
+        return Kin(credited, relatives=relatives, order=replace(order, is_credited=True))
+    return Kin(origin, relatives=relatives, order=order) if origin is not None or relatives else NO_KIN
 
 
 def _in_lead(
@@ -121,6 +149,64 @@ def _in_subscription(one: Affected, members: Collection[Member], find: Find) -> 
     return None if origin is None else find(origin.conversion_id), relatives
 
 
+def _in_order(one: Affected, members: Collection[Member], find: Find) -> tuple[OneOrder, Affected | None, set[str]]:
+    """Returns what the same order, told in another way, is to a conversion, whose credit it has, and the others."""
+    plains = {member.conversion_id: member.names for member in members if member.role is Membership.PLAIN}
+    families = {name for member in members if member.role is Membership.PLAIN for name in member.names}
+    cycles = {
+        member.conversion_id
+        for member in members
+        if member.role is Membership.CYCLE and not families.isdisjoint(member.names)
+    }
+    if one.conversion_id not in plains and one.conversion_id not in cycles:
+        return NO_ORDER, None, set()
+    is_plain = one.conversion_id in plains
+    own_families = plains[one.conversion_id] if is_plain else ()
+    others = {*plains, *cycles} - {one.conversion_id}
+    told = [_as_told(find(name)) for name in sorted(plains)]
+    firsts = [_as_told(find(name), CycleKind.FIRST) for name in sorted(cycles)]
+    plain = next(filter(None, told), None)
+    split = split_order(plain, filter(None, firsts))
+    if split is None:
+        return OneOrder(plain_families=own_families), None, others
+    known = [found for name in sorted(plains) if (found := find(name)) is not None]
+    frozen = [found for found in known if is_stand_in(found.conversion_id)]
+    parts = [part for found in known if found not in frozen for part in found.parts]
+    is_shared = plain is not None and plain.conversion_id == split.credited_id and not plain.is_frozen
+    observed = tuple(_good(parts))
+    valued = (*observed, *(part for found in frozen for part in _good(found.parts)))
+    observations = observed if is_shared else ()
+    credited = find(split.credited_id) if split.credited_id not in ("", one.conversion_id) else None
+    if is_plain:
+        counted = find(split.counted_id)
+        known_by = [*observations, *(() if counted is None else _good(counted.parts))]
+        into = merged_into(split.counted_id, sorted(known_by, key=_place))
+        return OneOrder(into, plain_families=own_families, no_rivals=tuple(cycles)), credited, others
+    if one.conversion_id != split.counted_id:
+        return OneOrder(no_rivals=tuple(plains)), credited, others
+    if one.conversion_id != split.adjusted_id:
+        return OneOrder(observations=observations, no_rivals=tuple(plains)), credited, others
+    return OneOrder(None, adjustments_of(parts), observations, valued, no_rivals=tuple(plains)), credited, others
+
+
+def _as_told(one: Affected | None, kind: int | None = None) -> Told | None:
+    """Returns a way in which an order was told; None: nobody told it so, or as a cycle of another kind."""
+    seen = seen_of(one)
+    if one is None or seen is None or not seen.is_observed or kind not in (None, seen.kind):
+        return None
+    rank = min(observation.source_rank for observation in seen.facts.observations)
+    return Told(one.conversion_id, seen.order_key, rank, is_stand_in(one.conversion_id))
+
+
+def _good(parts: Iterable[ConversionPart]) -> list[ConversionPart]:
+    """Returns what was observed for good."""
+    return [part for part in parts if part.is_observation and part.observation().standing is Standing.GOOD]
+
+
+def _place(part: ConversionPart) -> OrderKey:
+    return part.event_time_micros, part.event_hash
+
+
 def seen_of(one: Affected | None) -> Seen | None:
     """Returns what its own parts say; None: nobody observed it."""
     if one is None:
@@ -142,6 +228,7 @@ def seen_of(one: Affected | None) -> Seen | None:
         event_time_micros=facts.anchor.event_time_micros,
         event_hash=facts.anchor.event_hash,
         is_good=facts.status is ConversionStatus.COUNTED,
+        is_observed=facts.status in (ConversionStatus.COUNTED, ConversionStatus.RETRACTED),
         stage=next((conversion.lead.stage for conversion in said if conversion.HasField("lead")), ""),
         kind=next((conversion.recurrence.kind for conversion in said if conversion.HasField("recurrence")), 0),
     )

@@ -45,10 +45,10 @@ def recognise(known: Known, assessed: Assessment, views: Views) -> Mapping[str, 
 
 
 def _journeys(known: Known) -> Iterable[Journey]:
-    """Yields the journey of its person; of a stage of a lead also that of its root's."""
+    """Yields the journey of its person; of a stage of a lead, or of one order, also that of whose credit it has."""
     if known.journey is not None:
         yield known.journey
-    if known.is_lead and known.origin is not None:
+    if (known.is_lead or known.is_one_order) and known.origin is not None:
         yield from (one for one in _journeys(known.origin) if one is not known.journey)
 
 

@@ -102,6 +102,8 @@ class Restoration:
             if loss_micros or workspace in await self._workspaces_of_another_life():
                 lost[workspace] += some
         for some in lost.values():
+            for one in some:
+                one.was_lost = True
             await self._restore(some, loss_micros)
 
     def _is_old(self, one: Affected, loss_micros: int) -> bool:
@@ -124,40 +126,44 @@ class Restoration:
         asked = [one.key for one in lost if loss_micros and one.conversion_id not in newest and one.stored is not None]
         if asked:
             await self._conversions.restore(dict.fromkeys(asked, LostConversion(0, b"", {})), life_seconds, loss_micros)
-        if not newest:
+        waiting = {one.conversion_id for one in lost if _waits(one)}.difference(newest)
+        if not newest and not waiting:
             return
-        parts: dict[str, dict[bytes, bytes]] = {conversion_id: {} for conversion_id in newest}
+        parts: dict[str, dict[bytes, bytes]] = {conversion_id: {} for conversion_id in waiting.union(newest)}
         observed: set[str] = set()
-        orders = _own_ids(workspace.id, newest) | {conversion_id: conversion_id for conversion_id in newest}
+        orders = _own_ids(workspace.id, newest) | {conversion_id: conversion_id for conversion_id in parts}
         events = await self._events_of(workspace.id, list(orders))
         further = _further_ids(workspace.id, [admitted for _, admitted, _ in events], orders)
         if further:
             orders |= further
             events += await self._events_of(workspace.id, list(further))
         for accept_micros, admitted, is_quarantined in events:
-            if is_quarantined:
-                continue
             conversion_id = orders[admitted.conversion_id]
+            if is_quarantined or (conversion_id in waiting and not admitted.event.HasField("adjustment")):
+                continue
             field = event_field(event_hash(admitted.event.event_id))
             parts[conversion_id][field] = pack_part(admitted, accept_micros)
             if admitted.event.HasField("conversion"):
                 observed.add(conversion_id)
-        by_key = {one.key: one for one in lost if one.conversion_id in newest}
+        by_key = {one.key: one for one in lost if one.conversion_id in newest or parts.get(one.conversion_id)}
         restored = {
             key: LostConversion(
-                newest[one.conversion_id].revision, _state(newest[one.conversion_id]), parts[one.conversion_id]
+                newest[one.conversion_id].revision if one.conversion_id in newest else 0,
+                _state(newest[one.conversion_id]) if one.conversion_id in newest else b"",
+                parts[one.conversion_id],
             )
             for key, one in by_key.items()
         }
         await self._conversions.restore(restored, life_seconds, loss_micros)
         for key, stored in (await self._conversions.observe({key: {} for key in restored}, 0)).items():
             by_key[key].take(stored)
-        log.warning(
-            "conversions_restored",
-            workspace=workspace.id,
-            conversions=len(restored),
-            without_observation=len(newest.keys() - observed),
-        )
+        if newest:
+            log.warning(
+                "conversions_restored",
+                workspace=workspace.id,
+                conversions=len(newest),
+                without_observation=len(newest.keys() - observed),
+            )
 
     async def _events_of(self, workspace: str, conversion_ids: Sequence[str]) -> list[tuple[int, AdmittedEvent, bool]]:
         """Returns the same as `History.events_of`, read."""
@@ -173,6 +179,13 @@ def _may_be_lost(one: Affected, loss_micros: int) -> bool:
     if stored is not None and stored.revision > 0:
         return max(stored.revision, stored.asked_after_micros) < loss_micros
     return not one.claim_micros
+
+
+def _waits(one: Affected) -> bool:
+    """Tells whether a conversion may have been adjusted though nobody observed it: as an order is that has a cycle."""
+    if any(part.is_observation for part in one.parts):
+        return False
+    return one.is_plain or any(part.event.adjustment.order_id for part in one.parts)
 
 
 def _own_ids(workspace: str, newest: Mapping[str, ConversionRevised]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Leads and subscriptions of a run of reconciliation: found before conversions are read, settled when they are."""
+"""Leads, subscriptions, orders told twice of a run: found before conversions are read, settled when they are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tributary_attribution.credit_settings import declared_for
 from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn, are_all_named, families, heirs
+from tributary_domain.reconciled_orders import NO_ORDERS, orders_of
 from tributary_domain.renewals import RenewalCredit
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
@@ -32,6 +33,7 @@ class RunFamilies:
         self._found: list[set[str]] = []
         self._tokens: dict[str, Sequence[str]] = {}
         self._heirs: dict[str, Heir] = {}
+        self._orders = NO_ORDERS
 
     async def name(self) -> None:
         """Finds the families of the run's conversions, so that all of their conversions are read.
@@ -46,7 +48,8 @@ class RunFamilies:
         if not await asyncio.to_thread(are_all_named, related, stand_ins, begin, end):
             related = await self._storage.related(self._scope, everything=True)
         declared = {one.name for one in self._workspace.conversions}
-        found = await asyncio.to_thread(families, related, declared, stand_ins)
+        self._orders = await asyncio.to_thread(orders_of, self._workspace.id, related, stand_ins)
+        found = await asyncio.to_thread(families, related, declared, stand_ins, self._orders)
         days = [(one.conversion_id, one.time_micros) for one in related]
         days += [(one.conversion_id, one.time_micros) for one in stand_ins]
         today = {conversion_id for conversion_id, time_micros in days if begin <= time_micros < end}
@@ -59,7 +62,8 @@ class RunFamilies:
         self._observations = grouped
         for left in stand_ins:
             self._stand_ins[left.conversion_id].append(left)
-        await self._storage.name(self._scope, [one for family in self._found for one in sorted(family)])
+        named = [one for family in self._found for one in sorted(family)]
+        await self._storage.name(self._scope, named, self._orders.lent(self._observations))
 
     async def settle(self) -> int:
         """Says of their conversions what they count for and at whose place they are credited.
@@ -73,7 +77,7 @@ class RunFamilies:
         if not self._found:
             return self._scope.begin_micros
         staged: dict[str, Staged] = {one.conversion_id: one for one in await self._storage.staged(self._scope)}
-        known = self._observations, staged, self._inherits, self._stand_ins
+        known = self._observations, staged, self._inherits, self._stand_ins, self._orders
         found = [heir for family in self._found for heir in heirs(family, *known)]
         await self._storage.settle(self._scope, found, staged)
         self._heirs = {heir.conversion_id: heir for heir in found}

@@ -280,6 +280,186 @@ async def test_a_renewal_has_the_credit_of_the_first_payment_in_any_order_of_arr
     await assert_batch_agrees(attribution)
 
 
+def an_order_told_twice(workspace: str, number: int, *, plain_rank: int = 1, worth: int | None = 90 * UNIT) -> Names:
+    """An order that a browser tells plainly and a backend as a first cycle, adjusted either way, and its renewal."""
+    events = Events(workspace)
+    families = Families(events)
+    visitor, customer, own = f"visitor:{number}", f"customer:{number}", f"o-{number}"
+    plain = events.order(visitor, order_id=own, micros=100 * UNIT, rank=plain_rank, event_id=f"{own}-plain")
+    told: dict[str, Any] = {"subscription": f"s-{number}", "name": "purchase"}
+    at, rank = NOON + 60 * UNIT, 3 - plain_rank
+    cycle = families.cycle(
+        customer, kind="FIRST", cycle="1", order_id=own, at=at, micros=worth, rank=rank, event_id=own, **told
+    )
+    renewal = families.cycle(
+        customer, kind="RENEWAL", cycle="2", at=NOON + 30 * DAY, micros=70 * UNIT, event_id=f"{own}-2", **told
+    )
+    refunds = [
+        events.refund(micros * UNIT, at=NOON + DAY, order_id=own, event_id=f"{own}-refund-{micros}")
+        for micros in (10, 20, 10)
+    ]
+    families.adjusted(refunds[0], cycle)
+    for _, refund in (refunds[0], refunds[2]):  # two systems report one
+        refund.event.event_id += refund.conversion_id
+        refund.event.adjustment.adjustment_id = f"{own}-r"
+    return {
+        "browsed": events.touch(visitor, at=NOON - DAY, channel="Email", event_id=f"{own}-browsed"),
+        "elsewhere": events.touch(customer, at=NOON - DAY, channel="Referral", event_id=f"{own}-elsewhere"),
+        "between": events.touch(visitor, at=NOON + 30 * UNIT, channel="Display", event_id=f"{own}-between"),
+        "plain": plain,
+        "cycle": cycle,
+        "renewal": renewal,
+        **dict(zip(("refund 10", "refund 20", "refund 10 again"), refunds, strict=True)),
+    }
+
+
+async def test_an_order_told_with_and_without_its_cycle_counts_once_in_any_order_of_arrival(
+    attribution: Attribution, workspace: str
+) -> None:
+    rng = random.Random(7)
+    for number, (plain_rank, worth, left) in enumerate(((1, 90, 60), (1, 90, 60), (1, None, 70), (2, 90, 70))):
+        stated = None if worth is None else worth * UNIT
+        named = an_order_told_twice(workspace, number, plain_rank=plain_rank, worth=stated)
+        how = await arrive(attribution, named, rng)
+        earned, nearest = (["browsed"], "plain") if plain_rank == 1 else (["elsewhere"], "cycle")
+        assert await told(attribution, named) == {
+            "plain": ("MERGED_ORDER", 70, earned, "" if nearest == "plain" else nearest),
+            "cycle": ("", left, earned, "" if nearest == "cycle" else nearest),
+            "renewal": ("", 70, earned, "cycle"),
+        }, how
+    revisions = await attribution.logged()
+    assert sum(one.counted_delta for one in revisions) == 2 * 4
+    assert sum(one.value_delta_micros for one in revisions) == (60 + 60 + 70 + 70 + 4 * 70) * UNIT
+    await assert_batch_agrees(attribution)
+    found = await ReconciliationRuns(attribution.clickhouse).findings(workspace)
+    assert found == []
+
+
+async def test_an_order_that_turns_out_to_be_a_first_cycle_says_so_and_stays_one_when_that_is_taken_back(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = an_order_told_twice(workspace, 1)
+    families = Families(Events(workspace))
+    for name in ("browsed", "elsewhere", "plain", "cycle"):
+        await attribution.handle(named[name])
+    assert await causes(attribution, named["plain"]) == [["initial"], ["observation_merged"]]
+    assert await causes(attribution, named["cycle"]) == [["initial"]]
+    plain, cycle = (named[name][1].conversion_id for name in ("plain", "cycle"))
+    explained = await attribution.explainer.explain(attribution.workspace.id, cycle)
+    assert explained.inherited_from.conversion_id == plain
+    assert explained.inherited_from.reason == InheritanceReason.INHERITANCE_REASON_SAME_ORDER
+    assert explained.reproduces_revision
+    published = await attribution.published(plain)
+    assert published is not None
+    assert published.state.merged_into.conversion_id == cycle
+    await attribution.handle(named["refund 20"])
+    assert (await causes(attribution, named["cycle"]))[1:] == [["refund"]]
+
+    taken_back = families.adjusted(families.events.retraction(at=NOON + 2 * DAY), named["cycle"])
+    await attribution.handle(taken_back)
+    known = {name: named[name] for name in ("browsed", "elsewhere", "plain", "cycle")}
+    found = await told(attribution, known)
+    assert [found[name][:2] for name in ("plain", "cycle")] == [("MERGED_ORDER", 80), ("RETRACTED", 0)]
+    await attribution.record(*known.values(), named["refund 20"], taken_back)
+    await assert_batch_agrees(attribution)
+
+
+async def test_who_retracted_the_plain_order_as_it_was_told_to_has_the_other_one_counted(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = an_order_told_twice(workspace, 1)
+    events = Events(workspace)
+    retracted = events.retraction(at=NOON + 2 * DAY, order_id="o-1")
+    named = {name: named[name] for name in ("browsed", "plain", "refund 20", "cycle")}
+    await attribution.handle(*named.values(), retracted)
+    found = await told(attribution, named)
+    assert {name: found[name][:2] for name in ("plain", "cycle")} == {"plain": ("RETRACTED", 0), "cycle": ("", 70)}
+    await attribution.record(*named.values(), retracted)
+    await assert_batch_agrees(attribution)
+
+
+@pytest.mark.parametrize("rule", ["once_per_person", "once_per_session"])
+async def test_an_order_is_no_repeat_of_itself_where_a_name_counts_once(
+    opened: Opened, workspace: str, rule: str
+) -> None:
+    families = Families(Events(workspace))
+    told_twice: dict[str, Any] = {"order_id": "o-1", "name": "purchase"}
+    named = {
+        "plain": families.root("visitor:1", rank=1, event_id="plain", **told_twice),
+        "cycle": families.cycle("visitor:1", kind="FIRST", cycle="1", at=NOON + UNIT, event_id="cycle", **told_twice),
+        "another": families.root("visitor:1", name="purchase", order_id="o-2", at=NOON + 2 * UNIT, event_id="another"),
+    }
+    async with opened(conversions=[{"name": "purchase", "counting": rule}]) as attribution:
+        await arrive(attribution, named, random.Random(3))
+        found = await told(attribution, named)
+        assert [one[0] for one in found.values()] == ["MERGED_ORDER", "", rule.upper()]
+        await reconcile(attribution)
+        assert await ReconciliationRuns(attribution.clickhouse).findings(workspace) == []
+
+
+async def test_a_refund_that_names_no_cycle_finds_the_first_one_though_nobody_told_the_order_so(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = an_order_told_twice(workspace, 1)
+    named = {name: named[name] for name in ("refund 20", "elsewhere", "cycle")}
+    await attribution.handle(named["refund 20"])
+    await attribution.handle(named["elsewhere"], named["cycle"])
+    assert await told(attribution, named) == {"cycle": ("", 70, ["elsewhere"], "")}
+    again = Events(workspace).refund(5 * UNIT, at=NOON + 2 * DAY, order_id="o-1", event_id="again")
+    await attribution.record(*named.values(), again)
+    await attribution.lose_state()
+    await attribution.handle(again)
+    assert await told(attribution, named) == {"cycle": ("", 65, ["elsewhere"], "")}
+    await assert_batch_agrees(attribution)
+
+
+async def test_an_order_is_found_told_plainly_after_redis_has_forgotten_it(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = an_order_told_twice(workspace, 1)
+    await attribution.record(*named.values())
+    first = ("browsed", "plain", "cycle", "refund 20")
+    await attribution.handle(*(named[name] for name in first))
+    await attribution.lose_state()
+    for name in ("refund 10 again", "refund 10", "renewal"):
+        await attribution.handle(named[name])
+    found = await told(attribution, {name: named[name] for name in ("browsed", "plain", "cycle", "renewal")})
+    assert {name: one[:2] for name, one in found.items()} == {
+        "plain": ("MERGED_ORDER", 70),
+        "cycle": ("", 60),
+        "renewal": ("", 70),
+    }
+
+
+async def test_an_order_is_one_where_the_store_was_lost_before_it_was_told_plainly(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = an_order_told_twice(workspace, 1)
+    named = {name: one for name, one in named.items() if not name.startswith("re")}
+    await attribution.record(*named.values())
+    await attribution.handle(named["cycle"])
+    await attribution.lose_state()
+    attribution.losses.append(SystemClock().unix_micros())
+    await attribution.handle(named["plain"])
+    found = await told(attribution, named)
+    assert [one[:2] for one in found.values()] == [("MERGED_ORDER", 100), ("", 90)]
+
+
+async def test_an_order_that_was_counted_twice_is_repaired(attribution: Attribution, workspace: str) -> None:
+    named = an_order_told_twice(workspace, 1)
+    own, told_apart = (named[name][1].event.conversion for name in ("cycle", "plain"))
+    kept, own.order_id = own.order_id, told_apart.order_id + " "  # as if no release had known that they are one
+    await attribution.handle(named["plain"], named["cycle"])
+    own.order_id = kept
+    await attribution.record(named["plain"], named["cycle"])
+    await attribution.lose_state()
+    run = await reconcile(attribution, repairs=True)
+    assert (run.counts["differences"], run.counts["repaired"]) == (2, 2)
+    found = await told(attribution, {name: named[name] for name in ("plain", "cycle")})
+    assert [one[:2] for one in found.values()] == [("MERGED_ORDER", 100), ("", 90)]
+    assert (await reconcile(attribution)).counts["differences"] == 0
+
+
 async def test_stream_and_batch_agree_on_awkward_families(attribution: Attribution, workspace: str) -> None:
     rng = random.Random(23)
     world = awkward_families(workspace, rng, 14)
@@ -287,7 +467,7 @@ async def test_stream_and_batch_agree_on_awkward_families(attribution: Attributi
         await attribution.handle(*world[start : start + 40])
     await attribution.record(*world)
     standings = Counter(one for [one] in await attribution.stored("not_counted_reason"))
-    assert {"SUPERSEDED_STAGE", "RETRACTED", "TRAFFIC", ""} == standings.keys()
+    assert {"SUPERSEDED_STAGE", "MERGED_ORDER", "RETRACTED", "TRAFFIC", ""} == standings.keys()
     assert sum(one.state.HasField("inherited_from") for one in await attribution.logged()) > 10
     await assert_batch_agrees(attribution, NOON - DAY // 2, NOON + 5 * DAY)
     await attribution.record(*world, accept_micros=NOON + 50 * DAY)

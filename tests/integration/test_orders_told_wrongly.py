@@ -25,11 +25,12 @@ async def test_orders_and_stages_that_are_told_wrongly_are_findings_until_they_a
         told[1].event.conversion.lead.lead_id, told[1].event.conversion.lead.stage = f"lead {order_id}", stage
         return told
 
-    twice, plain = cycle("twice"), make.order("visitor:a", order_id="twice", rank=1, at=NOON - HOUR)
+    twice, plain = cycle("twice", kind="UPGRADE"), make.order("visitor:a", order_id="twice", rank=1, at=NOON - HOUR)
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         await world.happen(
             *(twice, plain),
             *(cycle("once"), make.order("visitor:b", order_id="other", at=NOON)),
+            *(cycle("first"), make.order("visitor:f", order_id="first", rank=1, at=NOON - HOUR)),
             *(make.order("visitor:c", order_id="paid", at=NOON), cycle("paid", NOON + DAY, kind="RENEWAL", number="2")),
             families.stage("customer:d", stage="won", root="root", name="purchase"),
             make.order("customer:d", order_id="root", at=NOON - HOUR),

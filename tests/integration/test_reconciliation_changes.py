@@ -157,7 +157,7 @@ async def test_an_order_that_is_counted_twice_since_today_is_found_however_old_i
 ) -> None:
     make = Events(workspace)
     told = Families(make).cycle(
-        "customer:a", kind="FIRST", cycle="1", at=_OLD, name="purchase", order_id="twice", subscription="s-1"
+        "customer:a", kind="UPGRADE", cycle="1", at=_OLD, name="purchase", order_id="twice", subscription="s-1"
     )
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         await _happened(world, told)

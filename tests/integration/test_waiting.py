@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.test_reconciliation import reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Events, record
+from tests.support.families import Families
 from tributary.event.v1.verdict_pb2 import Reason, ReasonCode
 from tributary_attribution.cut_answers import Answers
 from tributary_attribution.waiting_checks import WaitingChecks
@@ -178,6 +179,8 @@ async def test_an_adjustment_without_a_conversion_is_spoken_of_by_the_run_in_who
     make = Events(recorded.workspace)
     await recorded.record(
         make.refund(1_000_000, order_id="none"),
+        Families(make).cycle(kind="FIRST", cycle="1", name="purchase", order_id="first", event_id="first"),
+        make.refund(1_000_000, order_id="first"),
         make.order(order_id="known", event_id="seen"),
         make.refund(1_000_000, order_id="known"),
         make.order(order_id="known", event_id="bot", letter="Q"),

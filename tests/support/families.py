@@ -122,8 +122,16 @@ def _awkward(families: Families, rng: random.Random, own: str) -> list[Admitted]
     for number in range(rng.randrange(6)):
         kind = rng.choice(("TRIAL", "FIRST", "RENEWAL", "RENEWAL", "UPGRADE", "REACTIVATION"))
         cycle = f"{number // 2}"
+        if (
+            rng.random() < 0.5
+        ):  # told by others without the cycle, perhaps; and what they were told as is a root, perhaps
+            name, order_id = rng.choice(("lead", "purchase", "payment")), f"{own}-{rng.randrange(1, 4)}"
+            told = {"order_id": order_id, "name": name}
+            conversions.append(families.root(rng.choice(people), at=at(), **told, **more()))
+        else:
+            told = {}
         conversions.append(
-            families.cycle(rng.choice(people), kind=kind, cycle=cycle, subscription=own, at=at(), **more())
+            families.cycle(rng.choice(people), kind=kind, cycle=cycle, subscription=own, at=at(), **told, **more())
         )
     for conversion in conversions:
         if rng.random() < 0.15:

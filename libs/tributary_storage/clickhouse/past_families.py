@@ -1,12 +1,20 @@
-"""Leads and subscriptions as ClickHouse knows them: which conversions that were ever published belong to which."""
+"""Leads, subscriptions, orders told twice as ClickHouse knows them: which published conversions belong to which."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from tributary_domain.business_keys import STAGE
-from tributary_domain.families import Member, Membership, NamedBy, lead_names, parse_name, subscription_name
+from tributary_domain.business_keys import STAGE, plain_id
+from tributary_domain.families import (
+    Member,
+    Membership,
+    NamedBy,
+    first_name,
+    lead_names,
+    parse_name,
+    subscription_name,
+)
 from tributary_domain.ids import family_id
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.stand_ins import StandInRecords
@@ -20,7 +28,7 @@ class PastMember(NamedTuple):
 
     member: Member
     name: str
-    """The conversion's name; empty of a stand-in."""
+    """The conversion's name, of a plain order that of the cycle; empty of a stand-in."""
 
 
 class PastFamilies:
@@ -50,11 +58,15 @@ class PastFamilies:
             "leads": [one.text for one in asked if one.kind == "lead"] or ["\0"],
             "subscriptions": _pairs(asked, "subscription"),
             "orders": _pairs(asked, "order"),
+            "firsts": [(one.name, one.store, one.text) for one in asked if one.kind == "first"] or [("\0", "\0", "\0")],
             "stage": STAGE,
         }
         rows = await self._clickhouse.execute(statement("past_families"), parameters) if asked else []
         return stand_ins + [
-            PastMember(member, row[1]) for row in rows for member in _members(row) if wanted.intersection(member.names)
+            PastMember(member, row[1])
+            for row in rows
+            for member in _members(workspace, row)
+            if wanted.intersection(member.names)
         ]
 
 
@@ -62,12 +74,16 @@ def _pairs(asked: Sequence[NamedBy], kind: str) -> list[tuple[str, str]]:
     return [(one.store, one.text) for one in asked if one.kind == kind] or [("\0", "\0")]
 
 
-def _members(row: Sequence[Any]) -> Iterator[Member]:
-    """Yields what a conversion is to the families that it names."""
-    conversion_id, _, store, order_id, cycle, lead_id, subscription_id, kind = row
+def _members(workspace: str, row: Sequence[Any]) -> Iterator[Member]:
+    """Yields what a conversion is to the families that it names, and what its order is without the cycle."""
+    conversion_id, name, store, order_id, cycle, lead_id, subscription_id, kind = row
     if subscription_id:
         role = Membership.CYCLE if kind in _DECIDING else Membership.RENEWAL
         yield Member(conversion_id, role, (subscription_name(store, subscription_id),))
+    if kind == "FIRST" and cycle and order_id not in ("", subscription_id):
+        family = (first_name(name, store, order_id),)
+        yield Member(conversion_id, Membership.CYCLE, family)
+        yield Member(plain_id(workspace, name, store, order_id), Membership.PLAIN, family)
     is_stage = cycle.startswith(STAGE) and not subscription_id
     if lead_id or is_stage:
         root = order_id if is_stage and not lead_id else ""

@@ -1,11 +1,11 @@
-"""Leads and subscriptions of one run of reconciliation: what observations say of them, and what the run makes of it.
+"""Leads, subscriptions, orders told twice of one run of reconciliation: what observations say, and it makes of that.
 
 Every method raises `StorageUnavailableError` if ClickHouse does not answer; all may run twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn
@@ -15,7 +15,7 @@ from tributary_storage.clickhouse.reconciliation_statements import reconciliatio
 
 _COLUMNS: Final = (
     *("reconciliation_id", "conversion_id", "is_settled", "slice", "person", "time", "hash", "session"),
-    *("is_superseded", "is_lost", "accept_time", "frozen_at"),
+    *("is_superseded", "is_lost", "accept_time", "frozen_at", "lends_to"),
 )
 _AT_ONCE: Final = 100_000
 _MOST_ROUNDS: Final = 60_000
@@ -54,10 +54,16 @@ class ReconciliationFamilies:
         rows = await self._clickhouse.execute(reconciliation_statement("targets"), scope.values)
         return {row[0] for row in rows}
 
-    async def name(self, scope: Scope, conversion_ids: Iterable[str]) -> None:
-        """Notes which conversions the run reads, whenever they were."""
-        nothing = (*((0,) * (len(_COLUMNS) - 3)), "")
-        await self._write([(scope.scratch, conversion_id, *nothing) for conversion_id in conversion_ids])
+    async def name(self, scope: Scope, conversion_ids: Iterable[str], lent: Mapping[str, str]) -> None:
+        """Notes which conversions the run reads, whenever they were.
+
+        Args:
+            scope: The run.
+            conversion_ids: Theirs.
+            lent: By conversion, the one that its adjustments change, too.
+        """
+        nothing = (*((0,) * (len(_COLUMNS) - 4)), "")
+        await self._write([(scope.scratch, one, *nothing, lent.get(one, "")) for one in conversion_ids])
         await self._clickhouse.execute(reconciliation_statement("stage_stand_ins"), scope.values)
 
     async def stand_ins(self, scope: Scope) -> list[StandIn]:
@@ -82,7 +88,7 @@ class ReconciliationFamilies:
         for heir in heirs:
             at = heir.origin or staged[heir.conversion_id]
             place = at.slice, at.person, at.time_micros, at.event_hash, at.session
-            standing = heir.is_superseded, heir.is_lost, heir.accept_time, heir.frozen_at
+            standing = heir.is_superseded, heir.is_lost, heir.accept_time, heir.frozen_at, ""
             rows.append((scope.scratch, heir.conversion_id, 1, *place, *standing))
         await self._write(rows)
 

@@ -20,7 +20,26 @@ _ENTRY: Final = (
 _NO_SESSION: Final = "([]::Array(UInt64), []::Array(Int64), []::Array(UInt64), 0::UInt64, 0::Int64)"
 _TOUCH: Final = "'Tuple(time Int64, hash UInt64, kind UInt8, source UInt64, shown UInt64, direct UInt8)'"
 _TELLING: Final = "(indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t)"
-_SHORT: Final = {"entry": _ENTRY, "touch": _TOUCH, "no_session": _NO_SESSION, "telling": _TELLING}
+_IS_FIRST: Final = (
+    "(details['recurrence_kind'] = 'FIRST' AND cycle != '' AND order_id != ''"
+    " AND order_id != details['subscription_id'])"
+)
+_PART_OF: Final = (
+    "'Tuple("
+    "time Int64, hash UInt64, event_id String, is_observation UInt8, is_internal UInt8,"
+    " has_amount UInt8, amount Int128, currency String, rank UInt8, session UInt64, name String,"
+    " store String, order_id String, tokens Array(String), kind String, identity String,"
+    " accept_time Int64, tax Int64, shipping Int64, cost Int64, own_click UInt64"
+    ")'"
+)
+_SHORT: Final = {
+    "entry": _ENTRY,
+    "touch": _TOUCH,
+    "no_session": _NO_SESSION,
+    "telling": _TELLING,
+    "is_first": _IS_FIRST,
+    "part": _PART_OF,
+}
 
 
 @cache

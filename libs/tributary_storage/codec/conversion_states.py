@@ -51,6 +51,7 @@ REASON_OF_STATUS: Final = {
     ConversionStatus.REPEATED_IN_SESSION: NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_SESSION,
     ConversionStatus.REPEATED_FOR_CLICK: NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_CLICK,
     ConversionStatus.SUPERSEDED: NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE,
+    ConversionStatus.MERGED: NotCountedReason.NOT_COUNTED_REASON_MERGED_ORDER,
 }
 _BASES: Final = {
     Basis.AS_SENT: ValueBasis.VALUE_BASIS_UNSPECIFIED,
@@ -87,7 +88,7 @@ def facts_message(
 
     Args:
         conversion_id: Its id.
-        parts: All of its parts, in event order.
+        parts: All of its parts, in event order, and whatever else may say what it is worth.
         state: What they say together; with at least one observation.
         person_id: Whose it is; empty if nobody's.
         settings_version: Under which it is credited.

@@ -3,6 +3,7 @@ import pytest
 from tributary_domain.families import (
     Member,
     Membership,
+    first_name,
     lead_names,
     order_name,
     parse_name,
@@ -18,10 +19,12 @@ from tributary_domain.families import (
         pytest.param(lead_names("a:b", "", "")[0], ("lead", "", "a:b"), id="lead"),
         pytest.param(order_name("de:1", "x:2"), ("order", "de:1", "x:2"), id="order"),
         pytest.param(subscription_name("", "s"), ("subscription", "", "s"), id="subscription"),
+        pytest.param(first_name("a:1", "de:2", "x:3"), ("first", "de:2", "x:3", "a:1"), id="first cycle"),
+        pytest.param(first_name("purchase", "", "7"), ("first", "", "7", "purchase"), id="first cycle of the one shop"),
     ],
 )
-def test_a_name_says_what_it_was_made_of(name: str, said: tuple[str, str, str]) -> None:
-    assert parse_name(name) == said
+def test_a_name_says_what_it_was_made_of(name: str, said: tuple[str, ...]) -> None:
+    assert parse_name(name) == (*said, "")[:4]
 
 
 def test_a_stage_with_both_names_makes_one_family_of_both() -> None:

@@ -67,6 +67,10 @@ class _InheritanceReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Inh
     """It is a stage of a lead, and the other is how the lead began."""
     INHERITANCE_REASON_FIRST_PAYMENT: _InheritanceReason.ValueType  # 2
     """It is a renewal, and the other is the first paid conversion of its subscription."""
+    INHERITANCE_REASON_SAME_ORDER: _InheritanceReason.ValueType  # 3
+    """Both are one order: one observer told it as the first cycle of a subscription, another without a cycle. The other is
+    what the observer nearest to the buyer told.
+    """
 
 class InheritanceReason(_InheritanceReason, metaclass=_InheritanceReasonEnumTypeWrapper):
     """Why a conversion has the credit of another. Values may be added."""
@@ -77,6 +81,10 @@ INHERITANCE_REASON_LEAD_ROOT: InheritanceReason.ValueType  # 1
 """It is a stage of a lead, and the other is how the lead began."""
 INHERITANCE_REASON_FIRST_PAYMENT: InheritanceReason.ValueType  # 2
 """It is a renewal, and the other is the first paid conversion of its subscription."""
+INHERITANCE_REASON_SAME_ORDER: InheritanceReason.ValueType  # 3
+"""Both are one order: one observer told it as the first cycle of a subscription, another without a cycle. The other is
+what the observer nearest to the buyer told.
+"""
 Global___InheritanceReason: _TypeAlias = InheritanceReason  # noqa: Y015
 
 class _ValueBasis:
@@ -235,6 +243,10 @@ class _NotCountedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NotC
     """It is internal or test traffic."""
     NOT_COUNTED_REASON_SUPERSEDED_STAGE: _NotCountedReason.ValueType  # 6
     """A later stage of the lead counts."""
+    NOT_COUNTED_REASON_MERGED_ORDER: _NotCountedReason.ValueType  # 7
+    """Another observer told the same order as the first cycle of a subscription: that conversion counts
+    (`ConversionState.merged_into`).
+    """
 
 class NotCountedReason(_NotCountedReason, metaclass=_NotCountedReasonEnumTypeWrapper):
     """Why a conversion is not in the totals. Values may be added."""
@@ -253,6 +265,10 @@ NOT_COUNTED_REASON_TRAFFIC: NotCountedReason.ValueType  # 5
 """It is internal or test traffic."""
 NOT_COUNTED_REASON_SUPERSEDED_STAGE: NotCountedReason.ValueType  # 6
 """A later stage of the lead counts."""
+NOT_COUNTED_REASON_MERGED_ORDER: NotCountedReason.ValueType  # 7
+"""Another observer told the same order as the first cycle of a subscription: that conversion counts
+(`ConversionState.merged_into`).
+"""
 Global___NotCountedReason: _TypeAlias = NotCountedReason  # noqa: Y015
 
 @_typing.final
@@ -301,6 +317,7 @@ class ConversionState(_message.Message):
     FULL_VALUE_FIELD_NUMBER: _builtins.int
     MISSING_AMOUNTS_FIELD_NUMBER: _builtins.int
     INHERITED_FROM_FIELD_NUMBER: _builtins.int
+    MERGED_INTO_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion's id, "c1:..."."""
     name: _builtins.str
@@ -438,6 +455,10 @@ class ConversionState(_message.Message):
         its own. Unset: it was credited by its own path.
         """
 
+    @_builtins.property
+    def merged_into(self) -> Global___MergedInto:
+        """Which conversion counts in place of it, with NOT_COUNTED_REASON_MERGED_ORDER. Unset otherwise."""
+
     def __init__(
         self,
         *,
@@ -481,14 +502,67 @@ class ConversionState(_message.Message):
         full_value: _money_pb2.Money | None = ...,
         missing_amounts: _abc.Iterable[_builtins.str] | None = ...,
         inherited_from: Global___InheritedCredit | None = ...,
+        merged_into: Global___MergedInto | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "lead", b"lead", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "lead", b"lead", "merged_into", b"merged_into", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "items", b"items", "lead", b"lead", "missing_amounts", b"missing_amounts", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_basis", b"value_basis", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "items", b"items", "lead", b"lead", "merged_into", b"merged_into", "missing_amounts", b"missing_amounts", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_basis", b"value_basis", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConversionState: _TypeAlias = ConversionState  # noqa: Y015
+
+@_typing.final
+class MergedInto(_message.Message):
+    """A conversion that is the same order as another, told with the cycle of a subscription."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class PixelEventIdsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    PIXEL_EVENT_ID_FIELD_NUMBER: _builtins.int
+    PIXEL_EVENT_IDS_FIELD_NUMBER: _builtins.int
+    conversion_id: _builtins.str
+    """Its id."""
+    pixel_event_id: _builtins.str
+    """As `MatchResolution.pixel_event_id` of it: where both are known to a destination by one id, they are one there."""
+    @_builtins.property
+    def pixel_event_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """As `MatchResolution.pixel_event_ids` of it."""
+
+    def __init__(
+        self,
+        *,
+        conversion_id: _builtins.str = ...,
+        pixel_event_id: _builtins.str = ...,
+        pixel_event_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "pixel_event_id", b"pixel_event_id", "pixel_event_ids", b"pixel_event_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergedInto: _TypeAlias = MergedInto  # noqa: Y015
 
 @_typing.final
 class InheritedCredit(_message.Message):

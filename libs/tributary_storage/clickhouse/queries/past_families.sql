@@ -1,4 +1,5 @@
--- What was ever published of some leads and subscriptions, and of the stages of leads that orders name.
+-- What was ever published of some leads and subscriptions, of the stages of leads that orders name, and of first cycles
+-- by the numbers of their orders.
 SELECT DISTINCT
     conversion_id,
     name,
@@ -14,5 +15,6 @@ WHERE workspace = %(workspace)s
         lead_id IN %(leads)s
         OR (store, subscription_id) IN %(subscriptions)s
         OR ((store, order_id) IN %(orders)s AND startsWith(cycle, %(stage)s))
+        OR ((name, store, order_id) IN %(firsts)s AND cycle != '' AND recurrence_kind = 'FIRST')
     )
 ORDER BY conversion_id

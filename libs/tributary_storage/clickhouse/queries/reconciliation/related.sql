@@ -1,5 +1,6 @@
--- What observations say of leads and subscriptions, and of the orders that leads are named by, also by those whose people
--- were erased: of the conversions that a run compares and of all that are related to them, or of all leads that there are.
+-- What observations say of leads and subscriptions, of the orders that leads are named by, also by those whose people
+-- were erased, and of the orders of first cycles, told with and without these: of the conversions that a run compares and of
+-- all that are related to them, or of all that there are.
 SELECT
     conversion_id,
     conversion_name,
@@ -18,7 +19,8 @@ SELECT
     source_rank,
     toUnixTimestamp64Micro(event_time),
     xxHash64(event_id),
-    traffic IN ('INTERNAL', 'TEST')
+    traffic IN ('INTERNAL', 'TEST'),
+    cycle
 FROM events FINAL
 WHERE workspace = %(workspace)s
     AND kind = 'conversion'
@@ -37,12 +39,47 @@ WHERE workspace = %(workspace)s
             FROM events
             WHERE workspace = %(workspace)s
                 AND kind = 'conversion'
-                AND conversion_id IN
-                (
-                    SELECT conversion_id
-                    FROM reconciliation_targets
-                    WHERE reconciliation_id = %(run)s
+                AND (
+                    conversion_id IN
+                    (
+                        SELECT conversion_id
+                        FROM reconciliation_targets
+                        WHERE reconciliation_id = %(run)s
+                    )
+                    OR (/*is_first*/ AND (conversion_name, store, order_id) IN
+                    (
+                        SELECT
+                            conversion_name,
+                            store,
+                            order_id
+                        FROM events
+                        WHERE workspace = %(workspace)s
+                            AND kind = 'conversion'
+                            AND order_id != ''
+                            AND conversion_id IN
+                            (
+                                SELECT conversion_id
+                                FROM reconciliation_targets
+                                WHERE reconciliation_id = %(run)s
+                            )
+                    ))
                 )
+        ))
+        OR /*is_first*/
+        OR (cycle = '' AND order_id != '' AND (conversion_name, store, order_id) IN
+        (
+            SELECT
+                conversion_name,
+                store,
+                order_id
+            FROM events
+            WHERE workspace = %(workspace)s
+                AND kind = 'conversion'
+                AND (%(everything)s OR conversion_id IN
+                (
+                    /*related_ids*/
+                ))
+                AND /*is_first*/
         ))
         OR (order_id != '' AND (store, order_id) IN
         (
@@ -59,7 +96,7 @@ WHERE workspace = %(workspace)s
             SELECT conversion_id
             FROM stand_ins
             WHERE workspace = %(workspace)s
-                AND role = 2
+                AND role IN (2, 5)
         )
     )
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2

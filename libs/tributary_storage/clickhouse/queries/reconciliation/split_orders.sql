@@ -1,7 +1,8 @@
 -- Orders that are two counted conversions because one observer told the cycle of a subscription and another, who could not
 -- know of it, told none: of the run's days, of what came in these, and those that a finding is about which is not resolved.
--- One row per pair that is close enough in time to be one purchase: later cycles may have the number of the first order. In
--- parts, so that the first reads by its days, and the second not at all where it is not wanted.
+-- A first cycle and the plain order become one: they are found only before they have. One row per pair that is close enough
+-- in time to be one purchase: later cycles may have the number of the first order. In parts, so that the first reads by its
+-- days, and the second not at all where it is not wanted.
 WITH
     named AS
     (

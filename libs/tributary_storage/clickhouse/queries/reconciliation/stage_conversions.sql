@@ -6,6 +6,8 @@
 -- What of the value is credited: without the parts that the basis of its name takes off, pinned likewise. Refunds take off the same of what they say, else in proportion; where a part was
 -- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
 -- parts, what of that is credited, is it retracted, credited value, is that as sent.
+-- What changes an order that was told without the cycle of a subscription changes it as it was told with that, too; but for
+-- what takes back that it was told so. Likewise what it is worth, whoever told it so was erased.
 -- In steps, because ClickHouse looks through a name of the same step at each of its uses, and through a column only once:
 -- as one step this takes ten times as long to plan.
 INSERT INTO reconciliation_conversions
@@ -33,10 +35,19 @@ INSERT INTO reconciliation_conversions
     is_compared
 )
 WITH
-    parts AS
+    lent AS
+    (
+        SELECT DISTINCT
+            conversion_id,
+            lends_to
+        FROM reconciliation_families
+        WHERE reconciliation_id = %(run)s
+            AND lends_to != ''
+    ),
+    own_parts AS
     (
         SELECT
-            if(e.kind = 'adjustment' AND t.order_of != '', t.order_of, e.named) AS conversion_id,
+            if(e.kind = 'adjustment' AND t.order_of != '', t.order_of, e.named) AS own_id,
             CAST(
                 (
                     toUnixTimestamp64Micro(event_time),
@@ -74,7 +85,7 @@ WITH
                         ))
                     )
                 ),
-                'Tuple(time Int64, hash UInt64, event_id String, is_observation UInt8, is_internal UInt8, has_amount UInt8, amount Int128, currency String, rank UInt8, session UInt64, name String, store String, order_id String, tokens Array(String), kind String, identity String, accept_time Int64, tax Int64, shipping Int64, cost Int64, own_click UInt64)'
+                /*part*/
             ) AS part
         FROM
         (
@@ -121,11 +132,63 @@ WITH
             GROUP BY event_id
         ) AS t ON t.target = e.details['target_event_id']
     ),
+    parts AS
+    (
+        SELECT
+            arrayJoin(if(
+                l.lends_to != '' AND (part.is_observation OR part.kind != 'RETRACTION'),
+                [(p.own_id, false), (l.lends_to, true)],
+                [(p.own_id, false)]
+            )) AS whose,
+            whose.1 AS conversion_id,
+            whose.2 AS is_lent,
+            p.part AS part
+        FROM own_parts AS p
+        LEFT JOIN lent AS l ON l.conversion_id = p.own_id
+        UNION ALL
+        SELECT
+            (l.lends_to, true) AS whose,
+            whose.1 AS conversion_id,
+            whose.2 AS is_lent,
+            CAST(
+                (
+                    s.time,
+                    s.hash,
+                    s.conversion_id,
+                    1,
+                    0,
+                    1,
+                    s.original_micros,
+                    s.currency,
+                    s.source_rank,
+                    0,
+                    s.name,
+                    s.store,
+                    '',
+                    []::Array(String),
+                    'RESTATEMENT',
+                    '',
+                    s.accept_time,
+                    -1,
+                    -1,
+                    -1,
+                    0
+                ),
+                /*part*/
+            ) AS part
+        FROM stand_ins AS s FINAL
+        INNER JOIN lent AS l ON l.conversion_id = s.conversion_id
+        WHERE s.workspace = %(workspace)s
+            AND s.role = 5
+            AND s.revised != ''
+            AND s.currency != ''
+    ),
     with_each AS
     (
         SELECT
             conversion_id,
-            arraySort(groupArrayIf(part, part.is_observation)) AS every,
+            arraySort(groupArrayIf(part, part.is_observation AND NOT is_lent)) AS every,
+            groupArrayIf(part, part.is_observation AND is_lent AND NOT part.is_internal) AS lent_values,
             arraySort(groupArrayIf(part, NOT part.is_observation AND NOT part.is_internal)) AS reports,
             max(part.accept_time) AS accept_time
         FROM parts
@@ -142,6 +205,7 @@ WITH
             arrayFilter(o -> NOT o.is_internal, every) AS good,
             empty(good) AS is_internal,
             if(is_internal, every, good) AS seen,
+            arraySort(arrayConcat(seen, lent_values)) AS valuing,
             arrayFilter(
                 (a, at) -> arrayFirstIndex(b -> b.kind = a.kind AND b.identity = a.identity, reports) = at,
                 reports,
@@ -169,8 +233,8 @@ WITH
                 arrayFilter(o -> notEmpty(o.tokens), every)
             )[1].tokens AS tokens,
             arrayFirst(
-                o -> o.has_amount AND o.rank = arrayMax(x -> if(x.has_amount, x.rank, 0), seen),
-                seen
+                o -> o.has_amount AND o.rank = arrayMax(x -> if(x.has_amount, x.rank, 0), valuing),
+                valuing
             ) AS valued_by,
             transform(toString(name), %(default_names)s, %(default_micros)s, 0) AS default_micros,
             transform(toString(name), %(default_names)s, %(default_currencies)s, '') AS default_currency

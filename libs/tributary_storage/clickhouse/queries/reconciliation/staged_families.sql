@@ -7,6 +7,7 @@ SELECT
     hash,
     session,
     counted,
+    is_internal,
     original_micros,
     accept_time,
     tokens

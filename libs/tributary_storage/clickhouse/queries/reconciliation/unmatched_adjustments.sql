@@ -1,6 +1,7 @@
 -- Adjustments that were accepted before a moment, of conversions that nobody observed: of the run's days, of those that
 -- came due in its days, and those that a finding is about which is not resolved. An order may be named by an observation
--- of it that is in quarantine, if another is not. One row per adjustment.
+-- of it that is in quarantine, if another is not. One that was told as a first cycle is adjusted without the cycle, too; but
+-- not taken back. One row per adjustment.
 WITH
     late AS
     (
@@ -76,6 +77,31 @@ FROM events
 WHERE workspace = %(workspace)s
     AND kind = 'adjustment'
     AND event_id IN (SELECT event_id FROM unmatched)
+    AND NOT (
+        adjustment_reason != 'RETRACTION'
+        AND cycle = ''
+        AND order_id != ''
+        AND (conversion_name, store, order_id) IN
+        (
+            SELECT
+                conversion_name,
+                store,
+                order_id
+            FROM events
+            WHERE workspace = %(workspace)s
+                AND kind = 'conversion'
+                AND verdict != 'QUARANTINED'
+                AND traffic NOT IN ('INTERNAL', 'TEST')
+                AND order_id IN
+                (
+                    SELECT order_id
+                    FROM events
+                    WHERE workspace = %(workspace)s
+                        AND event_id IN (SELECT event_id FROM unmatched)
+                )
+                AND /*is_first*/
+        )
+    )
     AND details['target_event_id'] NOT IN
     (
         SELECT event_id

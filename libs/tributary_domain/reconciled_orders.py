@@ -1,0 +1,158 @@
+"""Orders told with and without the cycle of a subscription, as reconciliation derives them: from what observations say.
+
+The one rule: as of `reconciled_families`. An order is found by its name, store and number, among the first cycles of
+subscriptions; what it would be without the cycle follows from these three.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tributary_domain.business_keys import plain_id
+from tributary_domain.families import first_name
+from tributary_domain.ids import family_id
+
+if TYPE_CHECKING:
+    from tributary_domain.reconciled_families import Related, Staged, StandIn
+
+_FIRST: Final = 2
+_CYCLE, _PLAIN = 3, 5
+_BACKEND: Final = 2
+"""The rank of a stand-in."""
+
+
+class ToldOrder(NamedTuple):
+    """What becomes of a conversion that is an order which was told in both ways."""
+
+    credited: str
+    """The conversion whose credit it has; its own id: its own."""
+    is_merged: bool
+    """Whether it was told without the cycle, and counts with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Those that first cycles tell."""
+
+    cycles: Mapping[str, Collection[str]]
+    """Conversions that an observation calls a first cycle, or that stand in for such ones, by id of the family."""
+    plains: Mapping[str, Collection[str]]
+    """Likewise what they are without the cycle."""
+    families: Mapping[str, str]
+    """By conversion of `cycles`."""
+
+    def members(self) -> Iterator[tuple[str, set[str]]]:
+        """Yields families with their members."""
+        for family, cycles in self.cycles.items():
+            yield family, {*cycles, *self.plains.get(family, ())}
+
+    def lent(self, observations: Mapping[str, Sequence[Related]]) -> dict[str, str]:
+        """Returns by what an order is without the cycle the conversion that its adjustments and its value are of, too.
+
+        None where somebody of the order was erased: what stands in for it changes no more.
+
+        Args:
+            observations: By conversion.
+        """
+        found: dict[str, str] = {}
+        for family, cycles in self.cycles.items():
+            places = [(_anchor(observations.get(one, ())), one) for one in cycles if _is_first(one, observations)]
+            if places and not any(one.startswith("s1:") for one in cycles):
+                found |= dict.fromkeys(self.plains.get(family, ()), min(places)[1])
+        return found
+
+    def told(
+        self,
+        family: Collection[str],
+        observations: Mapping[str, Sequence[Related]],
+        stand_ins: Mapping[str, Sequence[StandIn]],
+        staged: Mapping[str, Staged],
+    ) -> dict[str, ToldOrder]:
+        """Says what becomes of the conversions of a family that are orders told in both ways, or as cycles.
+
+        Args:
+            family: Ids.
+            observations: By conversion.
+            stand_ins: By conversion.
+            staged: What is known of them, by conversion.
+        """
+        found: dict[str, ToldOrder] = {}
+        observed = {one for one in staged if not staged[one].is_internal}
+        for name in {self.families[one] for one in family if one in self.families}:
+            firsts = [one for one in self.cycles[name] if one in observed and _is_first(one, observations, stand_ins)]
+            if not firsts:
+                continue
+            plain = next((one for one in sorted(self.plains.get(name, ())) if one in observed), None)
+            ways = [*firsts, *([plain] if plain else [])]
+            nearest = min(
+                ways,
+                key=lambda one: (
+                    not one.startswith("s1:"),
+                    min((said.rank for said in ranked(observations.get(one, ()))), default=_BACKEND),
+                    staged[one].time_micros,
+                    staged[one].event_hash,
+                    one,
+                ),
+            )
+            for one in ways:
+                found[one] = ToldOrder(nearest if plain else one, is_merged=one == plain)
+        return found
+
+
+NO_ORDERS: Final = Orders(MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
+
+
+def orders_of(workspace: str, observations: Iterable[Related], stand_ins: Iterable[StandIn]) -> Orders:
+    """Returns the orders that first cycles tell.
+
+    Args:
+        workspace: Whose.
+        observations: Of conversions.
+        stand_ins: What is left of those that were erased.
+    """
+    cycles: dict[str, set[str]] = defaultdict(set)
+    plains: dict[str, set[str]] = defaultdict(set)
+    for one in observations:
+        if one.kind == _FIRST and one.cycle and one.order_id not in ("", one.subscription_id):
+            family = family_id(first_name(one.name, one.store, one.order_id))
+            cycles[family].add(one.conversion_id)
+            plains[family].add(plain_id(workspace, one.name, one.store, one.order_id))
+    left_by_role: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for left in stand_ins:
+        if left.role == _CYCLE and not left.decides:
+            continue
+        left_by_role[left.role] += [(family, left.conversion_id) for family in left.families]
+    for family, conversion_id in left_by_role[_PLAIN]:
+        plains[family].add(conversion_id)
+    for family, conversion_id in left_by_role[_CYCLE]:
+        if family in plains:  # else it is that of a subscription
+            cycles[family].add(conversion_id)
+    return Orders(cycles, plains, {one: family for family, some in cycles.items() for one in some})
+
+
+def ranked(observations: Iterable[Related]) -> list[Related]:
+    """Returns those whose word counts, best first."""
+    return sorted(
+        (one for one in observations if not one.is_internal),
+        key=lambda one: (-one.rank, one.time_micros, one.event_hash),
+    )
+
+
+def _is_first(
+    conversion_id: str,
+    observations: Mapping[str, Sequence[Related]],
+    stand_ins: Mapping[str, Sequence[StandIn]] = MappingProxyType({}),
+) -> bool:
+    """Tells whether a conversion is a first cycle by the word that counts."""
+    kinds = [one.kind for one in ranked(observations.get(conversion_id, ()))]
+    kinds += [left.kind for left in stand_ins.get(conversion_id, ())]
+    return next(filter(None, kinds), 0) == _FIRST
+
+
+def _anchor(observations: Iterable[Related]) -> tuple[int, int]:
+    """Returns where a conversion is in event order."""
+    return min((one.time_micros, one.event_hash) for one in observations if not one.is_internal)

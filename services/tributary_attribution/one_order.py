@@ -1,0 +1,73 @@
+"""What a conversion is to the same order as somebody else told it: with the cycle of a subscription, or without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tributary.attribution.v1.conversion_pb2 import MergedInto
+from tributary_domain.conversion_parts import AdjustmentKind
+from tributary_storage.codec.conversion_matches import match_of
+from tributary_storage.codec.conversion_parts import ConversionPart
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrder:
+    """What the others are to one of them."""
+
+    merged_into: MergedInto | None = None
+    """Of one that was told without a cycle: which counts in its place; None: it counts itself."""
+    adjustments: tuple[ConversionPart, ...] = ()
+    """Of one that was told with a cycle: what changed the other, and changes it, too."""
+    observations: tuple[ConversionPart, ...] = ()
+    """Likewise: what was observed of the other, where it has its credit: its person is recognised by that, too."""
+    valued: tuple[ConversionPart, ...] = ()
+    """Likewise: what was observed of the other, whoever's credit it has: of it the value counts, too."""
+    is_credited: bool = False
+    """Whether it has the credit of another of them."""
+    no_rivals: tuple[str, ...] = ()
+    """Ids of those that it is no repeat of."""
+    plain_families: tuple[str, ...] = ()
+    """Ids of the families in which it is what was told without a cycle."""
+
+    @property
+    def told(self) -> frozenset[object]:
+        """What of it another of them may change."""
+        parts = (part.event_hash for part in (*self.adjustments, *self.observations, *self.valued))
+        merged = None if self.merged_into is None else self.merged_into.SerializeToString(deterministic=True)
+        return frozenset((merged, *parts))
+
+    def with_adjustments(self, parts: list[ConversionPart]) -> list[ConversionPart]:
+        """Returns the parts of a conversion with what changes it through the other, in event order."""
+        if not self.adjustments:
+            return parts
+        own = {part.event_hash for part in parts}  # of whoever was erased they are its own
+        others = (part for part in self.adjustments if part.event_hash not in own)
+        return sorted([*parts, *others], key=lambda part: (part.event_time_micros, part.event_hash))
+
+
+NO_ORDER: Final = OneOrder()
+
+
+def adjustments_of(plain: Sequence[ConversionPart]) -> tuple[ConversionPart, ...]:
+    """Returns what changes an order, however it is told: all but what takes back that it was told without a cycle.
+
+    Whoever found it counted twice, before both were one, was told to retract that.
+    """
+    return tuple(
+        part for part in plain if not part.is_observation and part.adjustment().kind is not AdjustmentKind.RETRACTION
+    )
+
+
+def merged_into(conversion_id: str, observations: Sequence[ConversionPart]) -> MergedInto:
+    """Returns by what the conversion is known that counts.
+
+    Args:
+        conversion_id: Its id.
+        observations: By which destinations recognise it.
+    """
+    match = match_of(observations)
+    return MergedInto(
+        conversion_id=conversion_id, pixel_event_id=match.pixel_event_id, pixel_event_ids=match.pixel_event_ids
+    )
