@@ -76,6 +76,8 @@ class DestinationSettings(Declared):
     is_sent_each: ClassVar[bool] = True
     """Whether each conversion is a delivery of its own, with a job and lines in the ledger."""
 
+    shares_ids: ClassVar[bool] = True
+    """Whether it knows a conversion by the caller's own id, where one was sent."""
     has_objects: ClassVar[bool] = False
     """Whether conversions are objects there, of which a lead has one, whatever its stage."""
 
@@ -184,6 +186,8 @@ class DestinationSettings(Declared):
 
 class WebhookDestination(DestinationSettings):
     """An HTTPS address of the workspace's own; calls are signed as Standard Webhooks asks."""
+
+    shares_ids: ClassVar[bool] = False
 
     type: Literal["webhook"]
     """webhook."""

@@ -48,7 +48,8 @@ class Decision:
     is_known: bool = False
     """Whether the destination has this revision, or a newer one, already."""
     is_passed_on: bool = False
-    """Whether what was sent is a later stage's now: its lead is one object, which that one changed or will."""
+    """Whether what was sent is another conversion's now, which changed it or will: a later stage's of its lead, where
+    that is one object; the same order's with its cycle, where both have one id there."""
 
     @property
     def is_sent(self) -> bool:
@@ -81,7 +82,7 @@ def decide(
         has_test_mode=settings.has_test_mode,
     )
     was_sent = taken is not None or maybe_taken
-    if was_sent and settings.has_objects and _is_passed_on(revised, taken):
+    if was_sent and (_is_one_there(revised, settings) or (settings.has_objects and _is_passed_on(revised, taken))):
         return Decision(is_passed_on=True)
     ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
     if ineligible is None and not was_sent and is_test(revised.state):
@@ -115,6 +116,15 @@ def _is_passed_on(revised: ConversionRevised, taken: Taken | None) -> bool:
         return True
     was_passed_on = taken is not None and taken.value_micros == PASSED_ON and state.HasField("lead")
     return was_passed_on and not state.counted and REVISION_CAUSE_RETRACTION in revised.causes
+
+
+def _is_one_there(revised: ConversionRevised, settings: DestinationSettings) -> bool:
+    """Tells whether it is known to a destination by the id of the conversion that counts in its place."""
+    state = revised.state
+    if not (settings.shares_ids and state.HasField("merged_into")):
+        return False
+    own = shared_id(revised.match, settings.id)
+    return bool(own) and own == shared_id(state.merged_into, settings.id)
 
 
 def _is_renewal(state: ConversionState) -> bool:

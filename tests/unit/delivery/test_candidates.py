@@ -13,6 +13,7 @@ from tests.support.batches import a_batch_destination
 from tests.support.delivery import a_destination
 from tests.support.revisions import Revision
 from tributary.attribution.v1.conversion_pb2 import (
+    NOT_COUNTED_REASON_MERGED_ORDER,
     NOT_COUNTED_REASON_RETRACTED,
     NOT_COUNTED_REASON_SUPERSEDED_STAGE,
     NOT_COUNTED_REASON_TRAFFIC,
@@ -137,6 +138,29 @@ def test_a_lead_that_is_lost_is_told_of_a_stage_of_which_only_the_value_is_not_k
     decision = decide(message, a_batch_destination("hubspot"), replace(BEFORE, value_micros=value))
     assert decision.is_passed_on == is_passed_on
     assert is_passed_on or decision.operation == DELIVERY_OPERATION_RETRACT
+
+
+@pytest.mark.parametrize(
+    ("pixels", "is_webhook", "operation"),
+    [
+        pytest.param(("", ""), False, DELIVERY_OPERATION_RETRACT, id="known by order numbers"),
+        pytest.param(("p-1", "p-2"), False, DELIVERY_OPERATION_RETRACT, id="known by other ids"),
+        pytest.param(("p-1", "p-1"), False, None, id="known by one id"),
+        pytest.param(("p-1", "p-1"), True, DELIVERY_OPERATION_RETRACT, id="known by our ids"),
+    ],
+)
+def test_an_order_that_counts_with_its_cycle_is_taken_back_where_that_is_another_one_there(
+    pixels: tuple[str, str], is_webhook: bool, operation: int | None
+) -> None:
+    message = revised(counted=False, pixel=pixels[0])
+    message.state.not_counted_reason = NOT_COUNTED_REASON_MERGED_ORDER
+    message.state.merged_into.conversion_id, message.state.merged_into.pixel_event_id = "c1:cycle", pixels[1]
+    settings = a_destination() if is_webhook else a_batch_destination("google")
+    assert decide(message, settings, None).reason == INELIGIBLE_REASON_NOT_COUNTED
+    decision = decide(message, settings, BEFORE)
+    assert decision.is_passed_on == (operation is None)
+    assert decision.is_sent == (operation is not None)
+    assert operation is None or decision.operation == operation
 
 
 def test_what_may_have_been_taken_is_created_again_or_taken_back() -> None:
