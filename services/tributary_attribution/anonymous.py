@@ -50,7 +50,8 @@ def anonymous_events(
         facts: Likewise, on the basis that it is credited on.
         like: What observed it.
     """
-    observed = AdmittedEvent(conversion_id=stand_in_id, source_rank=_BACKEND, family_ids=families)
+    rank = facts.valued_by.source_rank if facts.valued_by else _BACKEND
+    observed = AdmittedEvent(conversion_id=stand_in_id, source_rank=rank, family_ids=families)
     event = observed.event
     event.event_id = stand_in_id
     event.event_time.CopyFrom(timestamp(place_micros))
@@ -136,6 +137,8 @@ def anonymous_heir(revised: ConversionRevised, ids: Mapping[str, str], hashes: M
     if origin.conversion_id in ids or any(touch.event_id in hashes for touch in after.state.touches):
         for name in ("match", "causing_event_ids", "traceparent", "cause_accept_time"):
             after.ClearField(name)
+    if after.state.merged_into.conversion_id in ids:
+        after.state.merged_into.conversion_id = ids[after.state.merged_into.conversion_id]
     if origin.conversion_id in ids:
         origin.conversion_id = ids[origin.conversion_id]
         origin.conversion_time.CopyFrom(timestamp(to_the_minute(micros(origin.conversion_time))))

@@ -60,7 +60,11 @@ class HeirsOfErased:
         gone = set(erasure.conversion_ids)
         read = await self._records.revisions(erasure.workspace, sorted(set(erasure.relatives) - gone))
         revisions = {place: ConversionRevised.FromString(content) for place, content in read.items()}
-        heirs = {place: one for place, one in revisions.items() if one.state.inherited_from.conversion_id in gone}
+        heirs = {
+            place: one
+            for place, one in revisions.items()
+            if one.state.inherited_from.conversion_id in gone or one.state.merged_into.conversion_id in gone
+        }
         touches = {touch.event_id for one in heirs.values() for touch in one.state.touches}
         newest = {name: revisions[name, revision] for name, revision in sorted(revisions)}
         for one in newest.values():  # what others earned by themselves and the person had from them is theirs

@@ -22,6 +22,7 @@ from tributary_attribution.anonymous import anonymous_events, anonymous_revision
 from tributary_attribution.assessment import assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.directory import Directory
+from tributary_attribution.handed_adjustments import HandedAdjustments
 from tributary_attribution.kinship import Seen, names_of, seen_of
 from tributary_attribution.memberships import kept_of, members_of
 from tributary_attribution.publishing import Publisher
@@ -65,6 +66,7 @@ class StandIns:
         self._records = records
         self._directory = directory
         self._clock = clock
+        self._handed = HandedAdjustments(conversions, records)
 
     async def prepare(self, erasure: Erasure) -> Erasure:
         """Stores what is to stand in for the conversions of an erasure; returns the same with what follows from it."""
@@ -74,6 +76,8 @@ class StandIns:
         related = [(one, seen) for one in mine if names_of(one) and (seen := seen_of(one)) is not None]
         if not related:
             return erasure
+        if not erasure.removes:
+            await self._handed.over(workspace, mine)
         touches = {touch.event_id for one, _ in related for touch in _published(one).state.touches}
         ids, hashes = await self._records.random_ids(erasure, erasure.conversion_ids, sorted(touches))
         relatives = {name for one, _ in related for name in one.kin.relatives}.difference(erasure.conversion_ids)
@@ -98,7 +102,7 @@ class StandIns:
             revision = 0 if one.stored is None else one.stored.revision
             placed[one.conversion_id], others[one.conversion_id] = (revision, place), seen.order_key
             if revision and seen.is_good:
-                stand_ins.append(await self._content(one, seen, ids[one.conversion_id], place, hashes, views))
+                stand_ins.append(await self._content(one, seen, ids, place, hashes, views))
         contents = {one.conversion_id: one for one in stand_ins}
         rows = [
             contents.get(member.conversion_id, StandIn(*member))._replace(role=member.role, families=member.names)
@@ -177,9 +181,10 @@ class StandIns:
         return {name: seen.order_key for name, seen in found.items() if seen is not None}
 
     async def _content(
-        self, one: Affected, seen: Seen, name: str, place: int, hashes: dict[str, int], views: Views
+        self, one: Affected, seen: Seen, ids: dict[str, str], place: int, hashes: dict[str, int], views: Views
     ) -> StandIn:
         """Returns what stands in for a conversion."""
+        name = ids[one.conversion_id]
         life_seconds = journey_life_seconds([one.workspace])
         assessed = assess(replace(one.known(), standing=None), views, life_seconds)
         if assessed is None or one.stored is None:
@@ -191,7 +196,9 @@ class StandIns:
         accept = to_the_minute(observed.accept_time_micros)
         revised = anonymous_revision(one.stored.published, name, place, seen, hashes)
         content = tuple(event.SerializeToString(deterministic=True) for event in events)
-        stand_in = Affected(one.workspace, name, kin=Kin(is_lead=one.kin.is_lead, standing=one.kin.standing))
+        order = replace(one.kin.order, adjustments=(), observations=())
+        kin = Kin(is_lead=one.kin.is_lead, standing=one.kin.standing, order=order)
+        stand_in = Affected(one.workspace, name, kin=kin)
         stand_in.take(
             StoredConversion(
                 key=stand_in.key,
@@ -206,6 +213,8 @@ class StandIns:
         _, computed = await self._publisher.computed(stand_in, views)
         if computed is not None:  # in the words in which it would be published, so that nothing is published for words
             computed.revision, computed.previous_revision = revised.revision, revised.previous_revision
+            if computed.state.merged_into.conversion_id in ids:
+                computed.state.merged_into.conversion_id = ids[computed.state.merged_into.conversion_id]
             revised = ConversionRevised(
                 workspace=computed.workspace,
                 revision=revised.revision,
@@ -228,6 +237,7 @@ class StandIns:
             accept_micros=accept,
             admitted=content,
             revised=revised.SerializeToString(deterministic=True),
+            source_rank=events[0].source_rank,
         )
 
 
@@ -238,7 +248,11 @@ def _published(one: Affected) -> ConversionRevised:
 def _members(workspace: Workspace, one: Affected) -> set[Member]:
     """Returns what a conversion is to its families, and what its lead's first conversion would be."""
     families = () if one.stored is None else one.stored.families
-    own = {Member(one.conversion_id, Membership.ROOT, (name,)) for name in families}
+    plain = one.kin.order.plain_families
+    own = {
+        Member(one.conversion_id, Membership.PLAIN if family_id(name) in plain else Membership.ROOT, (name,))
+        for name in families
+    }
     observed = (part.event.conversion for part in one.parts if part.is_observation)
     return own.union(*(members_of(workspace, one.conversion_id, conversion) for conversion in observed))
 

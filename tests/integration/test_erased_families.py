@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.test_erasure import by_time
-from tests.integration.test_families import UNIT, Names, assert_batch_agrees, causes, reconcile
+from tests.integration.test_families import UNIT, Names, an_order_told_twice, assert_batch_agrees, causes, reconcile
 from tests.integration.test_rebuild import bring_back, lose_all
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
 from tests.support.families import Families
@@ -234,6 +234,42 @@ async def test_whose_credit_came_from_the_person_through_others_names_no_touch_o
     assert not any(row[2] or row[3] for row in now)
     assert await totals(attribution) == before
     assert await channels(attribution, named, *chain) == ["Email"] * 3
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        pytest.param(["visitor:1", "visitor:2"], id="who told it plainly"),
+        pytest.param(["customer:1", "customer:2"], id="who told it with its cycle"),
+        pytest.param(["visitor:1", "customer:1", "customer:2", "visitor:2"], id="both"),
+    ],
+)
+async def test_an_order_told_twice_counts_once_and_as_before_whoever_is_erased(
+    attribution: Attribution, workspace: str, who: list[str]
+) -> None:
+    named = {
+        f"{name} of {number}": one
+        for number, worth in ((1, 90 * UNIT), (2, None))
+        for name, one in an_order_told_twice(workspace, number, worth=worth).items()
+    }
+    await happen(attribution, named)
+    before = await totals(attribution)
+    assert before[1] == {"purchase": ((60 + 70 + 70 + 70) * UNIT, 4)}
+    for one in who:
+        await erase(attribution, one)
+        assert await totals(attribution) == before
+    await assert_batch_agrees(attribution)
+    more = {"renewal": Families(Events(workspace)).cycle(CAROL, **_RENEWED)}
+    await happen(attribution, more)
+    assert await channels(attribution, more, "renewal") == ["Email"]
+    assert (await totals(attribution))[1] == {"purchase": (280 * UNIT, 5)}
+    await assert_batch_agrees(attribution)
+
+
+_RENEWED: dict[str, Any] = {
+    **{"kind": "RENEWAL", "cycle": "3", "subscription": "s-1", "name": "purchase"},
+    **{"at": NOON + 40 * DAY, "event_id": "renewed"},
+}
 
 
 async def test_where_conversions_go_too_the_others_count_as_if_these_had_never_been(
