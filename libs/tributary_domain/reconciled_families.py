@@ -21,7 +21,8 @@ _PAID: Final = (4, 5)
 _FIRST: Final = 2
 _NO_RENEWAL: Final = (1, 2, 4, 5)
 _LOST: Final = "lost"
-_ROOT: Final = 2
+_STAGE, _ROOT = 1, 2
+_CYCLES: Final = (3, 4)
 
 
 class Related(NamedTuple):
@@ -129,6 +130,11 @@ def families(
     for left in stand_ins:
         for family in left.families:
             theirs[family].add(left.conversion_id)
+    return _united(theirs)
+
+
+def _united(theirs: Mapping[str, set[str]]) -> list[set[str]]:
+    """Returns the sets that share nothing, of sets by name that may."""
     family_of: dict[str, set[str]] = {}
     for ids in theirs.values():
         whole = set(ids)
@@ -179,6 +185,7 @@ def heirs(
     inherits: Callable[[int], bool],
     stand_ins: Mapping[str, Sequence[StandIn]] = MappingProxyType({}),
     orders: Orders = NO_ORDERS,
+    declared: Collection[str] = (),
 ) -> list[Heir]:
     """Says what a family is to its conversions.
 
@@ -189,6 +196,7 @@ def heirs(
         inherits: Whether renewals of a time inherit.
         stand_ins: By conversion, what is left of those that were erased.
         orders: Those that were told as first cycles.
+        declared: As of `families`.
     """
     known = [staged[conversion_id] for conversion_id in family if conversion_id in staged]
     good = sorted((one for one in known if one.counted), key=_place)
@@ -199,19 +207,26 @@ def heirs(
     for key in said.keys() & stand_ins.keys():
         stage_of[key] = next((one.stage for one in stand_ins[key] if one.stage), stage_of[key])
         kind_of[key] = next((one.kind for one in stand_ins[key] if one.kind), kind_of[key])
-    stages = [one for one in good if stage_of[one.conversion_id]]
-    lead = [*stages, *_roots(good, observations, stage_of, stand_ins)] if stages else []
-    root = min(lead, key=_place, default=None)
-    latest = max(stages, key=_place, default=None)
-    in_lead = {one.conversion_id for one in lead}
-    first = _first_payment(good, kind_of)
+    leads: dict[str, tuple[Staged, Staged]] = {}  # of a good one of a lead: what it began with, and its latest stage
+    for ids in _leads(family, observations, stand_ins, declared):
+        own = [one for one in good if one.conversion_id in ids]
+        if stages := [one for one in own if stage_of[one.conversion_id]]:
+            lead = [*stages, *_roots(own, observations, stage_of, stand_ins)]
+            ends = min(lead, key=_place), max(stages, key=_place)
+            leads |= {one.conversion_id: ends for one in lead}
+    firsts: dict[str, Staged | None] = {}
+    for ids in _subscriptions(family, observations, stand_ins, orders):
+        first = _first_payment((one for one in good if one.conversion_id in ids), kind_of)
+        firsts |= dict.fromkeys(ids, first)
     told = orders.told(family, observations, stand_ins, {one.conversion_id: one for one in known})
     found = []
     for one in known:
         key = one.conversion_id
         origin, superseded, lost = None, False, False
-        if key in in_lead and latest is not None:
-            origin = root if root is not None and root.conversion_id != key else None
+        first = firsts.get(key)
+        if key in leads:
+            root, latest = leads[key]
+            origin = root if root.conversion_id != key else None
             lost = stage_of[latest.conversion_id] == _LOST
             superseded = not lost and key != latest.conversion_id
         elif key in told and told[key].credited != key:
@@ -223,6 +238,49 @@ def heirs(
         superseded = superseded or (not lost and key in told and told[key].is_merged)
         found.append(Heir(key, origin, superseded, lost, newest, tuple(sorted(family)), key if _is_frozen(key) else ""))
     return _through(found)
+
+
+def _leads(
+    family: Collection[str],
+    observations: Mapping[str, Sequence[Related]],
+    stand_ins: Mapping[str, Sequence[StandIn]],
+    declared: Collection[str],
+) -> list[set[str]]:
+    """Returns the conversions of each lead: a family may hold several, whose orders are cycles of one subscription."""
+    theirs: dict[str, set[str]] = defaultdict(set)
+    said = [one for key in family for one in observations.get(key, ())]
+    naming: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in said:
+        if one.root_order_id:
+            naming[one.store, one.root_order_id].update((one.name, *declared))
+    for one in said:
+        if one.lead_id:
+            theirs[_lead(one.lead_id)].add(one.conversion_id)
+        if one.root_order_id:
+            theirs[_order(one.store, one.root_order_id)].add(one.conversion_id)
+        if not one.cycle and one.name in naming.get((one.store, one.order_id), ()):
+            theirs[_order(one.store, one.order_id)].add(one.conversion_id)
+    for left in (left for key in family for left in stand_ins.get(key, ()) if left.role in (_STAGE, _ROOT)):
+        for name in left.families:
+            theirs[name].add(left.conversion_id)
+    return _united(theirs)
+
+
+def _subscriptions(
+    family: Collection[str],
+    observations: Mapping[str, Sequence[Related]],
+    stand_ins: Mapping[str, Sequence[StandIn]],
+    orders: Orders,
+) -> list[set[str]]:
+    """Returns the conversions of each subscription: one order may have begun several."""
+    theirs: dict[str, set[str]] = defaultdict(set)
+    for one in (one for key in family for one in observations.get(key, ()) if one.subscription_id):
+        theirs[family_id(subscription_name(one.store, one.subscription_id))].add(one.conversion_id)
+    for left in (left for key in family for left in stand_ins.get(key, ()) if left.role in _CYCLES):
+        for name in left.families:
+            if name not in orders.cycles:
+                theirs[name].add(left.conversion_id)
+    return _united(theirs)
 
 
 def _through(found: Sequence[Heir]) -> list[Heir]:

@@ -34,6 +34,7 @@ class RunFamilies:
         self._tokens: dict[str, Sequence[str]] = {}
         self._heirs: dict[str, Heir] = {}
         self._orders = NO_ORDERS
+        self._declared = {one.name for one in workspace.conversions}
 
     async def name(self) -> None:
         """Finds the families of the run's conversions, so that all of their conversions are read.
@@ -47,7 +48,7 @@ class RunFamilies:
         stand_ins = await self._storage.stand_ins(self._scope)
         if not await asyncio.to_thread(are_all_named, related, stand_ins, begin, end):
             related = await self._storage.related(self._scope, everything=True)
-        declared = {one.name for one in self._workspace.conversions}
+        declared = self._declared
         self._orders = await asyncio.to_thread(orders_of, self._workspace.id, related, stand_ins)
         found = await asyncio.to_thread(families, related, declared, stand_ins, self._orders)
         days = [(one.conversion_id, one.time_micros) for one in related]
@@ -77,7 +78,7 @@ class RunFamilies:
         if not self._found:
             return self._scope.begin_micros
         staged: dict[str, Staged] = {one.conversion_id: one for one in await self._storage.staged(self._scope)}
-        known = self._observations, staged, self._inherits, self._stand_ins, self._orders
+        known = self._observations, staged, self._inherits, self._stand_ins, self._orders, self._declared
         found = [heir for family in self._found for heir in heirs(family, *known)]
         await self._storage.settle(self._scope, found, staged)
         self._heirs = {heir.conversion_id: heir for heir in found}
