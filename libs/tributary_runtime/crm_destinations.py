@@ -118,6 +118,11 @@ class HubSpotDestination(CrmDestination):
         return self
 
     @property
+    def has_newest(self) -> bool:
+        """Whether it is a contact that is known by its e-mail."""
+        return self.id_property == "email"
+
+    @property
     def zone(self) -> ZoneInfo:
         """The account's time zone."""
         return ZoneInfo(self.time_zone)

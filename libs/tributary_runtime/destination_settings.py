@@ -81,6 +81,11 @@ class DestinationSettings(Declared):
     has_objects: ClassVar[bool] = False
     """Whether conversions are objects there, of which a lead has one, whatever its stage."""
 
+    @property
+    def has_newest(self) -> bool:
+        """Whether what it knows a person by holds the conversion that it was told of last, whichever that is."""
+        return False
+
     id: Slug
     """Unique in the workspace; never changes, the sent ledger knows it."""
 

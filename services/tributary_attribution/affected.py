@@ -174,6 +174,7 @@ class Affected:
             is_lead=self.kin.is_lead,
             standing=self.kin.standing,
             merged_into=self.kin.order.merged_into,
+            merged_from=self.kin.order.merged_from,
             told_plainly=self.kin.order.observations,
             valued_plainly=self.kin.order.valued,
             is_one_order=self.kin.order.is_credited,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from tributary.attribution.v1.conversion_pb2 import ConversionState, SameOrder
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import CreditedTouch, TouchSource
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
@@ -137,8 +138,7 @@ def anonymous_heir(revised: ConversionRevised, ids: Mapping[str, str], hashes: M
     if origin.conversion_id in ids or any(touch.event_id in hashes for touch in after.state.touches):
         for name in ("match", "causing_event_ids", "traceparent", "cause_accept_time"):
             after.ClearField(name)
-    if after.state.merged_into.conversion_id in ids:
-        after.state.merged_into.conversion_id = ids[after.state.merged_into.conversion_id]
+    rename_same_orders(after.state, ids)
     if origin.conversion_id in ids:
         origin.conversion_id = ids[origin.conversion_id]
         origin.conversion_time.CopyFrom(timestamp(to_the_minute(micros(origin.conversion_time))))
@@ -154,6 +154,18 @@ def anonymous_heir(revised: ConversionRevised, ids: Mapping[str, str], hashes: M
             delta.ClearField("source")
             _take_source(delta.source, whole)
     return after
+
+
+def rename_same_orders(state: ConversionState, ids: Mapping[str, str]) -> None:
+    """Takes from a conversion by what the same order was known whose person is erased; its random id stays.
+
+    Args:
+        state: Of the conversion that counts in place of it, or in whose place it counts.
+        ids: As of `anonymous_heir`.
+    """
+    for name in ("merged_into", "merged_from"):
+        if state.HasField(name) and getattr(state, name).conversion_id in ids:
+            getattr(state, name).CopyFrom(SameOrder(conversion_id=ids[getattr(state, name).conversion_id]))
 
 
 def _take_source(own: TouchSource, source: TouchSource) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, MergedInto
+from tributary.attribution.v1.conversion_pb2 import ConversionState, SameOrder
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary_attribution.counting import has_earlier, status_of
 from tributary_attribution.credit_settings import core_settings, declared_for
@@ -98,8 +98,10 @@ class Known:
     """Whether it is of a lead."""
     standing: StageStanding | None = None
     """Among the stages of its lead; None: it is of none, or no good."""
-    merged_into: MergedInto | None = None
+    merged_into: SameOrder | None = None
     """Which counts in its place: the same order, told as a first cycle; None: it counts itself."""
+    merged_from: SameOrder | None = None
+    """In whose place it counts, likewise."""
     told_plainly: Sequence[ConversionPart] = ()
     """What was observed of the same order without its cycle: destinations recognise its person by that, too."""
     valued_plainly: Sequence[ConversionPart] = ()

@@ -47,6 +47,7 @@ _FIRST_PAYMENT: Final = InheritanceReason.INHERITANCE_REASON_FIRST_PAYMENT
 _SAME_ORDER: Final = InheritanceReason.INHERITANCE_REASON_SAME_ORDER
 _LEAD_ROOT: Final = InheritanceReason.INHERITANCE_REASON_LEAD_ROOT
 _SUPERSEDED: Final = NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE
+_MERGED: Final = (ConversionStatus.MERGED, ConversionStatus.RETRACTED)
 _ROLES: Final = {role: ConversionRole.Value(f"CONVERSION_ROLE_{role.value}") for role in Role}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -127,8 +128,10 @@ def revise(
         message.findings[:] = sorted({*message.findings, _INCOMPLETE})
     if assessed.origin is not None:
         message.inherited_from.CopyFrom(inherited_from(known, assessed.origin))
-    if state.status is ConversionStatus.MERGED and known.merged_into is not None:
+    if state.status in _MERGED and known.merged_into is not None:
         message.merged_into.CopyFrom(known.merged_into)
+    if known.merged_from is not None:
+        message.merged_from.CopyFrom(known.merged_from)
     before = None if published is None else published.state
     quote = pin_rate(message, before, workspace, known.rates, frozenset(known.known_causes))
     facts = ConversionState()
@@ -199,7 +202,8 @@ def _family_causes(before: ConversionState | None, now: ConversionState, *, is_l
     if before.inherited_from.conversion_id != now.inherited_from.conversion_id:
         otherwise = Cause.OBSERVATION_MERGED if is_one_order else Cause.INHERITANCE
         causes.add(Cause.STAGE_CHANGE if is_lead or was_lead else otherwise)
-    if before.merged_into.conversion_id != now.merged_into.conversion_id:
+    others = [(one.merged_into.conversion_id, one.merged_from.conversion_id) for one in (before, now)]
+    if others[0] != others[1]:
         causes.add(Cause.OBSERVATION_MERGED)
     is_superseded = [one.not_counted_reason == _SUPERSEDED for one in (before, now)]
     is_adjusted = [{adjustment.event_id for adjustment in one.adjustments} for one in (before, now)]

@@ -63,9 +63,16 @@ class HeirsOfErased:
         heirs = {
             place: one
             for place, one in revisions.items()
-            if one.state.inherited_from.conversion_id in gone or one.state.merged_into.conversion_id in gone
+            if not gone.isdisjoint(
+                (
+                    one.state.inherited_from.conversion_id,
+                    one.state.merged_into.conversion_id,
+                    one.state.merged_from.conversion_id,
+                )
+            )
         }
-        touches = {touch.event_id for one in heirs.values() for touch in one.state.touches}
+        inherited = (one for one in heirs.values() if one.state.inherited_from.conversion_id in gone)
+        touches = {touch.event_id for one in inherited for touch in one.state.touches}
         newest = {name: revisions[name, revision] for name, revision in sorted(revisions)}
         for one in newest.values():  # what others earned by themselves and the person had from them is theirs
             if not one.state.inherited_from.conversion_id:

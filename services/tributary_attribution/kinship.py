@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import NO_KIN, Affected, Kin
 from tributary_attribution.credit_settings import declared_for
-from tributary_attribution.one_order import NO_ORDER, OneOrder, adjustments_of, merged_into
+from tributary_attribution.one_order import NO_ORDER, OneOrder, adjustments_of, same_order
 from tributary_attribution.pinned_values import default_value
 from tributary_domain.business_keys import plain_order
 from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts
@@ -180,13 +180,15 @@ def _in_order(one: Affected, members: Collection[Member], find: Find) -> tuple[O
     if is_plain:
         counted = find(split.counted_id)
         known_by = [*observations, *(() if counted is None else _good(counted.parts))]
-        into = merged_into(split.counted_id, sorted(known_by, key=_place))
+        into = same_order(split.counted_id, sorted(known_by, key=_place))
         return OneOrder(into, plain_families=own_families, no_rivals=tuple(cycles)), credited, others
     if one.conversion_id != split.counted_id:
         return OneOrder(no_rivals=tuple(plains)), credited, others
-    if one.conversion_id != split.adjusted_id:
-        return OneOrder(observations=observations, no_rivals=tuple(plains)), credited, others
-    return OneOrder(None, adjustments_of(parts), observations, valued, no_rivals=tuple(plains)), credited, others
+    instead = None if plain is None else same_order(plain.conversion_id, sorted(observed, key=_place))
+    order = OneOrder(merged_from=instead, observations=observations, no_rivals=tuple(plains))
+    if one.conversion_id == split.adjusted_id:
+        order = replace(order, adjustments=adjustments_of(parts), valued=valued)
+    return order, credited, others
 
 
 def _as_told(one: Affected | None, kind: int | None = None) -> Told | None:

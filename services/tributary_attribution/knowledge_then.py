@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, MergedInto, NotCountedReason
+from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.assessment import Known
 from tributary_attribution.counting import is_retracted, rivals
@@ -87,8 +87,7 @@ class KnowledgeThen:
         then = replace(known, stored=stored, parts=parts, standing=_standing(revised.state))
         plainly = [part for part in known.told_plainly if part.accept_time_micros <= moment_micros]
         valued = [part for part in known.valued_plainly if part.accept_time_micros <= moment_micros]
-        merged_into = _merged_into(revised.state)
-        then = replace(then, merged_into=merged_into, told_plainly=plainly, valued_plainly=valued)
+        then = _in_order(replace(then, told_plainly=plainly, valued_plainly=valued), revised.state)
         unknown = frozenset[int]()
         if known.journey is not None:
             events = await self._events.of_tokens(workspace.id, list(known.journey.tokens), moment_micros)
@@ -145,9 +144,11 @@ def _standing(state: ConversionState) -> StageStanding | None:
     return None
 
 
-def _merged_into(state: ConversionState) -> MergedInto | None:
-    """Returns which conversion counted in place of it: the same order, told as a first cycle."""
-    return state.merged_into if state.HasField("merged_into") else None
+def _in_order(known: Known, state: ConversionState) -> Known:
+    """Returns what is known of it, with which conversions were the same order, told in another way."""
+    into = state.merged_into if state.HasField("merged_into") else None
+    instead = state.merged_from if state.HasField("merged_from") else None
+    return replace(known, merged_into=into, merged_from=instead)
 
 
 def _published(revised: ConversionRevised) -> bytes:

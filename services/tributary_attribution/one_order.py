@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tributary.attribution.v1.conversion_pb2 import MergedInto
+from tributary.attribution.v1.conversion_pb2 import SameOrder
 from tributary_domain.conversion_parts import AdjustmentKind
 from tributary_storage.codec.conversion_matches import match_of
 from tributary_storage.codec.conversion_parts import ConversionPart
@@ -16,8 +16,10 @@ from tributary_storage.codec.conversion_parts import ConversionPart
 class OneOrder:
     """What the others are to one of them."""
 
-    merged_into: MergedInto | None = None
+    merged_into: SameOrder | None = None
     """Of one that was told without a cycle: which counts in its place; None: it counts itself."""
+    merged_from: SameOrder | None = None
+    """Of one that was told with a cycle: in whose place it counts; None: nobody told it without."""
     adjustments: tuple[ConversionPart, ...] = ()
     """Of one that was told with a cycle: what changed the other, and changes it, too."""
     observations: tuple[ConversionPart, ...] = ()
@@ -35,8 +37,9 @@ class OneOrder:
     def told(self) -> frozenset[object]:
         """What of it another of them may change."""
         parts = (part.event_hash for part in (*self.adjustments, *self.observations, *self.valued))
-        merged = None if self.merged_into is None else self.merged_into.SerializeToString(deterministic=True)
-        return frozenset((merged, *parts))
+        others = ((self.merged_into, "into"), (self.merged_from, "from"))
+        told = ((one.SerializeToString(deterministic=True), way) for one, way in others if one is not None)
+        return frozenset((*told, *parts))
 
     def with_adjustments(self, parts: list[ConversionPart]) -> list[ConversionPart]:
         """Returns the parts of a conversion with what changes it through the other, in event order."""
@@ -60,14 +63,14 @@ def adjustments_of(plain: Sequence[ConversionPart]) -> tuple[ConversionPart, ...
     )
 
 
-def merged_into(conversion_id: str, observations: Sequence[ConversionPart]) -> MergedInto:
-    """Returns by what the conversion is known that counts.
+def same_order(conversion_id: str, observations: Sequence[ConversionPart]) -> SameOrder:
+    """Returns by what the other conversion is known.
 
     Args:
         conversion_id: Its id.
         observations: By which destinations recognise it.
     """
     match = match_of(observations)
-    return MergedInto(
+    return SameOrder(
         conversion_id=conversion_id, pixel_event_id=match.pixel_event_id, pixel_event_ids=match.pixel_event_ids
     )

@@ -18,7 +18,7 @@ from dataclasses import replace
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.affected import Affected, Kin
-from tributary_attribution.anonymous import anonymous_events, anonymous_revision
+from tributary_attribution.anonymous import anonymous_events, anonymous_revision, rename_same_orders
 from tributary_attribution.assessment import assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.directory import Directory
@@ -213,8 +213,7 @@ class StandIns:
         _, computed = await self._publisher.computed(stand_in, views)
         if computed is not None:  # in the words in which it would be published, so that nothing is published for words
             computed.revision, computed.previous_revision = revised.revision, revised.previous_revision
-            if computed.state.merged_into.conversion_id in ids:
-                computed.state.merged_into.conversion_id = ids[computed.state.merged_into.conversion_id]
+            rename_same_orders(computed.state, ids)
             revised = ConversionRevised(
                 workspace=computed.workspace,
                 revision=revised.revision,

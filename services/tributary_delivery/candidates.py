@@ -49,7 +49,7 @@ class Decision:
     """Whether the destination has this revision, or a newer one, already."""
     is_passed_on: bool = False
     """Whether what was sent is another conversion's now, which changed it or will: a later stage's of its lead, where
-    that is one object; the same order's with its cycle, where both have one id there."""
+    that is one object; the same order's with its cycle (`same_orders`)."""
 
     @property
     def is_sent(self) -> bool:
@@ -64,6 +64,7 @@ def decide(
     *,
     maybe_taken: bool = False,
     told: Told | None = None,
+    is_passed_on: bool = False,
 ) -> Decision:
     """Returns what a destination is sent.
 
@@ -73,6 +74,7 @@ def decide(
         taken: What the destination last took; None: nothing that is certain.
         maybe_taken: Whether its creation was tried and never confirmed. Then it is corrected as if it were there.
         told: Which value it is told; None: as the settings say.
+        is_passed_on: Whether what was sent, or may have been, is the same order's with its cycle.
     """
     if taken is not None and taken.revision >= revised.revision:
         return Decision(is_known=True)
@@ -82,7 +84,9 @@ def decide(
         has_test_mode=settings.has_test_mode,
     )
     was_sent = taken is not None or maybe_taken
-    if was_sent and (_is_one_there(revised, settings) or (settings.has_objects and _is_passed_on(revised, taken))):
+    if is_passed_on and taken is None:  # once it is certain that it was taken
+        return Decision(DELIVERY_OPERATION_CREATE)
+    if was_sent and (is_passed_on or (settings.has_objects and _is_passed_on(revised, taken))):
         return Decision(is_passed_on=True)
     ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
     if ineligible is None and not was_sent and is_test(revised.state):
@@ -116,15 +120,6 @@ def _is_passed_on(revised: ConversionRevised, taken: Taken | None) -> bool:
         return True
     was_passed_on = taken is not None and taken.value_micros == PASSED_ON and state.HasField("lead")
     return was_passed_on and not state.counted and REVISION_CAUSE_RETRACTION in revised.causes
-
-
-def _is_one_there(revised: ConversionRevised, settings: DestinationSettings) -> bool:
-    """Tells whether it is known to a destination by the id of the conversion that counts in its place."""
-    state = revised.state
-    if not (settings.shares_ids and state.HasField("merged_into")):
-        return False
-    own = shared_id(revised.match, settings.id)
-    return bool(own) and own == shared_id(state.merged_into, settings.id)
 
 
 def _is_renewal(state: ConversionState) -> bool:

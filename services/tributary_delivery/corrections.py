@@ -60,7 +60,7 @@ class Corrections:
             StorageUnavailableError: ClickHouse did not answer.
         """
         numbered = {
-            (one.job.conversion_id, one.pinned.revision)
+            (one.pinned.conversion_id, one.pinned.revision)
             for one in attempts
             if one.is_correction and one.pinned is not None
         }
@@ -74,7 +74,7 @@ def _pin(attempt: Attempt, sent: Mapping[tuple[str, int], ConversionRevised]) ->
         return None
     if first is None:
         return Pin(attempt.revised, None)
-    as_sent = sent.get((attempt.job.conversion_id, first.revision))
+    as_sent = sent.get((first.conversion_id, first.revision))
     return Pin(attempt.revised if as_sent is None else _known_as(attempt.revised, as_sent), first)
 
 

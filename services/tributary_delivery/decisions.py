@@ -35,10 +35,12 @@ from tributary_delivery.ledger import (
     ineligible,
     left_wrong,
     superseded,
+    undeliverable,
 )
 from tributary_delivery.permissions import why_not
 from tributary_delivery.recollection import Recollection
-from tributary_delivery.residuals import CORRECTIONS
+from tributary_delivery.residuals import CORRECTIONS, put_residual
+from tributary_delivery.same_orders import LACKED, SameOrders
 from tributary_delivery.sender import Sender
 from tributary_delivery.sent_before import SentBefore
 from tributary_delivery.sent_values import Told, told_of
@@ -58,6 +60,9 @@ from tributary_storage.redis.delivery_job import (
 )
 
 _DENIED: Final = Permits(DENIED, DENIED)
+_AWAIT_SECONDS: Final = 2.0
+"""After how long it is looked again whether the order in whose place a conversion counts was taken."""
+_PASSED_ON: Final = "Another conversion counts in its place, and has what was sent of it."
 _TOO_LATE: Final = f"{IN_DOUBT}, and the destination would not know it again by now."
 _ELSEWHERE: Final = "It was sent to {}, which workspaces.yaml no longer names; what is there now knows nothing of it."
 _MAYBE_ELSEWHERE: Final = f"{IN_DOUBT} by {{}}, which workspaces.yaml no longer names."
@@ -81,6 +86,7 @@ class Decisions:
         rules: For how long it may be told again.
         clock: Tells whether that is over.
         ledger: Where it is written that a newer revision took the place of one that was tried.
+        orders: Which conversion has what was sent of an order that was told in two ways.
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class Decisions:
         rules: AttemptRules,
         clock: Clock,
         ledger: Ledger,
+        orders: SameOrders,
     ) -> None:
         self._lane = lane
         self._settings = settings
@@ -98,7 +105,8 @@ class Decisions:
         self._rules = rules
         self._clock = clock
         self._ledger = ledger
-        self._before = SentBefore(lane, settings, sender)
+        self._orders = orders
+        self._before = SentBefore(lane, settings, sender, orders)
         self._doubts = Doubts(lane, sender, ledger)
         self._corrects = DELIVERY_OPERATION_CREDIT not in sender.operations
 
@@ -108,9 +116,18 @@ class Decisions:
         Raises:
             UnavailableError: Nothing is decided; ClickHouse did not answer.
         """
+        if await self._orders.is_awaited(job, revised, recalled):
+            prepared.done.append((Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=_AWAIT_SECONDS), None))
+            return
         taken, maybe_taken, doubt_micros = await self._before.taken(job, revised, recalled)
-        told = await self._before.told(job, taken, maybe_taken, recalled)
-        decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0, told=told)
+        told = await self._before.told(job, revised, taken, maybe_taken, recalled)
+        was_sent = taken is not None or maybe_taken > 0
+        is_passed_on = was_sent and await self._orders.is_passed_on(revised, recalled)
+        decision = decide(
+            revised, self._settings, taken, maybe_taken=maybe_taken > 0, told=told, is_passed_on=is_passed_on
+        )
+        if taken is not None and taken.residual == LACKED and decision.operation == DELIVERY_OPERATION_CREDIT:
+            decision = replace(decision, operation=DELIVERY_OPERATION_RESTATE)  # told once as this one, whatever it has
         if taken is not None and self._was_told(job, revised, decision):
             taken = replace(taken, value_micros=UNKNOWN_VALUE)
             decision = decide(revised, self._settings, taken, told=told)
@@ -171,13 +188,21 @@ class Decisions:
         return operation in CORRECTIONS
 
     async def _pass_on(self, job: Job, revised: ConversionRevised, taken: Taken | None, recalled: Recollection) -> Done:
-        """Leaves an object to a later stage of its lead. Should that be taken back, what it was is said once more."""
+        """Leaves what was sent to another one: to a later stage of its lead, or to the same order with its cycle.
+
+        Should that be taken back, what it was is said once more.
+        """
         await self._supersede(job, revised, recalled)
         conversion_id, number = job.conversion_id, revised.revision
         if taken is None:
             return Settled(conversion_id, Settlement.DROPPED, number), None
+        line = None
+        if not taken.residual.is_none:  # of this one nothing is wrong any more: what is, the other one says
+            about = (revised, self._lane.destination, DELIVERY_OPERATION_RETRACT, taken, job.plan_micros)
+            line = undeliverable(*about, told_of(self._settings), _PASSED_ON)
+            put_residual(line, NO_RESIDUAL)
         passed = replace(taken, revision=number, value_micros=PASSED_ON, residual=NO_RESIDUAL)
-        return Settled(conversion_id, Settlement.TAKEN, number, taken=passed), None
+        return Settled(conversion_id, Settlement.TAKEN, number, taken=passed), line
 
     async def _not_sent(self, job: Job, revised: ConversionRevised, decision: Decision, recalled: Recollection) -> Done:
         line = None
@@ -250,7 +275,7 @@ class Decisions:
         """Has a change sent of what the destination has."""
         job, revised = attempt.job, attempt.revised
         if self._corrects:  # it names what it changes
-            deliveries = await recalled.deliveries(job.conversion_id)
+            deliveries = await self._orders.sent(revised, recalled)
             now_micros, most_seconds = self._clock.unix_micros(), self._settings.confirmation_seconds
             wait_seconds = unconfirmed_seconds(deliveries, self._lane.destination, now_micros, most_seconds)
             if wait_seconds:

@@ -119,7 +119,7 @@ class LaneRunner:
             retracts_by_value=sender.retracts_by_value,
         )
         read = (stores.newest, stores.memory, stores.ledger, stores.permissions)
-        preparation = Preparation(lane, settings, sender, rules, clock, *read)
+        preparation = Preparation(lane, settings, sender, rules, clock, *read, stores.jobs)
         admission = Admission(lane, settings, stores.states, clock, pace.call_seconds)
         most = _OUTCOMES_PER_CALL * pace.concurrency * sender.most_per_call
         ours = (lane, self._token, pace.lease_seconds)

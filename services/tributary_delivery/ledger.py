@@ -150,7 +150,13 @@ def _pinned(line: Delivery) -> Pinned:
     sent_micros = line.sent_conversion_time.ToMicroseconds() if line.HasField("sent_conversion_time") else 0
     how = (line.visible_id, line.click_id_family, line.click_id, sent_micros)
     return Pinned(
-        *how, dict(line.identifier_digests), line.revision, line.sent_name, line.sent_account, line.sent_value
+        *how,
+        dict(line.identifier_digests),
+        line.conversion_id,
+        line.revision,
+        line.sent_name,
+        line.sent_account,
+        line.sent_value,
     )
 
 

@@ -26,6 +26,7 @@ from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.permissions import Permissions, why_not
 from tributary_delivery.recollection import Recollection
+from tributary_delivery.same_orders import Jobs, SameOrders
 from tributary_delivery.sender import Refused, Sender
 from tributary_domain.consent import DENIED, GRANTED
 from tributary_runtime import metrics
@@ -54,6 +55,7 @@ class Preparation:
         memory: What ClickHouse knows of them.
         ledger: Where it is written that a newer revision took the place of one that was tried.
         permissions: What people allow now.
+        jobs: What is under way.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Preparation:
         memory: Memory,
         ledger: Ledger,
         permissions: Permissions,
+        jobs: Jobs,
     ) -> None:
         self._lane = lane
         self._sender = sender
@@ -75,7 +78,8 @@ class Preparation:
         self._permissions = permissions
         self._clock = clock
         self._doubts = Doubts(lane, sender, ledger)
-        self._decisions = Decisions(lane, settings, sender, rules, clock, ledger)
+        orders = SameOrders(lane, settings, jobs)
+        self._decisions = Decisions(lane, settings, sender, rules, clock, ledger, orders)
 
     async def prepare(self, jobs: Sequence[Job]) -> Prepared:
         """Decides about jobs; one that ClickHouse is needed for while it is out holds no other up.

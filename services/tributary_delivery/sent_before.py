@@ -12,6 +12,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREDIT, DELIVERY_OPERATION_RESTATE
 from tributary_delivery.ledger import attempts_at, first_sent, remembered, tried_as, tried_micros
 from tributary_delivery.recollection import Recollection
+from tributary_delivery.same_orders import LACKED, SameOrders
 from tributary_delivery.sender import Sender
 from tributary_delivery.sent_values import Told, credited_share, read, told_of
 from tributary_runtime.destination_settings import DestinationSettings, SentValue
@@ -25,19 +26,22 @@ class SentBefore:
         lane: Which.
         settings: Of the destination.
         sender: What the destination can be told.
+        orders: Which conversion has what was sent of an order that was told in two ways.
     """
 
-    def __init__(self, lane: Lane, settings: DestinationSettings, sender: Sender) -> None:
+    def __init__(self, lane: Lane, settings: DestinationSettings, sender: Sender, orders: SameOrders) -> None:
         self._lane = lane
         self._settings = settings
         self._sender = sender
+        self._orders = orders
         self._corrects = DELIVERY_OPERATION_CREDIT not in sender.operations
 
     async def taken(
         self, job: Job, revised: ConversionRevised, recalled: Recollection
     ) -> tuple[Taken | None, int, int]:
         """Returns what the destination took; what it was tried to be created with; since when an outcome is unknown."""
-        if job.taken is not None or job.maybe_taken or job.never_sent:
+        may_be_another = revised.state.HasField("merged_from")  # then something may be there that was sent of that
+        if job.taken is not None or job.maybe_taken or (job.never_sent and not may_be_another):
             is_same = job.maybe_taken or job.tried_revision == revised.revision
             taken, doubt_micros = job.taken, job.doubt_micros if is_same else 0
             if taken is not None and job.doubt_micros and self._corrects:
@@ -46,10 +50,17 @@ class SentBefore:
             return taken, job.maybe_taken, doubt_micros
         deliveries = await recalled.deliveries(job.conversion_id)
         taken, maybe_taken = remembered(deliveries, self._lane.destination)
+        if taken is None and not maybe_taken:
+            before, _ = remembered(await self._orders.sent(revised, recalled), self._lane.destination)
+            if before is not None:
+                taken = replace(before, revision=min(before.revision, revised.revision - 1), residual=LACKED)
+                return taken, 0, job.doubt_micros if job.tried_revision == revised.revision else 0
         doubt_micros = tried_micros(deliveries, self._lane.destination, maybe_taken)
         return taken, maybe_taken, 0 if job.risks_duplicates else doubt_micros
 
-    async def told(self, job: Job, taken: Taken | None, maybe_taken: int, recalled: Recollection) -> Told:
+    async def told(
+        self, job: Job, revised: ConversionRevised, taken: Taken | None, maybe_taken: int, recalled: Recollection
+    ) -> Told:
         """Returns which value the destination is told: of what it has or may have, that which it was told first."""
         now = told_of(self._settings)
         if not self._corrects or (taken is None and not maybe_taken):
@@ -61,12 +72,13 @@ class SentBefore:
             kept = taken.told
         if kept or DELIVERY_OPERATION_RESTATE not in self._sender.operations:
             return read(kept) or now
-        first = first_sent(await recalled.deliveries(job.conversion_id), self._lane.destination)
+        first = first_sent(await self._orders.sent(revised, recalled), self._lane.destination)
         told = read(first.told) if first is not None else None
         if told is not None or now.value is not SentValue.CREDITED:
             return told or now
         # An earlier version sent it, in the share that it had by then.
-        sent = await recalled.revision(job.conversion_id, first.revision if first is not None else maybe_taken)
+        conversion_id, number = (first.conversion_id, first.revision) if first else (job.conversion_id, maybe_taken)
+        sent = await recalled.revision(conversion_id, number)
         return now if sent is None else replace(now, frozen=credited_share(sent.state, now))
 
     async def tried_as(self, job: Job, revised: ConversionRevised, maybe_taken: int, recalled: Recollection) -> KnownAs:

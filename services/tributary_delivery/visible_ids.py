@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution, MergedInto
+from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution, SameOrder
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.placeholders import is_placeholder
 
@@ -44,7 +44,7 @@ def visible_id(
     return _within(shared_id(revised.match, destination_id) or order or _event(state), most_characters)
 
 
-def shared_id(match: MatchResolution | MergedInto, destination_id: str) -> str:
+def shared_id(match: MatchResolution | SameOrder, destination_id: str) -> str:
     """Returns the id that browser tags sent: of this destination, else of all; "": none, or one that names nothing."""
     for stated in (match.pixel_event_ids.get(destination_id, ""), match.pixel_event_id):
         if not is_placeholder(stated):

@@ -352,6 +352,9 @@ async def test_an_order_that_turns_out_to_be_a_first_cycle_says_so_and_stays_one
     published = await attribution.published(plain)
     assert published is not None
     assert published.state.merged_into.conversion_id == cycle
+    counting = await attribution.published(cycle)
+    assert counting is not None
+    assert counting.state.merged_from.conversion_id == plain
     await attribution.handle(named["refund 20"])
     assert (await causes(attribution, named["cycle"]))[1:] == [["refund"]]
 
@@ -374,6 +377,9 @@ async def test_who_retracted_the_plain_order_as_it_was_told_to_has_the_other_one
     await attribution.handle(*named.values(), retracted)
     found = await told(attribution, named)
     assert {name: found[name][:2] for name in ("plain", "cycle")} == {"plain": ("RETRACTED", 0), "cycle": ("", 70)}
+    published = await attribution.published(named["plain"][1].conversion_id)
+    assert published is not None
+    assert published.state.merged_into.conversion_id == named["cycle"][1].conversion_id, "destinations need not be told"
     await attribution.record(*named.values(), retracted)
     await assert_batch_agrees(attribution)
 

@@ -173,6 +173,23 @@ class DeliveryJobs:
             arguments.append(one.noted.value)
         return [bool(one) for one in await self._run(_SETTLE, names, arguments)]
 
+    async def is_begun(self, lane: Lane, conversion_id: str, *, is_creation: bool) -> bool:
+        """Tells whether something was tried of a conversion and is not settled: it may be under way.
+
+        Args:
+            lane: At which destination.
+            conversion_id: Of the conversion.
+            is_creation: Whether only its creation is meant, not what follows it.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        job = job_keys.job(lane.workspace, lane.destination, conversion_id)
+        try:
+            return int(await self._client.hget(job, "c" if is_creation else "t") or 0) > 0
+        except redis.RedisError as error:
+            raise _failed(error) from error
+
     async def marks(self, places: Collection[str]) -> dict[str, int]:
         """Returns the highest revision ever tried at each `<workspace>/<destination>`; 0 where none was.
 

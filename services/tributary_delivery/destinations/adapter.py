@@ -94,6 +94,8 @@ class Pinned:
     """As sent; 0: not known."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """The hashes in it, by the destination's name of the field."""
+    conversion_id: str = ""
+    """Whose revision was sent: the same order, told without its cycle, may have been before."""
     revision: int = 0
     """Which one was sent; 0: not known."""
     name: str = ""

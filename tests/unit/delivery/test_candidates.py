@@ -141,23 +141,21 @@ def test_a_lead_that_is_lost_is_told_of_a_stage_of_which_only_the_value_is_not_k
 
 
 @pytest.mark.parametrize(
-    ("pixels", "is_webhook", "operation"),
+    ("taken", "is_passed_on", "operation"),
     [
-        pytest.param(("", ""), False, DELIVERY_OPERATION_RETRACT, id="known by order numbers"),
-        pytest.param(("p-1", "p-2"), False, DELIVERY_OPERATION_RETRACT, id="known by other ids"),
-        pytest.param(("p-1", "p-1"), False, None, id="known by one id"),
-        pytest.param(("p-1", "p-1"), True, DELIVERY_OPERATION_RETRACT, id="known by our ids"),
+        pytest.param(BEFORE, False, DELIVERY_OPERATION_RETRACT, id="both are there"),
+        pytest.param(BEFORE, True, None, id="it is the other one's"),
+        pytest.param(None, True, DELIVERY_OPERATION_CREATE, id="it may be there, and is the other one's then"),
     ],
 )
-def test_an_order_that_counts_with_its_cycle_is_taken_back_where_that_is_another_one_there(
-    pixels: tuple[str, str], is_webhook: bool, operation: int | None
+def test_an_order_that_counts_with_its_cycle_is_taken_back_where_that_has_not_taken_its_place(
+    taken: Taken | None, operation: int | None, *, is_passed_on: bool
 ) -> None:
-    message = revised(counted=False, pixel=pixels[0])
+    message = revised(counted=False)
     message.state.not_counted_reason = NOT_COUNTED_REASON_MERGED_ORDER
-    message.state.merged_into.conversion_id, message.state.merged_into.pixel_event_id = "c1:cycle", pixels[1]
-    settings = a_destination() if is_webhook else a_batch_destination("google")
+    settings = a_batch_destination("google")
     assert decide(message, settings, None).reason == INELIGIBLE_REASON_NOT_COUNTED
-    decision = decide(message, settings, BEFORE)
+    decision = decide(message, settings, taken, maybe_taken=taken is None, is_passed_on=is_passed_on)
     assert decision.is_passed_on == (operation is None)
     assert decision.is_sent == (operation is not None)
     assert operation is None or decision.operation == operation

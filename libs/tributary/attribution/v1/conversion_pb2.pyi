@@ -318,6 +318,7 @@ class ConversionState(_message.Message):
     MISSING_AMOUNTS_FIELD_NUMBER: _builtins.int
     INHERITED_FROM_FIELD_NUMBER: _builtins.int
     MERGED_INTO_FIELD_NUMBER: _builtins.int
+    MERGED_FROM_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion's id, "c1:..."."""
     name: _builtins.str
@@ -456,8 +457,14 @@ class ConversionState(_message.Message):
         """
 
     @_builtins.property
-    def merged_into(self) -> Global___MergedInto:
-        """Which conversion counts in place of it, with NOT_COUNTED_REASON_MERGED_ORDER. Unset otherwise."""
+    def merged_into(self) -> Global___SameOrder:
+        """Which conversion counts in place of it, with NOT_COUNTED_REASON_MERGED_ORDER; also where it is taken back itself.
+        Unset otherwise.
+        """
+
+    @_builtins.property
+    def merged_from(self) -> Global___SameOrder:
+        """In place of which conversion it counts: what a destination was sent of that is this one's there. Unset: of none."""
 
     def __init__(
         self,
@@ -502,19 +509,20 @@ class ConversionState(_message.Message):
         full_value: _money_pb2.Money | None = ...,
         missing_amounts: _abc.Iterable[_builtins.str] | None = ...,
         inherited_from: Global___InheritedCredit | None = ...,
-        merged_into: Global___MergedInto | None = ...,
+        merged_into: Global___SameOrder | None = ...,
+        merged_from: Global___SameOrder | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "lead", b"lead", "merged_into", b"merged_into", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "lead", b"lead", "merged_from", b"merged_from", "merged_into", b"merged_into", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "items", b"items", "lead", b"lead", "merged_into", b"merged_into", "missing_amounts", b"missing_amounts", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_basis", b"value_basis", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "items", b"items", "lead", b"lead", "merged_from", b"merged_from", "merged_into", b"merged_into", "missing_amounts", b"missing_amounts", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_basis", b"value_basis", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConversionState: _TypeAlias = ConversionState  # noqa: Y015
 
 @_typing.final
-class MergedInto(_message.Message):
-    """A conversion that is the same order as another, told with the cycle of a subscription."""
+class SameOrder(_message.Message):
+    """A conversion that is the same order as another: one observer told the cycle of a subscription, another none."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -562,7 +570,7 @@ class MergedInto(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___MergedInto: _TypeAlias = MergedInto  # noqa: Y015
+Global___SameOrder: _TypeAlias = SameOrder  # noqa: Y015
 
 @_typing.final
 class InheritedCredit(_message.Message):
