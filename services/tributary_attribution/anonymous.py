@@ -41,7 +41,7 @@ def anonymous_events(
     facts: ConversionFacts,
     like: AdmittedEvent,
 ) -> list[AdmittedEvent]:
-    """Returns what would be said of a stand-in: once, with what it was worth first and what it is worth now.
+    """Returns what would be said of a stand-in: once, with what it was worth first, and what became of that.
 
     Args:
         stand_in_id: Its id, of its event too.
@@ -66,15 +66,17 @@ def anonymous_events(
     if facts.original_amount_micros is not None:
         conversion.value.currency_code = facts.currency_code
         conversion.value.amount_micros = facts.original_amount_micros
-    if facts.amount_micros in (None, facts.original_amount_micros):
+    if seen.is_good and facts.amount_micros in (None, facts.original_amount_micros):
         return [observed]
-    restated = AdmittedEvent(conversion_id=stand_in_id)
-    restated.event.event_id = f"{stand_in_id}-value"
-    restated.event.event_time.CopyFrom(timestamp(place_micros))
-    adjustment = restated.event.adjustment
-    adjustment.conversion_id, adjustment.reason = stand_in_id, AdjustmentReason.ADJUSTMENT_REASON_RESTATEMENT
-    adjustment.amount.currency_code, adjustment.amount.amount_micros = facts.currency_code, facts.amount_micros or 0
-    return [observed, restated]
+    changed = AdmittedEvent(conversion_id=stand_in_id)
+    changed.event.event_id = f"{stand_in_id}-value"
+    changed.event.event_time.CopyFrom(timestamp(place_micros))
+    adjustment = changed.event.adjustment
+    adjustment.conversion_id, adjustment.reason = stand_in_id, AdjustmentReason.ADJUSTMENT_REASON_RETRACTION
+    if seen.is_good:
+        adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_RESTATEMENT
+        adjustment.amount.currency_code, adjustment.amount.amount_micros = facts.currency_code, facts.amount_micros or 0
+    return [observed, changed]
 
 
 def anonymous_revision(

@@ -93,6 +93,8 @@ class StandIns:
                 renamed = _renamed(member, ids)
                 if not erasure.removes or not is_stand_in(renamed.conversion_id):
                     members.add(renamed)
+                if member.role is Membership.PLAIN and _counts_on(one, erasure):
+                    members.add(member)  # whoever told it with its cycle says so, too: it may still be adjusted
             if erasure.removes:
                 continue
             related_keys = {name: place for name, place in others.items() if name in one.kin.relatives}
@@ -101,7 +103,7 @@ class StandIns:
             place = place_of(seen.event_time_micros, times)
             revision = 0 if one.stored is None else one.stored.revision
             placed[one.conversion_id], others[one.conversion_id] = (revision, place), seen.order_key
-            if revision and seen.is_good:
+            if revision and (seen.is_good or (seen.is_observed and one.kin.order.no_rivals)):  # taken back, it is told
                 stand_ins.append(await self._content(one, seen, ids, place, hashes, views))
         contents = {one.conversion_id: one for one in stand_ins}
         rows = [
@@ -237,11 +239,18 @@ class StandIns:
             admitted=content,
             revised=revised.SerializeToString(deterministic=True),
             source_rank=events[0].source_rank,
+            is_retracted=not seen.is_good,
         )
 
 
 def _published(one: Affected) -> ConversionRevised:
     return ConversionRevised() if one.stored is None else ConversionRevised.FromString(one.stored.published)
+
+
+def _counts_on(one: Affected, erasure: Erasure) -> bool:
+    """Tells whether somebody else told the same order with its cycle, and is not erased."""
+    into = one.kin.order.merged_into
+    return into is not None and not (into.conversion_id in erasure.conversion_ids or is_stand_in(into.conversion_id))
 
 
 def _members(workspace: Workspace, one: Affected) -> set[Member]:

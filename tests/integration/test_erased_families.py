@@ -266,6 +266,37 @@ async def test_an_order_told_twice_counts_once_and_as_before_whoever_is_erased(
     await assert_batch_agrees(attribution)
 
 
+@pytest.mark.parametrize("taken_back", ["plain", "cycle"])
+@pytest.mark.parametrize("who", [["visitor:1", "customer:1"], ["customer:1", "visitor:1"]])
+async def test_an_order_told_twice_and_taken_back_counts_as_before_whoever_is_erased(
+    attribution: Attribution, workspace: str, taken_back: str, who: list[str]
+) -> None:
+    named = an_order_told_twice(workspace, 1, worth=None)
+    del named["renewal"]
+    families = Families(Events(workspace))
+    named["taken back"] = families.adjusted(families.events.retraction(at=NOON + 2 * DAY), named[taken_back])
+    await happen(attribution, named)
+    before = await totals(attribution)
+    assert before[1] == {"purchase": (70 * UNIT, 1) if taken_back == "plain" else (0, 0)}
+    for one in who:
+        await erase(attribution, one)
+        assert await totals(attribution) == before
+        await assert_batch_agrees(attribution)
+
+
+async def test_an_order_is_adjusted_without_its_cycle_after_who_told_it_so_is_erased(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = an_order_told_twice(workspace, 1)
+    del named["renewal"]
+    await happen(attribution, named)
+    await erase(attribution, "visitor:1")
+    late = Events(workspace).refund(5 * UNIT, at=NOON + 3 * DAY, order_id="o-1", event_id="late")
+    await happen(attribution, {"late": late})
+    assert (await totals(attribution))[1] == {"purchase": (55 * UNIT, 1)}
+    await assert_batch_agrees(attribution)
+
+
 _RENEWED: dict[str, Any] = {
     **{"kind": "RENEWAL", "cycle": "3", "subscription": "s-1", "name": "purchase"},
     **{"at": NOON + 40 * DAY, "event_id": "renewed"},

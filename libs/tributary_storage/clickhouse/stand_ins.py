@@ -44,6 +44,8 @@ class StandIn(NamedTuple):
     """A serialised `ConversionRevised`, without differences of credit."""
     source_rank: int = 2
     """Of who said what it is worth."""
+    is_retracted: bool = False
+    """Whether it was taken back."""
 
 
 class Handed(NamedTuple):
@@ -68,7 +70,7 @@ class StandInContent(NamedTuple):
 _COLUMNS: Final = (
     *("workspace", "version", "conversion_id", "role", "families", "name", "store", "currency", "amount_micros"),
     *("original_micros", "stage", "kind", "time", "hash", "accept_time", "admitted", "revised"),
-    "source_rank",
+    *("source_rank", "is_retracted"),
 )
 
 
