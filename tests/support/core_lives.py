@@ -10,8 +10,8 @@ from tests.support import oracle, people
 from tests.support.life_facts import Fact, Place, edges_between, entry_of
 from tests.support.lives import Answer, Credit, World
 from tributary_domain.attribution import Attribution, attribute
-from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts, in_lead
-from tributary_domain.conversion_parts import Adjustment, Observation
+from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts, in_lead, in_order
+from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation
 from tributary_domain.counting import CountableConversion, Counting, count, leading_click
 from tributary_domain.event_order import OrderKey
 from tributary_domain.families import Member, Membership, lead_names, order_name, whole
@@ -22,6 +22,7 @@ from tributary_domain.lead_stages import ROOT, LeadStage, StagedConversion, stag
 from tributary_domain.renewals import Cycle, CycleKind, RenewalCredit, inherits_from
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import MODELS
+from tributary_domain.split_orders import Told, split_order
 from tributary_domain.ties import telling
 from tributary_domain.windows import CreditableConversion
 
@@ -31,6 +32,7 @@ class _Known:
     """A conversion in the core's words."""
 
     facts: ConversionFacts
+    """With what is told of the same order without its cycle."""
     person: frozenset[str]
     first: Fact
 
@@ -91,7 +93,11 @@ def _conversions(good: Sequence[Fact], person_of: Mapping[str, frozenset[str]]) 
         if observations:
             home = min((telling(fact.home)[0], *fact.key, fact.home) for fact in facts)[3]
             person = person_of.get(home, frozenset({home}))
-            known[place] = _Known(conversion_facts(observations, adjustments), person, min(facts, key=lambda f: f.key))
+            first = min(facts, key=lambda fact: fact.key)
+            _, plainly, lent = parts.get(first.told_without or ("", ""), ([], [], []))
+            lent = [one for one in lent if one.kind is not AdjustmentKind.RETRACTION]
+            told = conversion_facts(observations, [*adjustments, *lent], told_plainly=plainly)
+            known[place] = _Known(told, person, first)
     return known
 
 
@@ -113,16 +119,16 @@ def _journeys(
 def _answers(
     world: World, known: Mapping[Place, _Known], journeys: Mapping[frozenset[str], list[JourneyTouch]]
 ) -> dict[Place, Answer]:
-    leads = _leads(known)
+    leads, orders = _leads(known), _orders(known)
     found = {}
     for place, one in known.items():
         standing = leads.get("|".join(place))
-        facts = in_lead(one.facts, None if standing is None else standing.standing)
+        is_merged = place in orders and not place[1]
+        facts = in_order(in_lead(one.facts, None if standing is None else standing.standing), is_merged=is_merged)
         origin = None
-        if standing is not None and standing.root_id != "|".join(place):
-            origin = known[_place(standing.root_id)]
-        elif standing is None and one.is_good and one.first.recurrence:
-            origin = _first_payment(place, known)
+        above = _origin(place, known, leads, orders)
+        while above is not None:
+            origin, above = known[above], _origin(above, known, leads, orders)
         amount = facts.amount_micros or 0
         conversion, credit = _credited(world, origin or one, journeys)
         entries = journeys.get((origin or one).person, [])
@@ -133,6 +139,38 @@ def _answers(
         shares = {} if facts.is_retracted else _shares(credit)
         found[place] = Answer(amount, facts.status is ConversionStatus.COUNTED, facts.is_retracted, shares)
     return found
+
+
+def _origin(
+    place: Place, known: Mapping[Place, _Known], leads: Mapping[str, StagedConversion], orders: Mapping[Place, Place]
+) -> Place | None:
+    """Returns whose credit a conversion has; None: its own."""
+    standing, one = leads.get("|".join(place)), known[place]
+    found: Place | None = None
+    if standing is not None:
+        found = _place(standing.root_id)
+    elif place in orders:
+        found = orders[place]
+    elif one.is_good and one.first.recurrence:
+        found = _first_payment(place, known)
+    return None if found == place else found
+
+
+def _orders(known: Mapping[Place, _Known]) -> dict[Place, Place]:
+    """Returns whose credit they have of orders that are told with and without the cycle."""
+    found: dict[Place, Place] = {}
+    for place, one in known.items():
+        plain = one.first.told_without
+        if plain is not None and plain in known:
+            ways = [_told(name, known[name]) for name in (plain, place)]
+            split = split_order(ways[0], ways[1:])
+            assert split is not None
+            found |= dict.fromkeys((plain, place), _place(split.credited_id))
+    return found
+
+
+def _told(place: Place, one: _Known) -> Told:
+    return Told("|".join(place), one.key, min(part.source_rank for part in one.facts.observations))
 
 
 def _credited(
@@ -187,7 +225,7 @@ def _stage(conversion_id: str, one: _Known) -> LeadStage:
     )
 
 
-def _first_payment(place: Place, known: Mapping[Place, _Known]) -> _Known | None:
+def _first_payment(place: Place, known: Mapping[Place, _Known]) -> Place | None:
     cycles = {
         other: Cycle(
             conversion_id="|".join(other),
@@ -198,10 +236,10 @@ def _first_payment(place: Place, known: Mapping[Place, _Known]) -> _Known | None
             is_good=one.is_good,
         )
         for other, one in known.items()
-        if one.first.recurrence and other[0] == place[0]
+        if one.first.recurrence and one.first.subscription == known[place].first.subscription
     }
     origin = inherits_from(cycles[place], cycles.values(), RenewalCredit.FIRST_PAYMENT)
-    return None if origin is None else known[_place(origin.conversion_id)]
+    return None if origin is None else _place(origin.conversion_id)
 
 
 def _place(conversion_id: str) -> Place:

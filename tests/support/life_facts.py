@@ -64,7 +64,9 @@ class Fact:
     root_order_id: str = ""
     stage: str = ""
     recurrence: str = ""
-    """What kind of cycle of the subscription that `order_id` is."""
+    """What kind of cycle it is."""
+    subscription: str = ""
+    """Of which subscription; its first cycle is an order with a number, perhaps, which others tell without it."""
     target: str = ""
     """Of an adjustment: the event it names, instead of an order."""
     value: int = 0
@@ -84,6 +86,11 @@ class Fact:
     def conversion(self) -> Place:
         """Which conversion it observes or adjusts."""
         return self.order_id, self.cycle
+
+    @property
+    def told_without(self) -> Place | None:
+        """What the same order is as others tell it; None: it is no first cycle that has the number of an order."""
+        return (self.order_id, "") if self.recurrence == "FIRST" and self.order_id != self.subscription else None
 
     @property
     def is_observation(self) -> bool:
@@ -157,7 +164,8 @@ def message_of(fact: Fact) -> Event:
             lead = conversion.lead
             lead.lead_id, lead.root_order_id, lead.stage = fact.lead_id, fact.root_order_id, fact.stage
         elif fact.recurrence:
-            conversion.recurrence.subscription_id, conversion.recurrence.cycle = fact.conversion
+            conversion.recurrence.subscription_id, conversion.recurrence.cycle = fact.subscription, fact.cycle
+            conversion.order_id = "" if fact.order_id == fact.subscription else fact.order_id
             conversion.recurrence.kind = RecurrenceKind.Value(f"RECURRENCE_KIND_{fact.recurrence}")
         else:
             conversion.order_id = fact.order_id

@@ -1,13 +1,14 @@
 """What leads and subscriptions make of conversions, written from the words of the rules.
 
 Stages share the journey of the lead's first conversion; only the latest stage counts; lost is taken back. A renewal has
-the credit of the first paid conversion of its subscription.
+the credit of the first paid conversion of its subscription. An order that is told with and without its cycle counts
+once, with it, and has the credit of the one that the observer nearest to the buyer told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.support.life_facts import Fact, Place
 
@@ -34,6 +35,11 @@ class Own:
         return self.observed[0]
 
     @property
+    def nearest(self) -> int:
+        """Of whoever told it, the rank of the nearest to the buyer."""
+        return min(fact.rank for fact in self.observed)
+
+    @property
     def stated(self) -> int:
         """What it was worth before anything was paid back."""
         return max(self.observed, key=lambda fact: fact.rank).value
@@ -52,7 +58,28 @@ class Standing:
 def standings(owns: Mapping[Place, Own]) -> dict[Place, Standing]:
     """Returns what becomes of the good conversions that are of a lead or a subscription."""
     good = {place: own for place, own in owns.items() if not own.is_retracted}
-    return _in_leads(owns, good) | _in_subscriptions(good)
+    leads, orders = _in_leads(owns, good), _in_orders(owns)
+    found = _in_subscriptions(good) | orders | leads
+    for place in orders.keys() & leads.keys():
+        found[place] = replace(leads[place], is_counted=leads[place].is_counted and orders[place].is_counted)
+    return {place: replace(one, origin=_own_path(place, found)) for place, one in found.items()}
+
+
+def _own_path(place: Place, found: Mapping[Place, Standing]) -> Place:
+    """Returns whose path it is in the end: who gives credit may have it from another family."""
+    while place in found and found[place].origin != place:
+        place = found[place].origin
+    return place
+
+
+def _in_orders(owns: Mapping[Place, Own]) -> dict[Place, Standing]:
+    found: dict[Place, Standing] = {}
+    for cycle, own in owns.items():
+        plain = own.first.told_without
+        if plain is not None and plain in owns:
+            nearest = min((cycle, plain), key=lambda place: (owns[place].nearest, owns[place].key))
+            found |= {cycle: Standing(nearest), plain: Standing(nearest, is_counted=False)}
+    return found
 
 
 def _in_leads(owns: Mapping[Place, Own], good: Mapping[Place, Own]) -> dict[Place, Standing]:
@@ -81,7 +108,7 @@ def _in_subscriptions(good: Mapping[Place, Own]) -> dict[Place, Standing]:
     cycles: dict[str, list[Place]] = {}
     for place in sorted(good, key=lambda place: good[place].key):
         if good[place].first.recurrence:
-            cycles.setdefault(place[0], []).append(place)
+            cycles.setdefault(good[place].first.subscription, []).append(place)
     found = {}
     for own in cycles.values():
         marked = [place for place in own if good[place].first.recurrence == "FIRST"]

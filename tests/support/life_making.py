@@ -65,8 +65,7 @@ class Maker:
         """Somebody becomes a customer, stage by stage, told by whoever knows: by the lead's id, its order, or both."""
         rng = self._rng
         own, at = f"l-{len(self._facts)}", NOW_MICROS - rng.randrange(2, 20) * DAY
-        orders = [fact.order_id for fact in self._facts if fact.is_observation and not fact.cycle and not fact.is_bot]
-        root = rng.choice(orders) if rng.random() < 0.5 else ""
+        root = rng.choice(self._orders()) if rng.random() < 0.5 else ""
         for stage in rng.sample(["new", "qualified", "won", "lost"], rng.choice([1, 2, 2, 3])):
             at = min(at + rng.choice(_GAPS), NOW_MICROS - MINUTE)
             lead_id, order_id = rng.choice([(own, root), (own, ""), ("", root)] if root else [(own, "")])
@@ -74,14 +73,20 @@ class Maker:
             self._of_family(at, people, {"order_id": lead_id or order_id, "cycle": f"stage:{stage}", **called})
 
     def subscription(self, people: Sequence[Person]) -> None:
-        """Somebody pays again and again, not always by the same name."""
+        """Somebody pays again and again, not always by the same name; first with an order that others tell, perhaps."""
         rng = self._rng
         own, at = f"s-{len(self._facts)}", NOW_MICROS - rng.randrange(2, 20) * DAY
         kinds = rng.sample(["TRIAL", "FIRST"], rng.choice([0, 1, 2, 2]))
         kinds += rng.choices(["RENEWAL", "RENEWAL", "RENEWAL", "UPGRADE", "REACTIVATION"], k=rng.choice([1, 2, 3]))
         for number, kind in enumerate(kinds):
             at = min(at + rng.choice(_GAPS), NOW_MICROS - MINUTE)
-            self._of_family(at, people, {"order_id": own, "cycle": f"{number}", "recurrence": kind})
+            order_id = rng.choice(self._orders()) if kind == "FIRST" and rng.random() < 0.5 else own
+            called = {"order_id": order_id, "cycle": f"{number}", "recurrence": kind, "subscription": own}
+            self._of_family(at, people, called)
+
+    def _orders(self) -> list[str]:
+        """Returns the numbers of orders that people gave."""
+        return [fact.order_id for fact in self._facts if fact.is_observation and not fact.cycle and not fact.is_bot]
 
     def _of_family(self, at: int, people: Sequence[Person], called: dict[str, str]) -> None:
         rng = self._rng

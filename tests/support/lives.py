@@ -20,7 +20,7 @@ from tests.support.life_making import Maker
 from tests.support.people import oracle as people_of
 from tests.support.shop import EURO
 from tributary.event.v1.event_pb2 import Event
-from tributary_domain.conversion_parts import Adjustment, Observation
+from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation
 from tributary_domain.identity import IdentityLimits
 from tributary_domain.journey import JourneyTouch, TouchKind
 from tributary_domain.settings import AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
@@ -126,10 +126,16 @@ def _by_place(good: Iterable[Fact]) -> dict[Place, list[Fact]]:
 def _answers(facts: Iterable[Fact], settings: AttributionSettings) -> dict[Place, Answer]:
     good = _good(facts)
     person_of = _person_of(good)
-    owns = {
-        place: Own(observed, *_worth(observed, [fact for fact in good if fact.adjustment and fact.conversion == place]))
-        for place, observed in _by_place(good).items()
-    }
+    by_place = _by_place(good)
+    owns = {}
+    for place, observed in by_place.items():
+        adjusted = [fact for fact in good if fact.adjustment and fact.conversion == place]
+        told = observed
+        if (without := observed[0].told_without) is not None:  # all but that it was taken back is of both
+            told = [*observed, *by_place.get(without, ())]
+            lent = [fact for fact in good if fact.adjustment and fact.conversion == without]
+            adjusted += [fact for fact in lent if fact.adjustment is not AdjustmentKind.RETRACTION]
+        owns[place] = Own(observed, *_worth(told, adjusted))
     journeys: dict[frozenset[str], list[JourneyTouch]] = {}
     family = standings(owns)
     found = {}
@@ -230,13 +236,18 @@ def an_erasure(world: World, removes: bool) -> World | None:
         return None
     rng = random.Random(world.seed)
     erased = World(world.seed, world.settings, world.facts, Erasure("customer:c0", removes))
+    gone = _erased(world.facts, erased.erasure)[1]
+    if any((fact.conversion in gone) != (fact.told_without in gone) for fact in good if fact.told_without):
+        return None  # the credit of both is frozen then: that is looked at elsewhere
     make = Maker(rng, erased.later)
     living = {"tokens": ("customer:c1",)}
     for days in (1, 9):
         make.add(micros=NOW_MICROS - days * DAY, touch=int(TouchKind.VISIT), source="social", **living)
-    for fact in {fact.order_id: fact for fact in good if fact.cycle and fact.is_observation}.values():
+    told = (fact for fact in good if fact.cycle and fact.is_observation)
+    for fact in {fact.subscription or fact.order_id: fact for fact in told}.values():
         if fact.recurrence:
-            called = {"order_id": fact.order_id, "cycle": "late", "recurrence": "RENEWAL"}
+            own = fact.subscription
+            called = {"order_id": own, "cycle": "late", "recurrence": "RENEWAL", "subscription": own}
         else:
             names = {"lead_id": fact.lead_id, "root_order_id": fact.root_order_id}
             called = {"order_id": fact.order_id, "cycle": "stage:paid", "stage": "paid", **names}
