@@ -41,6 +41,22 @@ class PathCounts:
         """Adds other counts; `times=-1` takes them back."""
         return total([(self, 1), (other, times)])
 
+    def possible(self) -> "PathCounts":
+        """Returns the counts without those below 0, which count nothing.
+
+        What is kept of paths whose touches are deleted may take off more than is there, once one of these people is
+        erased.
+
+        >>> counts_of(["Email"], converted=False, times=-1).possible() == PathCounts()
+        True
+        """
+        return PathCounts(
+            {step: count for step, count in self.steps.items() if count > 0},
+            {key: count for key, count in self.shared.items() if count > 0},
+            max(0, self.paths),
+            max(0, self.conversions),
+        )
+
     def fields(self) -> dict[str, int]:
         """Returns the counts under a text each: what a store adds up, field by field."""
         named = {_step_field(*states): count for states, count in self.steps.items()}

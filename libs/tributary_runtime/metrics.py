@@ -105,6 +105,7 @@ class Table(StrEnum):
     MODEL_VERSIONS = "model_versions"
     RETENTIONS = "retentions"
     DELETED_ROWS = "deleted_rows"
+    ENDED_PATHS = "ended_paths"
 
 
 class BatchOutcome(StrEnum):

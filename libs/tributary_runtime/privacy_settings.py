@@ -81,10 +81,10 @@ class RetentionSettings(Declared):
     person_event_months: Annotated[int, Field(ge=1, le=120)] | None = None
     """Touchpoints, identifications and changes of consent, from when they happened; what was refused, from when it was.
     Unset: for ever. They go with the whole month, so at most a month later, and are taken by no backfill any more. Of
-    them stays which identifiers were first seen together, and when, by which number the id of a click goes, and how
-    those began who converted or were seen since; after a loss of the state store data_driven learns from what is left.
-    Conversions, adjustments and what they were credited to stay with
-    the ledger. At least as long as the longest lookback, the accept window and a day."""
+    them stays which identifiers were first seen together, and when, by which number the id of a click goes, how those
+    began who converted or were seen since, and, added up over all people, what data_driven learned. Conversions,
+    adjustments and what they were credited to stay with the ledger. At least as long as the longest lookback, the
+    accept window and a day."""
 
     ledger_years: Annotated[int, Field(ge=1, le=30)] = 10
     """Conversions, adjustments, revisions, credit. No effect in this release: they are kept for ever."""

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.composition import crediting_parts, state_guards
+from tributary_attribution.ended_paths import EndedPaths
 from tributary_attribution.erasing import Erasing
 from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.expiry import Expiry
@@ -18,6 +19,7 @@ from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.model_choices import ModelChoices
 from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.old_evidence import OldEvidence
+from tributary_attribution.old_people import OldPeople
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.rate_corrections import RateCorrections
 from tributary_attribution.reattribution import Reattribution
@@ -41,6 +43,7 @@ from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.ended_paths import EndedPathRecords
 from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
@@ -116,6 +119,10 @@ async def main(settings: AttributionServiceSettings) -> None:
         settings_history = parts.settings_history
         converted = ConvertedPaths(state, epoch.shards)
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, lookup, clock)
+        old_people = OldPeople(
+            *(LostState(clickhouse), PastEvents(clickhouse), IdentityWords(clickhouse), Consents(state, epoch.shards)),
+            assumed_by_id(workspaces.find),
+        )
         rebuild = Rebuild(
             RebuildProgress(state),
             LostState(clickhouse),
@@ -127,10 +134,8 @@ async def main(settings: AttributionServiceSettings) -> None:
             current_models,
             model_versions,
             OldEvidence(
-                *(LostState(clickhouse), history, PastEvents(clickhouse), IdentityWords(clickhouse)),
-                *(Consents(state, epoch.shards), conversions, OldPaths(state, epoch.shards)),
+                *(LostState(clickhouse), history, old_people, conversions, OldPaths(state, epoch.shards)),
                 parts.settings_history,
-                assumed_by_id(workspaces.find),
             ),
             workspaces,
             clock,
@@ -157,6 +162,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             workspaces,
             clock,
         )
+        ended_paths = EndedPaths(EndedPathRecords(long_reads), old_people, clock)
         dead_letters = DeadLetters(log, state, log_epoch.shards)
         erasing = Erasing(
             people,
@@ -212,7 +218,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 reconciling,
                 erasing,
                 parts.retained_since,
-                Expiry(RetentionRecords(long_reads), RunLeases(state), workspaces, clock),
+                Expiry(RetentionRecords(long_reads), ended_paths, RunLeases(state), workspaces, clock),
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
                 Readmission(dead_letters, [keys.ATTRIBUTE_GROUP], workspaces),

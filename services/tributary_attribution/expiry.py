@@ -4,9 +4,9 @@ Step by step; each may run twice, and a crash between any two is gone on with by
 
 1. Since when each workspace has events is stored, and told to everybody: nothing of before is let in, or looked for.
 2. By which ids the events go that are to be deleted is forgotten.
-3. Month by month: what people are made of, and how they began, is kept as sightings, which name identifiers, a time,
-   and where somebody came from first; how many rows go is stored, so that counters agree; they are deleted, those of
-   all workspaces at once.
+3. Month by month: what data_driven learned is kept, added up (`ended_paths`); what people are made of, and how they
+   began, is kept as sightings, which name identifiers, a time, and where somebody came from first; how many rows go is
+   stored, so that counters agree; they are deleted, those of all workspaces at once.
 4. Likewise what was refused, by the time of the refusal.
 
 Conversions and adjustments stay, with what they are credited to: no total changes. What was accepted in the last two
@@ -26,12 +26,12 @@ from typing import Final, NamedTuple
 import structlog
 
 from tributary_attribution.directory import EveryWorkspace
+from tributary_attribution.ended_paths import EndedPaths
 from tributary_attribution.run_lease import RunLease
 from tributary_domain.retention import SETTLED_MICROS, retained_since
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import TributaryError
-from tributary_runtime.privacy_settings import IdentitySettings
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.retained_since import REFRESH_SECONDS
 from tributary_storage.clickhouse.retention import MonthOfRows, RetainedTable, RetentionRecords, RetentionState
@@ -59,6 +59,7 @@ class Expiry:
 
     Args:
         records: Deletes.
+        paths: Keeps what data_driven learned of what is deleted.
         leases: Know who is at it.
         directory: Knows the workspaces.
         clock: Says when.
@@ -70,6 +71,7 @@ class Expiry:
     def __init__(
         self,
         records: RetentionRecords,
+        paths: EndedPaths,
         leases: RunLeases,
         directory: EveryWorkspace,
         clock: Clock,
@@ -77,6 +79,7 @@ class Expiry:
         told_seconds: float = 2 * REFRESH_SECONDS,
     ) -> None:
         self._records = records
+        self._paths = paths
         self._leases = leases
         self._directory = directory
         self._clock = clock
@@ -138,7 +141,7 @@ class Expiry:
             await self._delete(months, deleted)
         until = begin - SETTLED_MICROS
         before = {own.id: _before(own, begin) for own in workspaces}
-        limits = {own.id: own.identity for own in workspaces}
+        by_id = {own.id: own for own in workspaces}
         events = await self._months(before, RetainedTable.EVENTS, until)
         for name in dict.fromkeys(month.workspace for month in events):
             state = states.get(name, RetentionState())
@@ -150,10 +153,10 @@ class Expiry:
             await asyncio.sleep(self._told_seconds)
             await self._records.forget_ids({month.workspace: before[month.workspace] for month in events}, until)
         failed: set[str] = set()
-        for months in _together(events):
+        for months in _together(await self._paths.resumed(events)):
             kept = []
             for month in months:
-                if month.workspace not in failed and await self._keep(month, limits[month.workspace]):
+                if month.workspace not in failed and await self._keep(month, by_id[month.workspace]):
                     kept.append(await self._records.count(month, self._clock.unix_micros()))
                 else:
                     failed.add(month.workspace)
@@ -180,9 +183,12 @@ class Expiry:
             for month in await self._records.months(name, table, moment, until_micros)
         ]
 
-    async def _keep(self, month: MonthOfRows, limits: IdentitySettings) -> bool:
-        """Keeps the sightings of a month; tells whether that could be done. Whoever is erased meanwhile waits."""
+    async def _keep(self, month: MonthOfRows, workspace: Workspace) -> bool:
+        """Keeps what stays of a month; tells whether that could be done."""
+        limits = workspace.identity
         try:
+            await self._paths.keep(workspace, month)
+            # Who is erased waits for this: sightings name people as they were read.
             async with RunLease(self._leases, _Step(month.workspace, SIGHTINGS), self._clock):
                 await self._records.keep_sightings(month, limits.shared_device_customers, limits.shared_device_days)
         except TributaryError as failure:

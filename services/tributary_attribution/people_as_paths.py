@@ -116,7 +116,7 @@ class PeopleAsPaths:
         converted, people = await self._converted_paths.counts(workspace_id), await self._paths.counts(workspace_id)
         nobody = PathCounts()
         everybody = people.get(EVERY_NAME, nobody)
-        return {name: own.plus(everybody).plus(people.get(name, nobody)) for name, own in converted.items()}
+        return {name: own.plus(everybody).plus(people.get(name, nobody)).possible() for name, own in converted.items()}
 
     async def count_some(self) -> int:
         """Counts some of those whose time has come; returns how many were looked at.

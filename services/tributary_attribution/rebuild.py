@@ -25,9 +25,9 @@ import structlog
 from tributary_attribution.affected import Affected
 from tributary_attribution.arrivals import Replayed
 from tributary_attribution.attributor import Attributor
-from tributary_attribution.credit_settings import counts_seen, journey_life_seconds, ties_seconds
 from tributary_attribution.directory import EveryWorkspace
 from tributary_attribution.old_evidence import OldEvidence
+from tributary_attribution.old_people import MARGIN_SECONDS, lost_time
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.repair import Words, said_of
 from tributary_domain.revision import Cause
@@ -37,7 +37,6 @@ from tributary_runtime.errors import PoisonEvent, TributaryError, WorkerDecision
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.lost_state import EventPlace, LostState, LostTime
 from tributary_storage.clickhouse.model_versions import ModelVersions
-from tributary_storage.redis import trace_layout
 from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.person_paths import PersonPaths
@@ -54,8 +53,6 @@ _LEASE_SECONDS: Final = 120
 _LOOK_SECONDS: Final = 1.0
 _REST: Final = 1.0
 """How much longer it rests after a page than the page took: so that it takes half of the process."""
-_MARGIN_SECONDS: Final = 300
-"""How far the clocks of two Redis may be apart."""
 
 
 class Rebuild:
@@ -188,7 +185,7 @@ class Rebuild:
 
     async def _page(self, workspace: Workspace, place: RebuildPlace) -> RebuildPlace:
         """Brings one page of a workspace back; returns how far it is then."""
-        time = self._time(workspace, place.loss_micros)
+        time = lost_time(workspace, place.loss_micros)
         match place.stage:
             case RebuildStage.WORDS:
                 await self._models(workspace)
@@ -252,7 +249,7 @@ class Rebuild:
 
     async def _bring_back(self, workspace: Workspace, events: Sequence[Replayed], time: LostTime) -> None:
         """Brings events back; one that cannot be read is left out, alone."""
-        told = time.until_micros - (_MARGIN_SECONDS + _DAY_SECONDS) * _SECOND  # the log brings back who changed since
+        told = time.until_micros - (MARGIN_SECONDS + _DAY_SECONDS) * _SECOND  # the log brings back who changed since
         try:
             await self._attributor.bring_back(workspace, events, (), time.journeys_since_micros, told)
         except PoisonEvent as poison:
@@ -284,16 +281,6 @@ class Rebuild:
         # Whoever was counted meanwhile was counted as if the conversion had not been.
         people = dict.fromkeys(place for one in affected for place in (one.place(), *one.strays()) if place is not None)
         await self._publisher.tell(revisions, people)
-
-    def _time(self, workspace: Workspace, loss_micros: int) -> LostTime:
-        life_seconds = max(journey_life_seconds([workspace]), trace_layout.LIFE_SECONDS)
-        return LostTime(
-            workspace=workspace.id,
-            journeys_since_micros=loss_micros - life_seconds * _SECOND,
-            ties_since_micros=loss_micros - ties_seconds([workspace]) * _SECOND,
-            until_micros=loss_micros + _MARGIN_SECONDS * _SECOND,
-            keeps_seen=counts_seen(workspace),
-        )
 
 
 def _at(place: RebuildPlace, workspace: str, stage: RebuildStage) -> RebuildPlace:

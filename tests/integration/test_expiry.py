@@ -17,12 +17,14 @@ from tests.support.attribution import DAY, NOON, Attribution, Events, known_work
 from tests.support.families import Families
 from tests.support.worlds import a_world, people_who_share
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.ended_paths import EndedPaths
 from tributary_attribution.expiry import Expiry
 from tributary_attribution.runs import exit_status
 from tributary_cli.explain_tables import deleted_line
 from tributary_domain.retention import retained_since
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.privacy_settings import RetentionSettings
+from tributary_storage.clickhouse.ended_paths import EndedPathRecords
 from tributary_storage.clickhouse.integrity import StoredEvents, StoredIntegrity
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import Scope
@@ -60,6 +62,7 @@ class Kept:
     world: Reconciled
     expiry: Expiry
     clock: Later
+    paths: EndedPaths
 
     @property
     def attribution(self) -> Attribution:
@@ -92,7 +95,8 @@ def kept_of(world: Reconciled, now: int = NOW) -> Kept:
     clock.micros = now
     records, leases = RetentionRecords(attribution.clickhouse), RunLeases(attribution.state)
     directory = known_workspaces(attribution.workspace)
-    return Kept(world, Expiry(records, leases, directory, clock, told_seconds=0), clock)
+    paths = EndedPaths(EndedPathRecords(attribution.clickhouse), attribution.old_people, clock, page=3)
+    return Kept(world, Expiry(records, paths, leases, directory, clock, told_seconds=0), clock, paths)
 
 
 @pytest.fixture

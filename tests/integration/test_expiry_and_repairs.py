@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -48,7 +49,7 @@ async def lose_all(kept: Kept) -> None:
     """Loses the whole state store, and brings it back."""
     attribution = kept.attribution
     await attribution.state.flushdb()
-    attribution.losses.append(NOON + 5 * DAY - HOUR)
+    attribution.losses.append(NOON + 5 * DAY - HOUR + len(attribution.losses))
     while not attribution.rebuild.is_whole():
         await attribution.rebuild.some()
         await attribution.count_people()
@@ -150,6 +151,39 @@ async def test_how_somebody_began_is_known_after_a_loss(kept: Kept, events: Even
     await kept.delete()
     await lose_all(kept)
     assert await kept.attribution.people.firsts.of_people(people) == before
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_what_data_driven_learned_of_those_whose_events_are_gone_is_learned_again_after_a_loss(
+    kept: Kept, events: Events, stops: bool
+) -> None:
+    """Paths over the ends of months, and over the moment since which there are events; of who bought, or did not."""
+    rng, attribution, world = random.Random(5), kept.attribution, []
+    for person in range(16):
+        token, at = f"visitor:{person}", SINCE + rng.randrange(-70, 10) * DAY
+        for number in range(rng.randrange(1, 7)):
+            at += rng.choice([HOUR, 3 * DAY, 12 * DAY])
+            channel = rng.choice(["Email", "Display", "Paid Search", "Direct"])
+            world.append((at, events.touch(token, at=at, channel=channel, event_id=f"t-{person}-{number}")))
+        if person % 3 == 0:
+            world.append((at + HOUR, events.order(token, at=at + HOUR, order_id=f"o-{person}")))
+        if person % 5 == 0:
+            world.append((at, events.identify(token, f"visitor:{person + 1}", at=at, event_id=f"i-{person}")))
+    for at, event in sorted(world, key=lambda one: one[0]):
+        await attribution.record(event, accept_micros=at)
+        await attribution.handle(event, accept_micros=at, backfill=True)
+    await lose_all(kept)
+    before = await attribution.count_people()
+    assert before["purchase"].paths > before["purchase"].conversions > 3
+    if stops:
+        records, workspace = RetentionRecords(attribution.clickhouse), attribution.workspace
+        [month, *_] = await records.months(workspace.id, RetainedTable.EVENTS, SINCE, NOW - 2 * DAY)
+        await kept.paths.keep(workspace, month)
+        await records.keep_sightings(month, 5, 30)
+        kept.clock.micros += DAY
+    assert (await kept.delete())["events"] > 10
+    await lose_all(kept)
+    assert await attribution.count_people() == before
 
 
 async def test_a_shared_device_is_one_since_the_same_moment(kept: Kept, events: Events) -> None:

@@ -38,6 +38,7 @@ from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.old_evidence import OldEvidence
+from tributary_attribution.old_people import OldPeople
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.publishing import Publisher
@@ -295,6 +296,7 @@ class Attribution:
     model_publishing: ModelPublishing
     rate_corrections: RateCorrections
     rebuild: Rebuild
+    old_people: OldPeople
     losses: list[int]
     """When losses of the state store were confirmed; 0: none was."""
     forgotten: CountedQuestions
@@ -526,6 +528,10 @@ async def running_attribution(
             *(people, beginnings, IdentityChanges(clickhouse), IdentityWords(clickhouse)),
             *(attributor.relink, directory, clock),
         )
+        old_people = OldPeople(
+            *(LostState(clickhouse), PastEvents(clickhouse), IdentityWords(clickhouse), consents),
+            assumed_by_id(directory.find),
+        )
         rebuild = Rebuild(
             RebuildProgress(state),
             LostState(clickhouse),
@@ -537,8 +543,8 @@ async def running_attribution(
             current,
             versions,
             OldEvidence(
-                *(LostState(clickhouse), history, PastEvents(clickhouse), IdentityWords(clickhouse)),
-                *(consents, conversions, OldPaths(state, SHARDS), settings_history, assumed_by_id(directory.find)),
+                *(LostState(clickhouse), history, old_people, conversions, OldPaths(state, SHARDS)),
+                settings_history,
             ),
             directory,
             clock,
@@ -573,6 +579,7 @@ async def running_attribution(
                 ExchangeRates(clickhouse), rates, deferral, known_workspaces(workspace), clock
             ),
             rebuild=rebuild,
+            old_people=old_people,
             losses=losses,
             forgotten=forgotten,
         )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tributary_storage.clickhouse.admission_rows import RecordedAdmission, recorded_admission
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
+from tributary_storage.codec.counted_paths import Changes
 
 
 class EventPlace(NamedTuple):
@@ -66,6 +67,10 @@ class OldEvent(NamedTuple):
     """Serialised `AdmittedEvent`; empty: it is part of a journey."""
     accept_micros: int
     tokens: Sequence[str]
+    event_micros: int
+    """When it happened."""
+    is_conversion: bool
+    """Else it is a touch."""
 
 
 class LostState:
@@ -109,9 +114,16 @@ class LostState:
         asked = {**time.values(EventPlace(0, ""), 0), "tokens": list(tokens)}
         rows = await self._clickhouse.execute(statement("old_events_to_rebuild"), asked, raw_strings=True)
         return [
-            OldEvent(admitted, int(accept_micros), [token.decode() for token in named])
-            for admitted, accept_micros, named in rows
+            OldEvent(admitted, accept_micros, [token.decode() for token in named], event_micros, bool(is_conversion))
+            for admitted, accept_micros, named, event_micros, is_conversion in rows
         ]
+
+    async def ended_paths(self, workspace: str) -> Changes:
+        """Returns what is kept of people whose events were deleted for their age, added up."""
+        rows = await self._clickhouse.execute(
+            statement("ended_paths_to_rebuild"), {"workspace": workspace}, raw_strings=True
+        )
+        return {field: int(count) for field, count in rows}
 
     async def counted_names(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, str]:
         """Returns what conversions are called, of those that count."""

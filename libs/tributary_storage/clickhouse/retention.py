@@ -59,6 +59,15 @@ class MonthOfRows:
     """How many, by verdict, once they are counted."""
 
     @property
+    def span(self) -> tuple[int, int]:
+        """Returns its first moment, and that of the next month, in microseconds."""
+        return month_begin(self.month), month_begin(self.month, 1)
+
+    def until(self, accepted_until_micros: int | None) -> MonthOfRows:
+        """Returns the same of what was accepted until another moment; None: until the same."""
+        return self if accepted_until_micros is None else replace(self, accepted_until_micros=accepted_until_micros)
+
+    @property
     def values(self) -> dict[str, Any]:
         """Returns what every statement is told."""
         return {

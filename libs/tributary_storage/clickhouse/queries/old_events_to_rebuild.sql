@@ -3,7 +3,9 @@
 SELECT
     if(accept_time < fromUnixTimestamp64Micro(%(journeys_since)s, 'UTC'), admitted, ''),
     toUnixTimestamp64Micro(accept_time) AS accept_micros,
-    identity_tokens
+    identity_tokens,
+    toUnixTimestamp64Micro(event_time) AS event_micros,
+    kind = 'conversion' AS is_conversion
 FROM events FINAL
 WHERE workspace = %(workspace)s
     AND (event_time, event_id) IN
