@@ -47,6 +47,10 @@ class Erasure:
     """Of those that a family goes on with: conversion id, revision, and when they happened from now on."""
     deal_numbers: tuple[str, ...] = ()
     """Digests of the numbers by which deals name these: of orders that no other conversion has, and of leads."""
+    families: tuple[str, ...] = ()
+    """Ids of what their leads are known by, where others keep that too."""
+    is_asked_last: bool = False
+    """Whether delivery was asked to forget these after all events of before were through."""
     relatives: tuple[str, ...] = ()
     """Ids of others' conversions that decide with these what counts, or that the person observed too."""
     secret: tuple[int, int] = (0, 0)

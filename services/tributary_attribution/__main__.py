@@ -18,6 +18,7 @@ from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.model_choices import ModelChoices
 from tributary_attribution.model_publishing import ModelPublishing
+from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.old_people import OldPeople
 from tributary_attribution.people_as_paths import PeopleAsPaths
@@ -64,6 +65,7 @@ from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
+from tributary_storage.redis.erased_names import ErasedNames
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.log_side import LogSide
 from tributary_storage.redis.old_paths import OldPaths
@@ -164,17 +166,19 @@ async def main(settings: AttributionServiceSettings) -> None:
         )
         ended_paths = EndedPaths(EndedPathRecords(long_reads), old_people, clock)
         dead_letters = DeadLetters(log, state, log_epoch.shards)
+        stand_ins = StandIns(conversions, publisher, StandInRecords(long_reads), workspaces, clock)
         erasing = Erasing(
             people,
             erasures,
             ErasureRecords(long_reads),
             DataKeys(state, epoch.shards),
             conversions,
-            StandIns(conversions, publisher, StandInRecords(long_reads), workspaces, clock),
+            stand_ins,
             HeirsOfErased(StandInRecords(long_reads)),
             SharedOrders(conversions, ErasureRecords(long_reads), workspaces),
             ErasedDeals(long_reads, lambda name: workspaces.get(name).pepper.reveal().encode()),
             dead_letters,
+            NamesAtDelivery(ErasedNames(state), erasures, stand_ins),
             workspaces,
             clock,
             ErasureWaits(lambda: oldest_event_micros(log, log_epoch.shards), RunLeases(state)),

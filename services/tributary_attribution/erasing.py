@@ -11,9 +11,10 @@ Step by step; each may run twice, and a crash between any two leaves an open era
    of the CRM are stripped.
 6. Journeys, ties, consent, click ids and conversions in the state store are destroyed, and dead letters, which would
    bring back what they name when they are replayed; stand-ins take their places.
-7. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
+7. Delivery is asked to forget by what it knows the person's leads (`names_at_delivery`).
+8. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
    credited again; what was published of them before names the person's touches no more (`heirs_of_erased`).
-8. It is looked for what is left, and what was destroyed is stored.
+9. It is looked for what is left, also whether delivery has done that, and what was destroyed is stored.
 
 All of it is done once more a little later, for what was on its way, and again as long as anything of before is
 (`erasure_waits`); then the tokens, and the secret that the random ids were made of, are destroyed too.
@@ -22,7 +23,6 @@ All of it is done once more a little later, for what was on its way, and again a
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
@@ -31,10 +31,11 @@ import structlog
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.directory import Directory
-from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again
+from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again, planned
 from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
+from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_domain.erasures import Erasure, ErasureState
@@ -53,8 +54,6 @@ from tributary_storage.redis.ties import person_key
 
 log = structlog.get_logger(__name__)
 
-_OWN_SECONDS: Final = 60
-"""How long whoever was asked has it for himself; then any process goes on with it."""
 _LOOK_SECONDS: Final = 5.0
 
 
@@ -72,6 +71,7 @@ class Erasing:
         shared: Keep what is others'.
         deals: Of the CRM.
         dead_letters: May name the person.
+        names: Has delivery forget names.
         directory: Knows the workspaces.
         clock: Tells when.
         waits: Tells whether what may bring somebody back is on its way.
@@ -92,6 +92,7 @@ class Erasing:
         shared: SharedOrders,
         deals: ErasedDeals,
         dead_letters: DeadLetters,
+        names: NamesAtDelivery,
         directory: Directory,
         clock: Clock,
         waits: ErasureWaits,
@@ -108,6 +109,7 @@ class Erasing:
         self._shared = shared
         self._deals = deals
         self._dead_letters = dead_letters
+        self._names = names
         self._directory = directory
         self._clock = clock
         self._grace_micros = round(grace_seconds * 1e6)
@@ -149,20 +151,9 @@ class Erasing:
             reason: Why, for people.
             requested_by: Id of the API key.
         """
-        now = self._clock.unix_micros()
         mode = mode or self._directory.get(workspace_id).retention.erasure
-        return Erasure(
-            erasure_id=f"er-{secrets.token_hex(12)}",
-            workspace=workspace_id,
-            request_micros=now,
-            until_micros=now,
-            removes=mode is ErasureMode.REMOVE,
-            tokens=tuple(tokens),
-            secret=(secrets.randbits(64), secrets.randbits(64)),
-            due_micros=now + _OWN_SECONDS * 1_000_000,
-            reason=reason,
-            requested_by=requested_by,
-        )
+        about = (workspace_id, tuple(tokens), self._clock.unix_micros())
+        return planned(*about, removes=mode is ErasureMode.REMOVE, reason=reason, requested_by=requested_by)
 
     async def request(self, erasure: Erasure) -> Erasure:
         """Makes an erasure durable; from here on it happens.
@@ -182,17 +173,20 @@ class Erasing:
             StorageUnavailableError: A store did not answer.
         """
         noted = await self._noted(erasure)
+        return {**await self._left(noted), "names_in_jobs": await self._names.found(noted)}
+
+    async def _left(self, erasure: Erasure) -> dict[str, int]:
         keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
         counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
-        counts |= {"data_keys": len(keys), "revisions_of_heirs": await self._heirs.left(noted)}
-        counts["dead_letters"] = len(await self._dead_letters.of_erased(noted))
-        return {**counts, **await self._records.found(noted), "deals": await self._deals.count(noted)}
+        counts |= {"data_keys": len(keys), "revisions_of_heirs": await self._heirs.left(erasure)}
+        counts["dead_letters"] = len(await self._dead_letters.of_erased(erasure))
+        return {**counts, **await self._records.found(erasure), "deals": await self._deals.count(erasure)}
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
         """Returns the steps in their order; each returns what the next is told."""
         return (
             *(self._look, self._bury, self._shred, self._note, self._stand_in, self._sever, self._strip, self._forget),
-            *(self._credit_others, self._prove),
+            *(self._names.ask, self._credit_others, self._prove),
         )
 
     async def go_on(self, erasure: Erasure) -> Erasure:
@@ -313,7 +307,8 @@ class Erasing:
         """Looks for what is left, stores that, and closes the erasure after its second time."""
         # Looked before the survey: else what was on its way could come between the two.
         is_behind = erasure.is_behind or await self._waits.is_behind(erasure)
-        remaining = await self.survey(erasure)
+        await self._names.wait(erasure)
+        remaining = {**await self._left(await self._noted(erasure)), "names_in_jobs": await self._names.left(erasure)}
         if erasure.state is not ErasureState.REQUESTED:
             remaining.pop("data_keys")
         is_second = erasure.state is ErasureState.DESTROYED
@@ -321,6 +316,7 @@ class Erasing:
         state = ErasureState.FINISHED if is_last else ErasureState.DESTROYED
         now = self._clock.unix_micros()
         after = replace(erasure, remaining=remaining, state=state, due_micros=now + self._grace_micros)
+        after = replace(after, is_asked_last=erasure.is_asked_last and not is_behind)
         if not is_again(erasure):
             await self._records.write(after, now)
         if is_last:

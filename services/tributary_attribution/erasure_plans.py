@@ -12,8 +12,28 @@ from tributary_domain.erasures import Erasure, ErasureState
 
 GRACE_SECONDS: Final = 120
 """After how long what was on its way is looked for: longer than a batch, or the recorder, takes."""
+_OWN_SECONDS: Final = 60
+"""How long whoever was asked has it for himself; then any process goes on with it."""
 AGAIN: Final = "again-"
 """Of the ids of erasures that nobody asked for: they look for what came back."""
+
+
+def planned(
+    workspace: str, tokens: tuple[str, ...], now_micros: int, *, removes: bool, reason: str, requested_by: str
+) -> Erasure:
+    """Returns what erasing a person would be; of what happens from now on, nothing."""
+    return Erasure(
+        erasure_id=f"er-{secrets.token_hex(12)}",
+        workspace=workspace,
+        request_micros=now_micros,
+        until_micros=now_micros,
+        removes=removes,
+        tokens=tokens,
+        secret=(secrets.randbits(64), secrets.randbits(64)),
+        due_micros=now_micros + _OWN_SECONDS * 1_000_000,
+        reason=reason,
+        requested_by=requested_by,
+    )
 
 
 def is_again(erasure: Erasure) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
@@ -40,6 +41,8 @@ from tributary_storage.clickhouse.stand_ins import StandIn, StandInRecords
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.redis.conversions import Conversions, LostConversion, StoredConversion, conversion_key
 from tributary_storage.redis.journey_layout import event_field
+
+_SUBSCRIPTION: Final = "subscription:"
 
 
 class StandIns:
@@ -68,11 +71,18 @@ class StandIns:
         self._clock = clock
         self._handed = HandedAdjustments(conversions, records)
 
+    async def lead_families(self, erasure: Erasure) -> tuple[str, ...]:
+        """Returns the ids of what the leads of an erasure's conversions are known by."""
+        mine = [Affected(self._directory.get(erasure.workspace), one) for one in erasure.conversion_ids]
+        await self._publisher.read(mine, may_lack_sources=True)
+        return _lead_families(erasure, mine)
+
     async def prepare(self, erasure: Erasure) -> Erasure:
         """Stores what is to stand in for the conversions of an erasure; returns the same with what follows from it."""
         workspace = self._directory.get(erasure.workspace)
         mine = [Affected(workspace, one) for one in erasure.conversion_ids]
         views = await self._publisher.read(mine, may_lack_sources=True)
+        erasure = replace(erasure, families=_lead_families(erasure, mine))
         related = [(one, seen) for one in mine if names_of(one) and (seen := seen_of(one)) is not None]
         if not related:
             return erasure
@@ -241,6 +251,12 @@ class StandIns:
             source_rank=events[0].source_rank,
             is_retracted=not seen.is_good,
         )
+
+
+def _lead_families(erasure: Erasure, conversions: Iterable[Affected]) -> tuple[str, ...]:
+    """Returns the ids of what the leads of conversions are known by, with those that an erasure knew before."""
+    names = {name for one in conversions for name in names_of(one) if not name.startswith(_SUBSCRIPTION)}
+    return tuple(sorted({*erasure.families, *map(family_id, names)}))
 
 
 def _published(one: Affected) -> ConversionRevised:

@@ -11,6 +11,7 @@ import httpx
 from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.dispatcher import Dispatcher, Runner
+from tributary_delivery.forgotten_names import ForgottenNames
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.ledger_batches import LedgerBatches
@@ -46,6 +47,7 @@ from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.destination_reports import DestinationReports
 from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
 from tributary_storage.clickhouse.past_families import PastFamilies
+from tributary_storage.clickhouse.recorded_leads import RecordedLeads
 from tributary_storage.clickhouse.role_marks import PublishedMarks, TriedMarks
 from tributary_storage.clickhouse.sent_ledger import SentLedger
 from tributary_storage.clickhouse.warehouse_batches import WarehouseBatches
@@ -65,8 +67,10 @@ from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
+from tributary_storage.redis.erased_names import ErasedNames
 from tributary_storage.redis.first_claims import FirstClaims
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS
+from tributary_storage.redis.names_in_jobs import NamesInJobs
 from tributary_storage.redis.object_holds import ObjectHolds
 from tributary_storage.redis.people import People
 from tributary_storage.redis.readmission import Readmission
@@ -168,6 +172,10 @@ async def main(settings: DeliverySettings) -> None:
                 dispatcher,
                 Reports(workspaces, awaited, senders, kept, ledger, taking_back, states, clock),
                 Leftovers(AbandonedJobs(jobs_store), workspaces, clock),
+                ForgottenNames(
+                    *(ErasedNames(state_store), NamesInJobs(jobs_store), RecordedLeads(clickhouse)),
+                    *(workspaces, clock, replication.settle),
+                ),
                 Readmission(DeadLetters(state_store, state_store, epoch.shards), CONVERSION_LOG_GROUPS, workspaces),
                 Worker(metrics.Group.DELIVER, source, planner, clock, gate=gate, settle=replication.settle),
             ],

@@ -6,21 +6,19 @@ where the claims were lost, or an earlier version told it, the ledger knows the 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_TEST, DELIVERY_STATE_ACCEPTED, Delivery
 from tributary_delivery.ledger import Memory
 from tributary_domain.families import lead_names
+from tributary_domain.lead_claims import ObjectKind
 from tributary_runtime.crm_destinations import CrmDestination
 from tributary_storage.clickhouse.past_families import PastMember
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.first_claims import FirstClaims, LeadName
-
-_DIGEST_BYTES: Final = 16
 
 
 class Families(Protocol):
@@ -67,13 +65,13 @@ class LeadObjects:
         Args:
             proposed: Conversions of leads, and what theirs is called if it was not told yet.
         """
-        wanted = [LeadName(self._digests(revised), name) for revised, name in proposed]
+        wanted = [self._named(revised, name) for revised, name in proposed]
         known = await self._stores.claims.known_names(self._lane, wanted)
         unknown = [revised for (revised, _), name in zip(proposed, known, strict=True) if not name]
         past = await self._past_names(unknown) if unknown else {}
         claimed = [
-            LeadName(one.digests, past.get(revised.state.conversion_id, one.name))
-            for one, (revised, _) in zip(wanted, proposed, strict=True)
+            replace(one, name=past.get(revised.state.conversion_id, name or one.name))
+            for one, name, (revised, _) in zip(wanted, known, proposed, strict=True)
         ]
         return await self._stores.claims.names(self._lane, claimed)
 
@@ -81,13 +79,9 @@ class LeadObjects:
         """Returns which of the objects of its order, or lead, a conversion is."""
         return self._settings.object_of(revised.state.name, is_stage=revised.state.HasField("lead"))
 
-    def _digests(self, revised: ConversionRevised) -> tuple[str, str]:
-        of_kind = f"{self._settings.account} {self.kind(revised)}"  # another account knows none of its objects
-        digests = [
-            hashlib.blake2b(f"{of_kind} {name}".encode(), digest_size=_DIGEST_BYTES).hexdigest()
-            for name in names_of_lead(revised)
-        ]
-        return digests[0], digests[-1]
+    def _named(self, revised: ConversionRevised, name: str) -> LeadName:
+        known_by = names_of_lead(revised)
+        return LeadName((known_by[0], known_by[-1]), ObjectKind(self._settings.account, self.kind(revised)), name)
 
     async def _past_names(self, conversions: Sequence[ConversionRevised]) -> Mapping[str, str]:
         """Returns what the objects of leads are called by the ledger, by conversion id; without those it has not."""

@@ -21,7 +21,8 @@ from tests.support.stores import running_redis
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED, VERDICT_DUPLICATE
 from tributary_attribution import arrivals
-from tributary_domain.ids import event_digest, order_digest
+from tributary_domain.ids import event_digest, family_id, order_digest
+from tributary_domain.lead_claims import ObjectKind
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.velocity import Count, Limit
 from tributary_runtime.clock import SystemClock
@@ -37,6 +38,7 @@ from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.first_claims import FirstClaims, LeadName, WantedSecond
 from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
+from tributary_storage.redis.names_in_jobs import NamesInJobs
 from tributary_storage.redis.object_holds import ObjectHolds, Said
 from tributary_storage.redis.old_paths import OldPaths
 from tributary_storage.redis.rates import SharedRates
@@ -129,8 +131,19 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     claims = FirstClaims(client)
     wanted = [WantedSecond(one, digest, 9, 1, 8, 9) for one, digest in (("c1:a", "x"), ("c1:b", "x"), ("c1:b", "y"))]
     assert await claims.seconds(lane, [*wanted, WantedSecond("c1:c", "x", 9, 1, 8, 9)]) == [9, 8, 9, None]
-    assert await claims.known_names(lane, [LeadName(("id", "order"), "")]) == [""]
-    assert await claims.names(lane, [LeadName(("id", "id"), "L"), LeadName(("id", "order"), "1001")]) == ["L", "L"]
+    kind = ObjectKind("account", "")
+    assert await claims.known_names(lane, [LeadName(("id", "order"), kind, "")]) == [""]
+    leads = [LeadName(("id", "id"), kind, "L"), LeadName(("id", "order"), kind, "1001")]
+    assert await claims.names(lane, leads) == ["L", "L"]
+    await client.set(job_keys.old_lead_name("shop", "crm", kind.old_digest("id")), "L", ex=60)
+    names, other = NamesInJobs(client), Lane("shop", "other")
+    assert await names.old_lanes() == {lane}
+    assert (await names.convert(lane, {kind}, ["id", "order"]), await names.drop_old(lane, unless_told_seconds=0)) == (
+        1,
+        0,
+    )
+    assert await names.forget({lane, other}, [family_id("id"), family_id("order")], ["c1:a"]) >= 2
+    assert await claims.known_names(lane, leads) == ["", ""]
     again = [Wish("c1:a", 1), Wish("c1:c", 3, risks_duplicates=True)]
     assert await ReplayedJobs(client).plan(lane, again, 4) == [Replayed.KNOWN, Replayed.PLANNED]
     refused = [Refusal("c1:a", 1, is_creation=True)]

@@ -12,6 +12,7 @@ from tests.integration.test_families import UNIT, Names, an_order_told_twice, as
 from tests.integration.test_rebuild import bring_back, lose_all
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
 from tests.support.families import Families
+from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.erasures import Erasure, ErasureState
@@ -26,8 +27,12 @@ ANN, BOB, CAROL = "visitor:ann", "visitor:bob", "visitor:carol"
 
 @pytest.fixture
 async def attribution(stores: Stores, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
-    declared = {"conversions": [{"name": "lead"}, {"name": "purchase"}, {"name": "payment"}]}
-    async with running_attribution(stores.empty_redis_url(), clickhouse_url, workspace, **declared) as running:
+    declared: dict[str, Any] = {"conversions": [{"name": "lead"}, {"name": "purchase"}, {"name": "payment"}]}
+    about = (stores.empty_redis_url(), clickhouse_url, workspace)
+    async with (
+        running_attribution(*about, delivery_seconds=PATIENCE_SECONDS, **declared) as running,
+        forgetting(running),
+    ):
         yield running
 
 

@@ -16,6 +16,7 @@ from tests.integration.test_closed_books import _report as report
 from tests.integration.test_consent import consent
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
+from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.identifiers_pb2 import Identifiers
@@ -49,7 +50,11 @@ _READ = {
 
 @pytest.fixture
 async def own(migrated_redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Reconciled]:
-    async with reconciled(migrated_redis_url, clickhouse_url, workspace) as opened:
+    patience = {"delivery_seconds": PATIENCE_SECONDS}
+    async with (
+        reconciled(migrated_redis_url, clickhouse_url, workspace, **patience) as opened,
+        forgetting(opened.attribution),
+    ):
         yield opened
 
 

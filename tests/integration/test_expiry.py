@@ -15,6 +15,7 @@ from tests.integration.test_recalling import named
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Attribution, Events, known_workspaces
 from tests.support.families import Families
+from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tests.support.worlds import a_world, people_who_share
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.ended_paths import EndedPaths
@@ -101,7 +102,8 @@ def kept_of(world: Reconciled, now: int = NOW) -> Kept:
 
 @pytest.fixture
 async def kept(migrated_redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Kept]:
-    async with reconciled(migrated_redis_url, clickhouse_url, workspace) as world:
+    patience = {"delivery_seconds": PATIENCE_SECONDS}
+    async with reconciled(migrated_redis_url, clickhouse_url, workspace, **patience) as world:
         yield kept_of(world)
 
 
@@ -269,10 +271,11 @@ async def test_an_erased_person_is_taken_out_of_sightings(kept: Kept, events: Ev
     tokens = next(iter(people.values())).tokens
     assert set(tokens) == {CUSTOMER, VISITOR, PHONE}
     erasure = await erasing.request(erasing.plan(kept.attribution.workspace.id, tokens))
-    await erasing.go_on(erasure)
-    found = await kept.rows("events FINAL", "identity_tokens", "kind = 'sighting'")
-    assert found == [([],)] * 4
-    assert not any((await erasing.survey(erasure)).values())
+    async with forgetting(kept.attribution):
+        await erasing.go_on(erasure)
+        found = await kept.rows("events FINAL", "identity_tokens", "kind = 'sighting'")
+        assert found == [([],)] * 4
+        assert not any((await erasing.survey(erasure)).values())
 
 
 @pytest.fixture

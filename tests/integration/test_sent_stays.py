@@ -235,7 +235,7 @@ async def test_a_lead_is_one_object_by_whatever_its_stages_name_it(
     with running_fake("hubspot") as server:
         for number, (lead_id, root) in enumerate(told):
             if forgets and number == 1:
-                await rig.redis.delete(*[key async for key in rig.redis.scan_iter(match=f"trb:*{workspace}*:lead:*")])
+                await rig.redis.delete(*[key async for key in rig.redis.scan_iter(match=f"trb:*{workspace}*:leads:*")])
             await publish(rig, lane, [a_purchase(lane, number)], of_a_lead(lead_id, root))
             await deliver(rig, lane, server, **kind)
         assert set(server.fake.counted) == names

@@ -36,6 +36,7 @@ from tributary_attribution.linking import Linking
 from tributary_attribution.model_choices import ModelChoices
 from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.models import Models
+from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.observing import Observing
 from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.old_people import OldPeople
@@ -95,6 +96,7 @@ from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.erased_names import ErasedNames
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.journey_layout import META, meta_of
 from tributary_storage.redis.log_entry import LogEntry
@@ -410,6 +412,7 @@ async def running_attribution(
     lookup: WorkspaceLookup | None = None,
     share: int = SHARE,
     clock: Clock | None = None,
+    delivery_seconds: float = 0,
     **settings: Any,
 ) -> AsyncIterator[Attribution]:
     """Puts an attribution together as its `__main__` does.
@@ -426,6 +429,7 @@ async def running_attribution(
         lookup: Knows others instead.
         share: How much of one person's journey a batch looks at.
         clock: Tells another time.
+        delivery_seconds: How long an erasure waits for delivery (`forgetting`).
         settings: Whatever else `workspaces.yaml` would say of it.
     """
     workspace = Workspace.model_validate({"id": workspace_id, "pepper": {"value": "pepper"}, **settings})
@@ -485,13 +489,15 @@ async def running_attribution(
         async def oldest_waiting() -> int | None:
             return min(waiting, default=None)
 
+        stand_ins = StandIns(conversions, publisher, StandInRecords(clickhouse), directory, clock)
         erasing = Erasing(
             *(people, erasures, records, DataKeys(state, SHARDS), conversions),
-            StandIns(conversions, publisher, StandInRecords(clickhouse), directory, clock),
+            stand_ins,
             HeirsOfErased(StandInRecords(clickhouse)),
             SharedOrders(conversions, records, directory),
             ErasedDeals(clickhouse, lambda name: directory.get(name).pepper.reveal().encode()),
             DeadLetters(state, state, SHARDS),
+            NamesAtDelivery(ErasedNames(state), erasures, stand_ins, patience_seconds=delivery_seconds),
             *(directory, clock),
             ErasureWaits(oldest_waiting, RunLeases(state)),
             grace_seconds=0,

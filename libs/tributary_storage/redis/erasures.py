@@ -244,5 +244,5 @@ def _erasure(held: dict[str, Any]) -> Erasure:
     rows = ("memberships", "places")
     lists |= {name: tuple(tuple(one) for one in held.get(name, ())) for name in rows}
     lists["members"] = tuple((one, role, tuple(names)) for one, role, names in held.get("members", ()))
-    lists |= {name: tuple(held.get(name, ())) for name in ("relatives", "deal_numbers")}
+    lists |= {name: tuple(held.get(name, ())) for name in ("relatives", "deal_numbers", "families")}
     return Erasure(**{**held, **lists, "state": ErasureState(held["state"])})

@@ -11,11 +11,13 @@ example, for a destination that takes two conversions of a click and a second fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import redis.asyncio
 
+from tributary_domain.ids import family_id
+from tributary_domain.lead_claims import ObjectKind, opened, seal
 from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.delivery_jobs import SENT_LIFE_SECONDS
@@ -25,7 +27,7 @@ from tributary_storage.redis.scripts import Argument, Script
 _CLAIM: Final = Script("claim_seconds")
 _NAME: Final = Script("name_leads")
 _NOTHING_SENT: Final = "The store of delivery jobs did not answer; nothing is sent until it does."
-_LEAD_LIFE_SECONDS: Final = 400 * 86_400
+LEAD_LIFE_SECONDS: Final = 400 * 86_400
 """How long after it was told last a lead keeps its name: as long as its orders are known again."""
 
 
@@ -45,11 +47,19 @@ class WantedSecond:
 
 @dataclass(frozen=True, slots=True)
 class LeadName:
-    """The name that the object of a lead would get."""
+    """The name that the object of a lead would get. In the store nothing of it is plain: `lead_claims`."""
 
-    digests: tuple[str, str]
-    """Of its id and of its root order: the same twice where it has only one of them."""
+    known_by: tuple[str, str]
+    """Its id and its root order, as `families.lead_names`: the same twice where it has only one of them."""
+    kind: ObjectKind
     name: str
+
+    def claimed(self, by_id: bytes | None, by_order: bytes | None) -> str:
+        """Returns how it was named before; "": it was not."""
+        for lead_name, sealed in zip(self.known_by, (by_id, by_order), strict=True):
+            if sealed:
+                return opened(lead_name, sealed)
+        return ""
 
 
 class FirstClaims:
@@ -80,11 +90,21 @@ class FirstClaims:
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
+        asking = self._client.pipeline(transaction=False)
+        for one in wanted:
+            by_id, by_order, old_by_id, old_by_order = _places(lane, one)
+            asking.hget(by_id, one.kind.field)
+            asking.hget(by_order, one.kind.field)
+            asking.mget(old_by_id, old_by_order)
         try:
-            found = [(one or b"").decode() for one in await self._client.mget(self._lead_names(lane, wanted))]
+            found = await asking.execute() if wanted else []
         except redis.RedisError as error:
             raise translate(error, "jobs", _NOTHING_SENT) from error
-        return [by_id or by_order for by_id, by_order in zip(found[::2], found[1::2], strict=True)]
+        names: list[str] = []
+        for number, one in enumerate(wanted):
+            by_id, by_order, old = found[number * 3 : number * 3 + 3]
+            names.append(one.claimed(by_id, by_order) or (old[0] or old[1] or b"").decode())
+        return names
 
     async def names(self, lane: Lane, wanted: Sequence[LeadName]) -> list[str]:
         """Names the objects of leads; returns the name of each: what it was called first, by id or by root order.
@@ -92,14 +112,18 @@ class FirstClaims:
         Raises:
             StorageUnavailableError: Some may be named; ask for the same again.
         """
-        arguments: list[Argument] = [_LEAD_LIFE_SECONDS, *(one.name for one in wanted)]
-        return [one.decode() for one in await self._run(_NAME, self._lead_names(lane, wanted), arguments)]
-
-    @staticmethod
-    def _lead_names(lane: Lane, wanted: Sequence[LeadName]) -> list[Argument]:
-        return [
-            job_keys.lead_name(lane.workspace, lane.destination, digest) for one in wanted for digest in one.digests
-        ]
+        names, pending = [one.name for one in wanted], list(range(len(wanted)))
+        while pending:  # twice for whoever is named otherwise meanwhile, or earlier in the same batch; for ever: never
+            some = [replace(wanted[place], name=names[place]) for place in pending]
+            arguments: list[Argument] = [LEAD_LIFE_SECONDS]
+            for one in some:
+                arguments += (one.kind.field, *(seal(lead_name, one.name) for lead_name in one.known_by))
+            answers = await self._run(_NAME, [key for one in some for key in _places(lane, one)], arguments)
+            before = [one.claimed(*answers[number * 2 : number * 2 + 2]) for number, one in enumerate(some)]
+            for place, name in zip(pending, before, strict=True):
+                names[place] = name or names[place]
+            pending = [place for place, name in zip(pending, before, strict=True) if name]
+        return names
 
     async def _run(self, script: Script, names: Sequence[Argument], arguments: Sequence[Argument]) -> Any:
         if not names:
@@ -108,3 +132,14 @@ class FirstClaims:
             return await script(self._client, names, arguments)
         except redis.RedisError as error:
             raise translate(error, "jobs", _NOTHING_SENT) from error
+
+
+def _places(lane: Lane, one: LeadName) -> tuple[str, str, str, str]:
+    """Returns where a lead's claims are, by its id and its root order; and where an earlier version kept them."""
+    by_id, by_order = (job_keys.lead_claims(*_of(lane), family_id(name)) for name in one.known_by)
+    old_by_id, old_by_order = (job_keys.old_lead_name(*_of(lane), one.kind.old_digest(name)) for name in one.known_by)
+    return by_id, by_order, old_by_id, old_by_order
+
+
+def _of(lane: Lane) -> tuple[str, str]:
+    return lane.workspace, lane.destination

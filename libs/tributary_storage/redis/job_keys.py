@@ -8,7 +8,8 @@
 | `trb:{j:<ws>:<dest>}:sent:<conversion id>`  | string | longest correction window  |
 | `trb:{j:<ws>:<dest>}:object:<digest>`       | hash   | minutes                    |
 | `trb:{j:<ws>:<dest>}:seconds:<digest>`      | hash   | longest correction window  |
-| `trb:{j:<ws>:<dest>}:lead:<digest>`         | string | 400 days                   |
+| `trb:{j:<ws>:<dest>}:leads:<family id>`     | hash   | 400 days, until erased     |
+| `trb:{j:<ws>:<dest>}:lead:<digest>`         | string | until it is converted      |
 | `trb:{j:<workspace>:<destination>}:state`   | hash   | for ever                   |
 | `trb:{j:<workspace>:<destination>}:dead`    | zset   | each: as the ledger's line |
 | `trb:{j:<workspace>:<destination>}:quota`   | string | a minute                   |
@@ -85,13 +86,24 @@ def click_seconds(workspace: str, destination: str, digest: str) -> str:
     return f"trb:{{j:{workspace}:{destination}}}:seconds:{digest}"
 
 
-def lead_name(workspace: str, destination: str, digest: str) -> str:
-    """Returns by what a destination knows the object of a lead.
+def lead_claims(workspace: str, destination: str, family: str) -> str:
+    """Returns by what a destination knows the objects of a lead (`tributary_domain.lead_claims`).
 
     Args:
         workspace: Whose.
         destination: Where.
-        digest: Of the lead's id, or of its root order: nothing in the clear.
+        family: The family id of the lead's id, or of its root order: nothing in the clear.
+    """
+    return f"trb:{{j:{workspace}:{destination}}}:leads:{family}"
+
+
+def old_lead_name(workspace: str, destination: str, digest: str) -> str:
+    """Returns the same as an earlier version kept it: a name in plain text, which no erasure finds.
+
+    Args:
+        workspace: Whose.
+        destination: Where.
+        digest: Of account, kind and the lead's id, or its root order.
     """
     return f"trb:{{j:{workspace}:{destination}}}:lead:{digest}"
 

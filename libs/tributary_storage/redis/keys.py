@@ -29,6 +29,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{erasures}:tombstones`                | list   | for ever                   | attribution |
 | state | `trb:{erasures}:open`                      | hash   | until finished             | attribution |
 | state | `trb:{erasures}:restored`                  | string | for ever                   | attribution |
+| state | `trb:{erasures}:names`                     | hash   | until delivery has done it | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
 | state | `trb:{p3}:data-key-tombstone:<ws>|<name>`  | string | for ever                   | attribution |
@@ -196,6 +197,11 @@ def open_erasures() -> str:
 def erasures_restored() -> str:
     """Returns the last loss of the state store after which the tombstones were read back from ClickHouse."""
     return "trb:{erasures}:restored"
+
+
+def erased_names() -> str:
+    """Returns what delivery is asked to forget of people who are erased (`erased_names.AskedToForget`)."""
+    return "trb:{erasures}:names"
 
 
 def consent_restored() -> str:

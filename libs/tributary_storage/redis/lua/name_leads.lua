@@ -1,16 +1,28 @@
 -- Names the objects of leads: as they were named first, by whichever of what a lead is known by that was.
--- KEYS    per conversion two: the name by its lead's id, the name by its root order, the same twice where it has one; all of
---         one destination
--- ARGV    1 life in s, then per conversion the name that its lead's object gets where it has none
--- Answer  per conversion the name
--- Cost    at most six commands per conversion. A second run answers the same.
+-- KEYS    per conversion four: the claims by its lead's id, those by its root order, the same twice where it has one; and
+--         where an earlier version kept these; all of one destination
+-- ARGV    1 life in s, then per conversion three: its field, its name sealed under the id, the same under the root order
+-- Answer  per conversion two: what was claimed before, by id, or by root order; with nothing written for it. '' and '': the
+--         name is claimed
+-- Cost    at most eight commands per conversion. A second run answers the same.
 local life, answers = ARGV[1], {}
-for number = 1, #KEYS / 2 do
-  local by_id, by_order = KEYS[number * 2 - 1], KEYS[number * 2]
-  local name = redis.call('GET', by_id) or redis.call('GET', by_order) or ARGV[number + 1]
-  for _, key in ipairs({by_id, by_order}) do
-    if not redis.call('SET', key, name, 'NX', 'EX', life) then redis.call('EXPIRE', key, life) end
+for number = 0, #KEYS / 4 - 1 do
+  local by_id, by_order, old_by_id, old_by_order = unpack(KEYS, number * 4 + 1, number * 4 + 4)
+  local field, own_by_id, own_by_order = unpack(ARGV, number * 3 + 2, number * 3 + 4)
+  local claimed_by_id, claimed_by_order = redis.call('HGET', by_id, field), redis.call('HGET', by_order, field)
+  local before_by_id, before_by_order = '', ''
+  if claimed_by_id then
+    if claimed_by_id ~= own_by_id then before_by_id = claimed_by_id end
+  elseif claimed_by_order and claimed_by_order ~= own_by_order then
+    before_by_order = claimed_by_order
   end
-  answers[number] = name
+  if before_by_id == '' and before_by_order == '' then
+    redis.call('HSETNX', by_id, field, own_by_id)
+    redis.call('HSETNX', by_order, field, own_by_order)
+    redis.call('EXPIRE', by_id, life)
+    redis.call('EXPIRE', by_order, life)
+    redis.call('DEL', old_by_id, old_by_order)
+  end
+  answers[number * 2 + 1], answers[number * 2 + 2] = before_by_id, before_by_order
 end
 return answers
