@@ -23,11 +23,28 @@ _EMAIL: Final = "email"
 def classify(answer: Answer, events: int, zone: tzinfo = UTC) -> Verdict:
     """Tells what became of the events of a request.
 
+    Success names every object that was written. Where it names none, or fewer, nobody knows what was: they are sent
+    again, for an object is what it is told last.
+
     Args:
         answer: To the request.
         events: How many were in it.
         zone: Of the account, whose daily limit ends at midnight there.
     """
+    verdict = _classify(answer, events, zone)
+    if answer.status in (_NO_CONTENT, _PARTLY) or verdict.rows or not verdict.whole.is_ok:
+        return verdict
+    body = mapping_of(answer.body)
+    written = len(list(objects_of(body.get("results"))))
+    if written >= events:
+        return verdict
+    request_id, why = text_of(body.get("correlationId")), f"HTTP {answer.status} names {written} of {events} objects"
+    if written:
+        return Verdict(Outcome(SPLIT, answer.status, why, request_id=request_id))
+    return Verdict(outcome_of(RETRY, answer, why, request_id, is_answer=False))
+
+
+def _classify(answer: Answer, events: int, zone: tzinfo) -> Verdict:
     body = mapping_of(answer.body)
     request_id = text_of(body.get("correlationId"))
     if answer.status in _CLASSES:
@@ -61,7 +78,7 @@ def classify(answer: Answer, events: int, zone: tzinfo = UTC) -> Verdict:
 def read_property(answer: Answer) -> Outcome:
     """Tells whether a property can tell objects apart: `email` of contacts can, others where they were made so."""
     body = mapping_of(answer.body)
-    found = classify(answer, 1).of(0)
+    found = _classify(answer, 1, UTC).of(0)
     if found.is_ok and body.get("name") != _EMAIL and body.get("hasUniqueValue") is not True:
         return Outcome(CONFIG, answer.status, "The property that objects are known by is not unique (hasUniqueValue).")
     return found

@@ -248,6 +248,10 @@ def errors(*traces: str) -> dict[str, Any]:
         pytest.param(200, {"status": "COMPLETE", "results": [{}, {}]}, ["OK", "OK"], id="taken"),
         pytest.param(204, None, ["OK", "OK"], id="taken, no content"),
         pytest.param(200, "a page of somebody's", ["RETRY", "RETRY"], id="a page instead of an answer"),
+        pytest.param(200, {"status": "PENDING"}, ["RETRY", "RETRY"], id="success of nothing"),
+        pytest.param(200, {"results": None}, ["RETRY", "RETRY"], id="no list of objects"),
+        pytest.param(201, {"status": "COMPLETE", "results": [{}]}, ["SPLIT", "SPLIT"], id="success of one of two"),
+        pytest.param(200, {**errors("1"), "results": [{}]}, ["OK", "PERMANENT"], id="one refused, with 200"),
         pytest.param(207, errors("1"), ["OK", "PERMANENT"], id="one refused"),
         pytest.param(207, errors("order-1"), ["SPLIT", "SPLIT"], id="one refused, nobody knows which"),
         pytest.param(

@@ -55,6 +55,7 @@ def test_a_page_instead_of_an_answer_shows_no_api_that_works(kind: str, status: 
         pytest.param("tiktok", {"code": 50_000}, False, id="all fails at TikTok"),
         pytest.param("tiktok", {"code": 51_010}, False, id="likewise"),
         pytest.param("tiktok", {"code": 77}, True, id="a code of tomorrow"),
+        pytest.param("hubspot", {"status": "COMPLETE"}, False, id="no objects"),
         pytest.param("meta", {"events_received": 1}, True, id="not all received"),
         pytest.param("pinterest", {"num_events_processed": 1}, True, id="not all processed"),
         pytest.param("salesforce", [{"success": True}], True, id="not a result for each"),
