@@ -185,6 +185,7 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
     if outcome.is_gone:
         return _gone(attempt, delivery)
+    noted = Noted.UNSENT if outcome.is_unsent else Noted.MADE
     is_creation = attempt.operation == DELIVERY_OPERATION_CREATE
     untaken = attempt.is_test or (outcome.is_untaken and is_creation and not attempt.maybe_taken)
     pause = _pause_seconds(attempt, outcome, rules)
@@ -204,7 +205,8 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         if is_hopeless and attempt.is_doubtful and revision > revised.revision:
             # Nobody is told what is true since, and nobody knows whether that is needed.
             delivery.outcome = OUTCOME_CLASS_UNKNOWN
-        return Settled(job.conversion_id, Settlement.GIVEN_UP, revision, taken=left, is_untaken=untaken), delivery
+        what = (job.conversion_id, Settlement.GIVEN_UP, revision)
+        return Settled(*what, taken=left, is_untaken=untaken, noted=noted), delivery
     delivery.state = DELIVERY_STATE_PENDING
     delivery.due_time.FromMicroseconds(due_micros)
     again = Settled(
@@ -214,7 +216,7 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         delay_seconds=pause,
         is_untaken=untaken,
         is_refused=outcome.is_untaken,
-        noted=Noted.UNSENT if outcome.is_unsent else Noted.MADE,
+        noted=noted,
     )
     return again, delivery
 

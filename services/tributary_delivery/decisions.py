@@ -233,7 +233,7 @@ class Decisions:
         """Returns a creation as it was tried before, if it was and that is still known."""
         job, newest, maybe_taken = attempt.job, attempt.revised, attempt.maybe_taken
         if not 0 < maybe_taken <= newest.revision:
-            return attempt
+            return replace(attempt, attempts_before=await self._before.attempts_untaken(job, newest, recalled))
         as_tried = newest
         if maybe_taken < newest.revision:
             as_tried = await recalled.revision(job.conversion_id, maybe_taken) or newest

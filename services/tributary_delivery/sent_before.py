@@ -96,3 +96,12 @@ class SentBefore:
         if job.tried_revision == revised.revision:
             return 0  # this job counts on by itself
         return attempts_at(await recalled.deliveries(job.conversion_id), self._lane.destination, revised.revision)
+
+    async def attempts_untaken(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> int:
+        """Returns how many attempts at a creation an earlier job made that certainly were not taken, likewise."""
+        if not job.may_be_tried_before:
+            return 0
+        if job.attempts_untaken is None:  # by an earlier version, or the destination said so later
+            return await self.attempts(job, revised, recalled)
+        revision, made = job.attempts_untaken
+        return made if revision == revised.revision != job.tried_revision else 0

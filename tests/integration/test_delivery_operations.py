@@ -108,11 +108,28 @@ async def test_what_waits_of_a_conversion_that_is_named_is_shown_though_nobody_h
     assert await waiting(outcomes=[OUTCOME_CLASS_PERMANENT]) == await waiting(conversion_ids=[]) == []
 
 
+async def give_up_again(rig: Rig, lane: Lane, server: FakeServer) -> None:
+    """Sends once more what is refused for good, with and without what an earlier version kept of its attempts."""
+    dead = DeliveryFilter(destination_id="linkedin", states=[DELIVERY_STATE_DEAD])
+    sent = job_keys.sent(lane.workspace, "linkedin", "c1:0001")
+    for attempts, is_kept in ((2, True), (3, False)):
+        if not is_kept:
+            await rig.redis.set(sent, (await rig.redis.get(sent)).partition(b" ")[0] + b" never")
+        await operations(rig).replay(lane.workspace, dead, dry_run=False, risk_duplicates=False)
+        await deliver(rig, lane, server)
+        numbers = (
+            "SELECT attempt FROM deliveries FINAL WHERE workspace = %(w)s AND conversion_id = 'c1:0001' ORDER BY 1"
+        )
+        rows = await rig.clickhouse.execute(numbers, {"w": lane.workspace})
+        assert [number for (number,) in rows] == list(range(1, attempts + 1)), "each attempt has its line"
+
+
 async def test_what_was_given_up_is_sent_again_and_what_was_taken_is_not(rig: Rig, lane: Lane) -> None:
     await publish(rig, lane, [a_purchase(lane, number) for number in range(3)])
     with running_fake("linkedin") as server:
         server.fake.poison.add("p-c1:0001")
         await deliver(rig, lane, server)
+        await give_up_again(rig, lane, server)
         server.fake.poison.clear()
         everything = DeliveryFilter(destination_id="linkedin", states=[DELIVERY_STATE_DEAD, DELIVERY_STATE_ACCEPTED])
         tried = await operations(rig).replay(lane.workspace, everything, dry_run=True, risk_duplicates=False)

@@ -176,6 +176,10 @@ class Job:
     """Whether somebody asked for it who risks that what may have been taken counts twice."""
     unsent: int = 0
     """How often what is tried could not leave, which is no attempt."""
+    may_be_tried_before: bool = False
+    """Whether the creation was tried under an earlier job, and certainly not taken."""
+    attempts_untaken: tuple[int, int] | None = None
+    """The revision that was tried then, and how often; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ Redis' own: replicas need not agree on it. A worked example, for destination "cr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ _SETTLE: Final = Script("settle_jobs")
 _RENEW: Final = Script("renew_leases")
 
 _NEVER: Final = "never"
+_UNTAKEN: Final = re.compile(rb"\d+ a(\d+):(\d+) never")
+"""What was tried under an earlier job, and how often: none of that was taken. Who does not know leaves it out."""
 SENT_LIFE_SECONDS: Final = 100 * 86_400
 """How long Redis remembers what a destination took: the longest correction window. Then the sent ledger knows."""
 
@@ -267,6 +270,7 @@ def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
     begun, risks, unsent, sent = rest
     taken = Taken.read(sent)
     is_never = sent.endswith(_NEVER.encode())
+    untaken = _UNTAKEN.fullmatch(sent)
     created_before = doubted_before = 0
     if sent and taken is None and not is_never:
         maybe, *since = sent.split()[3:]
@@ -288,6 +292,8 @@ def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
         known_as=KnownAs.read(known_as) if int(created) else None,
         risks_duplicates=risks == b"1",
         unsent=int(unsent),
+        attempts_untaken=(int(untaken[1]), int(untaken[2])) if untaken is not None else None,
+        may_be_tried_before=is_never,
     )
 
 

@@ -41,8 +41,10 @@ for number = 1, (#KEYS - 3) / 2 do
           redis.call('SET', sent, fields[3] .. ' -1 1 m' .. fields[3] .. ' ' .. since, 'EX', life)
         end
       elseif fields[5] == '1' and fields[6] ~= '0' then
-        -- Attempted, so the ledger alone could not tell; and certainly not taken.
-        redis.call('SET', sent, revision .. ' never', 'EX', life)
+        -- Attempted, so the ledger alone could not tell; and certainly not taken. Whoever tries that again counts on.
+        local made = tonumber(fields[9] or '0')
+        if ARGV[at + 6] ~= '' and made > 0 then made = made - 1 end
+        redis.call('SET', sent, revision .. ' a' .. fields[6] .. ':' .. made .. ' never', 'EX', life)
       end
       if what == 'given_up' then
         redis.call('ZADD', dead, now, conversion)
