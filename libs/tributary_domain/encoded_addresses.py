@@ -57,11 +57,12 @@ def holds_encoded_part(text: str) -> bool:
 
     >>> [holds_encoded_part(text) for text in ("u/YW5uQGV4YW1wbGUuY29t/off", "p/Spring-Sale/shoes", "p/spring")]
     [True, False, False]
-    >>> holds_encoded_part("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2ln")
-    True
+    >>> [holds_encoded_part(f"{e}yJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2ln") for e in ("e", "%65")]
+    [True, True]
     """
     if len(text) < ENCODED_CHARACTERS or text.islower():
         return False
-    if "eyJ" in text and any(_TOKEN.search(plain) is not None for plain in plainer(text)):  # after "Bearer%20", too
+    # After "Bearer%20", too, or with a letter of it encoded.
+    if ("eyJ" in text or "%" in text) and any(_TOKEN.search(plain) is not None for plain in plainer(text)):
         return True
     return any(holds_encoded_address(part) for part in _PART.split(text))

@@ -10,7 +10,12 @@ from tributary_domain.encoded_addresses import holds_encoded_part
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE
 from tributary_domain.personal_hashes import may_hold_hash, without_hashed_parts
 from tributary_domain.personal_names import plainer
-from tributary_domain.personal_values import is_telling_parameter, is_telling_part, may_hold_telling_part
+from tributary_domain.personal_values import (
+    is_telling_campaign,
+    is_telling_parameter,
+    is_telling_part,
+    may_hold_telling_part,
+)
 from tributary_domain.url_parameters import COMMON, PERSONAL, find_parameter
 
 DOUBTFUL: Final = re.compile(r"[^\w./~!*'(),$-]|[^\x00-\x7f]")
@@ -57,6 +62,17 @@ def holds_telling_inner(text: str) -> bool:
         if "/" in said and telling_parts((rest.partition("/")[2] if is_link else said).split("/")):
             return True
     return False
+
+
+def is_telling_campaign_part(name: str, value: str) -> bool:
+    """Tells whether a part of a campaign, as it stands, is somebody's, or a link that holds what is.
+
+    >>> is_telling_campaign_part("content", "https://x.example/u/203.0.113.7"), is_telling_campaign_part("term", "a/b")
+    (True, False)
+    """
+    if is_telling_campaign(name, value):
+        return True
+    return ("/" in value or "%2" in value) and holds_telling_inner(plainer(value)[-1])
 
 
 def holds_user(text: str) -> bool:

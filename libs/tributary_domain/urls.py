@@ -14,7 +14,7 @@ from tributary_domain.click_id_proofs import names_a_click
 from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
 from tributary_domain.personal import AT_SIGN, PHONE, holds_address
 from tributary_domain.personal_names import plainer
-from tributary_domain.personal_values import is_telling_campaign, is_telling_parameter
+from tributary_domain.personal_values import is_telling_parameter
 from tributary_domain.sites import plain_host
 from tributary_domain.texts import CLICK_ID_CHARACTERS
 from tributary_domain.url_parameters import CLICK, MAIL, MAILERS, PARAMETERS, PERSONAL, UTM, find_parameter
@@ -24,6 +24,7 @@ from tributary_domain.url_parts import (
     holds_inner,
     holds_telling_inner,
     holds_user,
+    is_telling_campaign_part,
     may_hold_part,
     telling_parts,
 )
@@ -151,7 +152,7 @@ def _read_campaign(said: str) -> dict[str, str]:
     for pair in said.split("&") if said else ():
         name, _, value = pair.partition("=")
         found = PARAMETERS.get(name) or find_parameter(name)
-        if is_telling_campaign(found[1] if found is not None else "", value):
+        if is_telling_campaign_part(found[1] if found is not None else "", value):
             return _CUT
         if found is not None:
             utm[found[1]] = unquote_plus(value)[:CLICK_ID_CHARACTERS]
@@ -225,7 +226,7 @@ def _judge(pair: str) -> tuple[str, str, str]:
             return kind, name, value
         kind = ""
     if (kind is not CLICK and _is_encoded(pair, value)) or (
-        is_telling_campaign(name, value) if kind is UTM else not kind and is_telling_parameter(said, value)
+        is_telling_campaign_part(name, value) if kind is UTM else not kind and is_telling_parameter(said, value)
     ):
         return PERSONAL, name, value
     if DOUBTFUL.search(value) is None and (kind or DOUBTFUL.search(said) is None):

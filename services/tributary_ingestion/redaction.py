@@ -19,10 +19,10 @@ from tributary_domain.personal import (
     without_personal,
 )
 from tributary_domain.personal_names import is_personal_property
-from tributary_domain.personal_values import is_telling_campaign
 from tributary_domain.property_values import clean_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.redacted_ids import stored_event_id
+from tributary_domain.url_parts import is_telling_campaign_part
 
 Token = Callable[[str], str]
 """Text -> what stands for it: keyed, and the same for the same text."""
@@ -106,7 +106,7 @@ def telling_campaign(readings: texts.Readings) -> list[str]:
     return [
         name
         for name, value in zip(texts.UTM.names, readings[texts.UTM][0], strict=True)
-        if value and is_telling_campaign(name, value)
+        if value and is_telling_campaign_part(name, value)
     ]
 
 

@@ -153,6 +153,12 @@ JWT = ".".join(
                 *("to=https%253A%252F%252Fx.example%252F%253Fu%253D203.0.113.7", "to=%2Fx%3Fu%3D203.0.113.7"),
                 *("to=https://x.example/u/203.0.113.7", "to=https://x.example/?u=203.0.113.7"),
                 "utm_content=https%3A%2F%2Fx.example%2F%3Fu%3D203.0.113.7",
+                *(
+                    f"utm_{name}={said}203.0.113.7"
+                    for name in ("content", "id")
+                    for said in ("https://x.example/u/", "u/")
+                ),
+                f"x=%65{JWT[1:]}",
                 *(f"x=a{sign}{JWT}" for sign in ("%3A", "%7C", "%2C", "+", "%2520")),
                 *(f"x={JWT.replace('.', '%2E')}", "authorization=Basic%20YW5u", "X-Authorization=x"),
                 *("utm_term=203.0.113.7", "utm_content=203.0.113.7%3A80", "utm_source=00491712345678"),
@@ -168,6 +174,8 @@ JWT = ".".join(
                 *(("/a/Mozilla%2F5.0%20(X11%3B%20Linux)", "/a/-"), ("/a/okhttp%2F4.9.3", "/a/-")),
                 *((f"/in/Bearer%20{JWT}", "/in/-"), (f"/in/x%3A{JWT}/y", "/in/-/y"), (f"/p#Bearer%20{JWT}", "/p")),
                 *((f"/login/{JWT}?a=1", "/login/-?a=1"), (f"/p#/login/{JWT}", "/p"), (f"/p?{JWT}&a=1", "/p?a=1")),
+                *((f"/in/{e}{JWT[1:]}/y", "/in/-/y") for e in ("%65", "%2565")),
+                *((f"/in/e%79J{JWT[3:]}", "/in/-"), (f"/p#%65{JWT[1:]}", "/p")),
                 *(("/p#/u/203.0.113.7", "/p"), ("/p#00491712345678", "/p")),
             )
         ),
@@ -178,6 +186,7 @@ JWT = ".".join(
                 *("/orders/00491712345678", "/order/00491712345678/thanks", "/p/00491712345678", "/p/00123456789"),
                 *("/0/007/x", "/a/12:30:45", "/wiki/A:B:C", "/a%20b/c%2Fd", "/p#1.2.3.4.5", "/app/4.0.1.2#top"),
                 *("/p?utm_id=00491712345678", "/p?utm_campaign=00123456789", "/p?utm_content=v1.2.3.4", "/p?x=a/b(c)"),
+                *("/p?utm_content=https://x.example/releases/10.2.1.4", "/p?utm_campaign=spring/11%2F26"),
                 *("/p?to=https%3A%2F%2F10.0.0.1%2Fx", "/p?to=https%3A%2F%2Fx.example%2F%3Fapp_version%3D1.2.3.4"),
                 *("/p?to=https://x.example/orders/00491712345678", "/p?to=%2Freleases%2F10.2.1.4", "/p?at=1/2/2026"),
                 *("/p?x=Size/42+(slim)", "/p?tel_shop=1", "/p?utm_source=a.b.c.d", "/p?sdk=4.0.1.2"),
