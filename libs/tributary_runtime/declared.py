@@ -7,7 +7,9 @@ be a secret).
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from tributary_domain.blanks import bare
 
 MICROS = 1_000_000
 MAX_AMOUNT = 10**12
@@ -49,7 +51,14 @@ AmountMicros = Annotated[
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 """Lower-case letters, digits and dashes, at most 63: an id that never changes."""
 
-Name = Annotated[str, Field(min_length=1, max_length=128)]
+
+def _without_blanks(name: str) -> str:
+    if bare(name) != name:  # what comes is read without them: it would be of another name
+        raise ValueError("has a blank, or what cannot be seen, at an end: take it off")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_without_blanks)]
 """A conversion name, or another short text."""
 
 Pattern = Annotated[str, Field(min_length=1, max_length=256)]

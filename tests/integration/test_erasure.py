@@ -16,6 +16,7 @@ from tests.integration.test_closed_books import _report as report
 from tests.integration.test_consent import consent
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
+from tests.support.families import Families
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
@@ -312,9 +313,11 @@ def of_store(store: str, events: Events, order: Admitted) -> Admitted:
 async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own: Reconciled, workspace: str) -> None:
     """By contact, by an order of the shop they name, or of any where they name none, by a lead without a contact.
 
-    A number that somebody else's conversion has by now tells nothing, nor does one without a shop beside their contact.
+    A number or a lead that somebody else's conversion has by now tells nothing, nor does one without a shop, or a lead,
+    beside their contact.
     """
     events, _ = await lived(own, workspace)
+    families = Families(events)
     attribution = own.attribution
     email = f"email:{CANARY}"
     await own.happen(
@@ -323,6 +326,9 @@ async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own:
         of_store("a", events, events.order(CUSTOMER, order_id="1002")),
         of_store("a", events, events.order(CUSTOMER, order_id="1003")),
         of_store("b", events, events.order(OTHER, order_id="1002")),
+        families.stage(CUSTOMER, stage="open", lead_id="shared"),
+        families.stage(OTHER, stage="won", lead_id="shared"),
+        families.stage(CUSTOMER, stage="won", lead_id="handed on"),
         events.identify(OTHER, "email:other", at=NOON - DAY, event_id="i-3"),
     )
     columns = ("workspace", "system", "deal_id", "modify_time", "status", "currency", "amount_micros")
@@ -333,6 +339,9 @@ async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own:
         ("by order", NOON + 900 * DAY, f"o-{CANARY}", "", f"{CANARY}-2", "email:unknown"),
         ("by lead", NOON, "", f"lead-{CANARY}", "", ""),
         ("another's lead", NOON, "", "lead", "", "email:other"),
+        ("a lead of both", NOON, "", "shared"),
+        ("a lead handed on", NOON, "", "handed on"),
+        ("a lead handed on", NOON + DAY, "", "handed on", "", "email:other"),
         ("of another", NOON, "o-other", "", "x", "email:other"),
         ("1001 of a", NOON, "1001", "", "", "", "a"),
         ("1001 of b", NOON, "1001", "", "", ""),  # as it was told before deals named stores
@@ -368,6 +377,8 @@ async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own:
         ("1002 of a", True, 1, 90_000_000),
         ("1002 of b", False, 1, 90_000_000),
         ("1002 of some shop", False, 1, 90_000_000),
+        ("a lead handed on", False, 2, 180_000_000),
+        ("a lead of both", False, 1, 90_000_000),
         ("another's lead", False, 1, 90_000_000),
         ("by contact", True, 2, 180_000_000),
         ("by lead", True, 1, 90_000_000),

@@ -150,6 +150,14 @@ def test_the_examples_first_settings_are_the_defaults_but_for_the_longer_lookbac
             "workspaces.0: conversions: purchase is there more than once",
             id="twins",
         ),
+        *(
+            pytest.param(
+                {"conversions": [{"name": name}]},
+                "workspaces.0.conversions.0.name: has a blank, or what cannot be seen, at an end: take it off",
+                id=f"a name that no conversion has: {name!r}",
+            )
+            for name in (" purchase", "purchase\n", "purchase\u00a0", "\u200bpurchase", " ")
+        ),
         pytest.param(
             {"attribution": [{}, {"lookback_days": 7}]},
             "workspaces.0: attribution: only the first entry may lack effective_from",

@@ -1,7 +1,8 @@
--- The deals of a person: whose contact they were until a moment, of their orders, and of their leads where no contact is
--- named; of these by digests. A deal that names a shop in any of its states is of an order of that shop. Digests are kept
--- for ever, and order numbers are given again: one that a conversion of another has by now tells nothing, and a deal that
--- names no shop is not theirs if its contact, in any of its states, is known by events of another.
+-- The deals of a person: whose contact they were until a moment, of their orders, and of their leads where no contact of
+-- another is named in any of their states; of these by digests. A deal that names a shop in any of its states is of an order
+-- of that shop. Digests are kept for ever, and numbers are given again: one that a conversion of another has by now, a lead
+-- that is another's too, tells nothing, and a deal that names no shop is not theirs if its contact, in any of its states, is
+-- known by events of another.
 WITH
     (kind, store_of, number) -> lower(hex(sipHash128Keyed(
         (toUInt64(%(first)s), toUInt64(%(second)s)),
@@ -28,6 +29,27 @@ WITH
         FROM conversions FINAL
         WHERE workspace = %(workspace)s
             AND order_id IN (SELECT order_id FROM by_order)
+            AND conversion_id NOT IN %(conversions)s
+    ),
+    by_lead AS
+    (
+        SELECT
+            system,
+            deal_id,
+            lead_id
+        FROM deals
+        WHERE workspace = %(workspace)s
+            AND NOT erased
+            AND lead_id != ''
+            AND contact_token = ''
+            AND digest('lead', '', lead_id) IN %(numbers)s
+    ),
+    leads_of_others AS
+    (
+        SELECT DISTINCT lead_id
+        FROM conversions FINAL
+        WHERE workspace = %(workspace)s
+            AND lead_id IN (SELECT lead_id FROM by_lead)
             AND conversion_id NOT IN %(conversions)s
     ),
     contacts AS
@@ -93,7 +115,24 @@ WHERE workspace = %(workspace)s
                         )
                 )
         )
-        OR (lead_id != '' AND digest('lead', '', lead_id) IN %(numbers)s AND contact_token = '')
+        OR (system, deal_id) IN
+        (
+            SELECT
+                system,
+                deal_id
+            FROM by_lead
+            WHERE lead_id NOT IN (SELECT lead_id FROM leads_of_others)
+                AND (system, deal_id) NOT IN
+                (
+                    SELECT
+                        system,
+                        deal_id
+                    FROM deals
+                    WHERE workspace = %(workspace)s
+                        AND contact_token != ''
+                        AND contact_token NOT IN %(tokens)s
+                )
+        )
     )
 ORDER BY
     system,
