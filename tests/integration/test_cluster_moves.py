@@ -39,15 +39,21 @@ async def cluster(shared: Cluster) -> Cluster:
     return shared
 
 
-async def keeps_all_once(cluster: Cluster, workspace: str, changes: Sequence[Callable[[], Awaitable[None]]]) -> None:
-    """Fails if callers who retry, while the cluster changes step by step, are told what is not so."""
+Change = Callable[[Load], Awaitable[None]]
+
+
+async def wrongly_told(cluster: Cluster, workspace: str, changes: Sequence[Change], *, replicas: int = 0) -> list[str]:
+    """Returns what callers who retry, while the cluster changes step by step, are told that is not so."""
     events = [Sent(f"e-{number}", order=f"o-{number}" if number % 5 == 0 else "") for number in range(200)]
     done = 0
 
     def may_go_on() -> bool:  # so that each change meets some of them, and some come after the last
         return load.progress <= (done + 1) / (len(changes) + 1)
 
-    async with running_admission(cluster.url) as admission, connect(cluster.url, name="tests") as client:
+    async with (
+        running_admission(cluster.url, replicas=replicas) as admission,
+        connect(cluster.url, name="tests") as client,
+    ):
 
         async def send(batch: Sequence[Sent]) -> Sequence[int]:
             await eventually_async(may_go_on, timeout_seconds=PATIENCE_SECONDS * len(changes))
@@ -58,10 +64,10 @@ async def keeps_all_once(cluster: Cluster, workspace: str, changes: Sequence[Cal
             group.create_task(load.run())
             for at, change in enumerate(changes):
                 await eventually_async(lambda at=at: load.progress > at / (len(changes) + 1))
-                await change()
+                await change(load)
                 done += 1
         assert load.unanswered, "nothing was disturbed"
-        assert await findings(load, client) == []
+        found = await findings(load, client)
 
         async def all_known() -> None:
             with suppress(StorageUnavailableError):
@@ -70,6 +76,7 @@ async def keeps_all_once(cluster: Cluster, workspace: str, changes: Sequence[Cal
             raise AssertionError("nothing was decided")
 
         await eventually_async(all_known)
+        return found
 
 
 async def test_what_is_waited_for_is_on_a_replica_of_every_node(cluster: Cluster) -> None:
@@ -93,7 +100,7 @@ async def test_slots_that_move_with_their_keys_under_load_lose_and_double_nothin
     async def move(slot: int) -> None:
         await cluster.move(slot, (await cluster.owner_of(slot) + 1) % MASTERS)
 
-    await keeps_all_once(cluster, workspace, [lambda slot=slot: move(slot) for slot in SLOTS])
+    assert await wrongly_told(cluster, workspace, [lambda _, slot=slot: move(slot) for slot in SLOTS]) == []
 
 
 async def test_a_node_whose_follower_takes_over_under_load_loses_and_doubles_nothing(
@@ -101,5 +108,42 @@ async def test_a_node_whose_follower_takes_over_under_load_loses_and_doubles_not
 ) -> None:
     if 0 not in [await cluster.owner_of(slot) for slot in SLOTS]:
         await cluster.move(SLOTS[0], 0)
-    await keeps_all_once(cluster, workspace, [lambda: cluster.fail_over(FOLLOWER)])
+    assert await wrongly_told(cluster, workspace, [lambda _: cluster.fail_over(FOLLOWER)]) == []
     assert FOLLOWER in [await cluster.owner_of(slot) for slot in SLOTS]
+
+
+@pytest.mark.parametrize("replicas", [1, 0])
+async def test_a_node_that_crashes_and_whose_follower_lacks_its_last_writes_loses_only_what_nobody_waited_for(
+    cluster: Cluster, workspace: str, replicas: int
+) -> None:
+    async with cluster.node(FOLLOWER) as node:
+        follows = (await node.execute_command("ROLE"))[0] != "master"
+    leader, follower = (0, FOLLOWER) if follows else (FOLLOWER, 0)
+    for slot in SLOTS:  # the others have no follower
+        if await cluster.owner_of(slot) != leader:
+            await cluster.move(slot, leader)
+
+    async def crash(load: Load) -> None:
+        cluster.servers[follower].pause()
+        async with cluster.node(leader) as node:  # else what is sent is read once the follower goes on
+            await node.execute_command("CLIENT KILL TYPE replica")
+        undecided, progress = load.unanswered, load.progress
+
+        def has_written_alone() -> bool:
+            return load.unanswered > undecided + 2 or load.progress > progress + 0.1
+
+        try:
+            await eventually_async(has_written_alone)
+            cluster.servers[leader].kill()
+        finally:
+            cluster.servers[follower].resume()
+        async with cluster.node(follower) as node:
+            await node.execute_command("CLUSTER FAILOVER TAKEOVER")
+        cluster.servers[leader].start()
+        await asyncio.to_thread(cluster.servers[leader].wait_until_ready)
+        await cluster.settle()
+
+    async with cluster.disturbed():
+        found = await wrongly_told(cluster, workspace, [crash], replicas=replicas)
+    assert {await cluster.owner_of(slot) for slot in SLOTS} == {follower}
+    assert bool(found) == (not replicas), f"who does not wait is told what is lost, and nobody else: {found}"
