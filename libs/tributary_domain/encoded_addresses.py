@@ -23,6 +23,8 @@ _PART: Final = re.compile(r"[/?#&=;,.]")
 """What parts of a URL or a token end with; the `/` and `=` of base64 itself are escaped there, or are padding."""
 _TOKEN: Final = re.compile(r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{4,}\.", re.ASCII)
 """A JWT: what is in base64 are two objects of JSON."""
+_LETTER: Final = re.compile(r"%(?:25)*(?:65|79|4[aA])")
+"""One of its first three, encoded."""
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _PADDING: Final = ("", "", "==", "=")
 """By how many characters are over a multiple of four; of one there is no base64."""
@@ -62,7 +64,7 @@ def holds_encoded_part(text: str) -> bool:
     """
     if len(text) < ENCODED_CHARACTERS or text.islower():
         return False
-    # After "Bearer%20", too, or with a letter of it encoded.
-    if ("eyJ" in text or "%" in text) and any(_TOKEN.search(plain) is not None for plain in plainer(text)):
+    may_hold_token = "eyJ" in text or ("%" in text and _LETTER.search(text) is not None)
+    if may_hold_token and any(_TOKEN.search(plain) is not None for plain in plainer(text)):  # after "Bearer%20", too
         return True
     return any(holds_encoded_address(part) for part in _PART.split(text))

@@ -184,7 +184,7 @@ async def _copies(client: redis.asyncio.Redis) -> list[Mapping[bytes, bytes]]:
     for copy in keys.EPOCH_COPIES:
         pipeline.hgetall(copy)
     answers = await pipeline.execute(raise_on_error=False)
-    return [one for one in answers if one and not isinstance(one, Exception)]
+    return [one for one in answers if not isinstance(one, Exception) and b"epoch_id" in one]
 
 
 def _require_like(epoch: Epoch, wanted: Epoch) -> None:
