@@ -42,7 +42,8 @@ from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.redis.conversions import Conversions, LostConversion, StoredConversion, conversion_key
 from tributary_storage.redis.journey_layout import event_field
 
-_SUBSCRIPTION: Final = "subscription:"
+_NO_LEADS: Final = ("subscription:", "first:")
+"""How names begin that are no lead's."""
 
 
 class StandIns:
@@ -255,7 +256,7 @@ class StandIns:
 
 def _lead_families(erasure: Erasure, conversions: Iterable[Affected]) -> tuple[str, ...]:
     """Returns the ids of what the leads of conversions are known by, with those that an erasure knew before."""
-    names = {name for one in conversions for name in names_of(one) if not name.startswith(_SUBSCRIPTION)}
+    names = {name for one in conversions for name in names_of(one) if not name.startswith(_NO_LEADS)}
     return tuple(sorted({*erasure.families, *map(family_id, names)}))
 
 

@@ -25,7 +25,9 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_cli.demo.fakes.server import LOST, FakeServer
 from tributary_delivery.operations import Operations
+from tributary_domain.families import order_name
 from tributary_runtime.clock import SystemClock
+from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.sent_ledger import SentLedger
 from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
@@ -219,7 +221,7 @@ def of_a_lead(lead_id: str = "", root: str = "") -> Callable[[ConversionRevised]
     return change
 
 
-@pytest.mark.parametrize("forgets", [False, True], ids=["Redis knows", "the ledger knows"])
+@pytest.mark.parametrize("forgets", [0, 1, 2], ids=["Redis knows", "the ledger knows", "it knows two stages"])
 @pytest.mark.parametrize(
     ("told", "names"),
     [
@@ -229,13 +231,25 @@ def of_a_lead(lead_id: str = "", root: str = "") -> Callable[[ConversionRevised]
     ],
 )
 async def test_a_lead_is_one_object_by_whatever_its_stages_name_it(
-    rig: Rig, workspace: str, told: list[tuple[str, str]], names: set[str], *, forgets: bool
+    rig: Rig, workspace: str, told: list[tuple[str, str]], names: set[str], *, forgets: int
 ) -> None:
     lane, kind = Lane(workspace, "hubspot"), {"conversions": {"purchase": {}}}
     with running_fake("hubspot") as server:
         for number, (lead_id, root) in enumerate(told):
-            if forgets and number == 1:
+            if forgets and number == forgets:
                 await rig.redis.delete(*[key async for key in rig.redis.scan_iter(match=f"trb:*{workspace}*:leads:*")])
             await publish(rig, lane, [a_purchase(lane, number)], of_a_lead(lead_id, root))
             await deliver(rig, lane, server, **kind)
         assert set(server.fake.counted) == names
+
+
+async def test_a_stage_with_an_order_of_its_own_is_found_by_the_order_that_began_its_lead(
+    rig: Rig, workspace: str
+) -> None:
+    def change(message: ConversionRevised) -> None:
+        message.state.lead.root_order_id, message.state.lead.stage = "1001", "won"
+
+    await publish(rig, Lane(workspace, "hubspot"), [a_purchase(Lane(workspace, "hubspot"))], change)
+    name = order_name("", "1001")
+    [found] = await PastFamilies(rig.clickhouse).of_names(workspace, [name])
+    assert (found.member.conversion_id, found.member.names) == (C, (name,))

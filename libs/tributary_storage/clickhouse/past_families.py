@@ -76,7 +76,7 @@ def _pairs(asked: Sequence[NamedBy], kind: str) -> list[tuple[str, str]]:
 
 def _members(workspace: str, row: Sequence[Any]) -> Iterator[Member]:
     """Yields what a conversion is to the families that it names, and what its order is without the cycle."""
-    conversion_id, name, store, order_id, cycle, lead_id, subscription_id, kind = row
+    conversion_id, name, store, order_id, cycle, lead_id, subscription_id, kind, root = row
     if subscription_id:
         role = Membership.CYCLE if kind in _DECIDING else Membership.RENEWAL
         yield Member(conversion_id, role, (subscription_name(store, subscription_id),))
@@ -85,6 +85,6 @@ def _members(workspace: str, row: Sequence[Any]) -> Iterator[Member]:
         yield Member(conversion_id, Membership.CYCLE, family)
         yield Member(plain_id(workspace, name, store, order_id), Membership.PLAIN, family)
     is_stage = cycle.startswith(STAGE) and not subscription_id
-    if lead_id or is_stage:
-        root = order_id if is_stage and not lead_id else ""
+    if lead_id or is_stage or root:
+        root = root or (order_id if is_stage and not lead_id else "")
         yield Member(conversion_id, Membership.STAGE, lead_names(lead_id, store, root))

@@ -1,5 +1,6 @@
 -- What was ever published of some leads and subscriptions, of the stages of leads that orders name, and of first cycles
--- by the numbers of their orders.
+-- by the numbers of their orders. What was published before `root_order_id` was kept is found by an order only where that
+-- is the number of the stage itself.
 SELECT DISTINCT
     conversion_id,
     name,
@@ -8,11 +9,13 @@ SELECT DISTINCT
     cycle,
     lead_id,
     subscription_id,
-    recurrence_kind
+    recurrence_kind,
+    root_order_id
 FROM conversions
 WHERE workspace = %(workspace)s
     AND (
         lead_id IN %(leads)s
+        OR (store, root_order_id) IN %(orders)s
         OR (store, subscription_id) IN %(subscriptions)s
         OR ((store, order_id) IN %(orders)s AND startsWith(cycle, %(stage)s))
         OR ((name, store, order_id) IN %(firsts)s AND cycle != '' AND recurrence_kind = 'FIRST')

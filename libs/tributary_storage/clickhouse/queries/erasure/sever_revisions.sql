@@ -25,6 +25,7 @@ SELECT
         [] AS observation_event_ids,
         '' AS subscription_id,
         '' AS lead_id,
+        '' AS root_order_id,
         [] AS coupon_codes,
         [] AS causing_event_ids,
         '' AS traceparent,
