@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Final
 
 from tributary_cli.doctor_checks import Check
-from tributary_domain.retention import SETTLED_MICROS, retained_since
+from tributary_domain.retention import SETTLED_MICROS, TOLD_MICROS, retained_since
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.workspaces import Workspace
 from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_workspaces
 from tributary_storage.clickhouse.client import connect
-from tributary_storage.clickhouse.retention import RetentionRecords, RetentionState
+from tributary_storage.clickhouse.retention import Overdue, RetentionRecords, RetentionState
 
 _TIMEOUT_SECONDS: Final = 30.0
 _PATIENCE_MICROS: Final = 2 * 86_400_000_000
 """How long after what is due, or after its last run, retention is said to be late: it runs once a day."""
+_SAY: Final = "Say retention.person_event_months of the workspace: how many months, or null for ever."
 _NEXT_STEP: Final = "See that attribution runs, and its log (retention_not_finished)."
 
 
@@ -29,7 +30,7 @@ async def check_retention(workspaces_file: Path, clickhouse_url: str) -> list[Ch
     except InvalidWorkspacesError:
         return []
     due = SystemClock().unix_micros() - _PATIENCE_MICROS
-    months = {one.id: one.retention.person_event_months for one in workspaces}
+    months = {one.id: one.person_event_months for one in workspaces}
     before = {name: retained_since(due, kept) for name, kept in months.items() if kept is not None}
     try:
         async with connect(
@@ -43,25 +44,36 @@ async def check_retention(workspaces_file: Path, clickhouse_url: str) -> list[Ch
 
 
 def retention_checks(
-    workspaces: Sequence[Workspace], states: Mapping[str, RetentionState], overdue: Mapping[str, int], due_micros: int
+    workspaces: Sequence[Workspace],
+    states: Mapping[str, RetentionState],
+    overdue: Mapping[str, Overdue],
+    due_micros: int,
 ) -> list[Check]:
     """Says how retention is.
 
     Args:
         workspaces: All of them.
         states: How the last run of each went.
-        overdue: When the oldest of what should be deleted happened, of each workspace that has any.
+        overdue: What is older than it is kept, of each workspace that has any.
         due_micros: Since when each should have run.
     """
     checks = []
     for workspace in workspaces:
         name, state = f"retention:{workspace.id}", states.get(workspace.id, RetentionState())
-        kept = workspace.retention.person_event_months
-        months = f"events of people are kept {'for ever' if kept is None else f'for {kept} months'}"
+        kept = workspace.person_event_months
+        months = f"events of people are kept {'for ever' if kept is None else f'for {kept} months'}, orders for ever"
         if state.since_micros:
             months += f", there are none of before {_day(state.since_micros)}"
-        if workspace.id in overdue:
-            said = f"{months}; what happened on {_day(overdue[workspace.id])} is there still"
+        old = overdue.get(workspace.id)
+        until = (state.announce_micros or due_micros) + TOLD_MICROS
+        if old is not None and not workspace.retention.says_months and due_micros < until:
+            said = (
+                f"{months}; {old.rows} are older, since {_day(old.oldest_micros)}, and are deleted from {_day(until)}"
+                " on: nobody said for how long they are kept"
+            )
+            checks.append(Check(name, False, said, _SAY))
+        elif old is not None:
+            said = f"{months}; what happened on {_day(old.oldest_micros)} is there still"
             checks.append(Check(name, False, said, _NEXT_STEP))
         elif 0 < state.finish_micros < due_micros:
             said = f"{months}; nobody looked since {_day(state.finish_micros)}"

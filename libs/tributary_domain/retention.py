@@ -18,6 +18,9 @@ SIGHTING: Final = "sighting"
 SETTLED_MICROS: Final = 2 * 86_400_000_000
 """What was accepted since is not deleted: longer than the event log may hand it out again."""
 
+TOLD_MICROS: Final = 30 * 86_400_000_000
+"""For how long it is told what will be deleted, before it is, where nobody said for how long it is kept."""
+
 _MONTH_DAYS: Final = 30
 
 

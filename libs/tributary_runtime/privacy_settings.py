@@ -78,16 +78,22 @@ class RetentionSettings(Declared):
     """Sealed match keys, from the last time their person was seen: as long as the longest correction window of a
     destination."""
 
-    person_event_months: Annotated[int, Field(ge=1, le=120)] | None = None
+    person_event_months: Annotated[int, Field(ge=1, le=120)] | None = 14
     """Touchpoints, identifications and changes of consent, from when they happened; what was refused, from when it was.
-    Unset: for ever. They go with the whole month, so at most a month later, and are taken by no backfill any more. Of
-    them stays which identifiers were first seen together, and when, by which number the id of a click goes, how those
-    began who converted or were seen since, and, added up over all people, what data_driven learned. Conversions,
-    adjustments and what they were credited to stay with the ledger. At least as long as the longest lookback, the
-    accept window and a day."""
+    null: for ever. Where nothing is said: 14, or as many as the lookback needs, and nothing is deleted in the 30 days
+    after attribution told of it first (its log, `tributary doctor`). They go with the month, so at most a month later,
+    and are taken by no backfill any more. Of them stays which identifiers were first seen together, and when, by which
+    number the id of a click goes, how those began who converted or were seen since, and, added up over all people, what
+    data_driven learned. Conversions, adjustments and what they were credited to stay with the ledger. At least as long
+    as the longest lookback, the accept window and a day."""
 
     ledger_years: Annotated[int, Field(ge=1, le=30)] = 10
     """Conversions, adjustments, revisions, credit. No effect in this release: they are kept for ever."""
 
     erasure: ErasureMode = ErasureMode.SEVER
     """sever | remove: what erasing a person leaves, where who asks for it does not say."""
+
+    @property
+    def says_months(self) -> bool:
+        """Whether anybody said for how many months events of people are kept."""
+        return "person_event_months" in self.model_fields_set

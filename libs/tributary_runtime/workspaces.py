@@ -230,14 +230,28 @@ class Workspace(Declared):
             raise ValueError("attribution: only the first entry may lack effective_from")
         if any(first is not None and first >= second for first, second in zip(starts, later, strict=False)):
             raise ValueError("attribution: effective_from must grow from entry to entry")
-        lookback = max(settings.longest_lookback_days for settings in self.attribution)
-        months = months_needed(lookback + self.accept.event_days + 1)
-        if self.retention.person_event_months is not None and self.retention.person_event_months < months:
+        months, said = self._months_needed, self.retention.person_event_months
+        if self.retention.says_months and said is not None and said < months:
             raise ValueError(
                 f"retention: person_event_months must be at least {months}: conversions are credited to what happened"
-                f" up to {lookback} days before (attribution), and may be {self.accept.event_days} days late (accept)"
+                f" up to {self._lookback_days} days before (attribution), and may be {self.accept.event_days} days late"
+                " (accept)"
             )
         return self
+
+    @property
+    def person_event_months(self) -> int | None:
+        """For how many months events of people are kept, None: for ever; where nobody said, at least as is needed."""
+        said = self.retention.person_event_months
+        return said if said is None or self.retention.says_months else max(said, self._months_needed)
+
+    @property
+    def _months_needed(self) -> int:
+        return months_needed(self._lookback_days + self.accept.event_days + 1)
+
+    @property
+    def _lookback_days(self) -> int:
+        return max(settings.longest_lookback_days for settings in self.attribution)
 
     @cached_property
     def wrapping_keys(self) -> tuple[bytes, ...]:

@@ -21,8 +21,8 @@ from tributary_storage.clickhouse.retention import MonthOfRows
 from tributary_storage.codec.counted_paths import Changes
 
 _IDENTIFIERS_OF_A_PAGE: Final = 500
-_REST: Final = 1.0
-"""How much longer it rests after a page than the page took: so that it takes half of the process."""
+_REST: Final = 3.0
+"""How much longer it rests after a page than the page took: so that it takes a quarter of the process."""
 
 
 class EndedPaths:

@@ -2,12 +2,13 @@
 
 Step by step; each may run twice, and a crash between any two is gone on with by the next run:
 
-1. Since when each workspace has events is stored, and told to everybody: nothing of before is let in, or looked for.
-2. By which ids the events go that are to be deleted is forgotten.
-3. Month by month: what data_driven learned is kept, added up (`ended_paths`); what people are made of, and how they
+1. Where nobody said for how long events are kept, it is told for 30 days first what will be deleted.
+2. Since when each workspace has events is stored, and told to everybody: nothing of before is let in, or looked for.
+3. By which ids the events go that are to be deleted is forgotten.
+4. Month by month: what data_driven learned is kept, added up (`ended_paths`); what people are made of, and how they
    began, is kept as sightings, which name identifiers, a time, and where somebody came from first; how many rows go is
    stored, so that counters agree; they are deleted, those of all workspaces at once.
-4. Likewise what was refused, by the time of the refusal.
+5. Likewise what was refused, by the time of the refusal.
 
 Conversions and adjustments stay, with what they are credited to: no total changes. What was accepted in the last two
 days waits for the next run: the event log may still hand it out. Who is erased waits for the sightings of a month that
@@ -28,7 +29,7 @@ import structlog
 from tributary_attribution.directory import EveryWorkspace
 from tributary_attribution.ended_paths import EndedPaths
 from tributary_attribution.run_lease import RunLease
-from tributary_domain.retention import SETTLED_MICROS, retained_since
+from tributary_domain.retention import SETTLED_MICROS, TOLD_MICROS, retained_since
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import TributaryError
@@ -140,13 +141,14 @@ class Expiry:
         for months in _together(counted):
             await self._delete(months, deleted)
         until = begin - SETTLED_MICROS
-        before = {own.id: _before(own, begin) for own in workspaces}
+        for own in workspaces:
+            states[own.id] = await self._announced(own, states.get(own.id, RetentionState()), begin)
+        before = {own.id: _before(own, states[own.id], begin) for own in workspaces}
         by_id = {own.id: own for own in workspaces}
         events = await self._months(before, RetainedTable.EVENTS, until)
         for name in dict.fromkeys(month.workspace for month in events):
-            state = states.get(name, RetentionState())
-            if before[name] > state.since_micros:
-                states[name] = state._replace(since_micros=before[name])
+            if before[name] > states[name].since_micros:
+                states[name] = states[name]._replace(since_micros=before[name])
                 await self._records.write(name, states[name], begin, self._clock.unix_micros())
                 log.info("retention_begun", workspace=name, retained_since=before[name])
         if events:  # whoever stored it, and when: it may not be known everywhere
@@ -169,11 +171,30 @@ class Expiry:
         now = self._clock.unix_micros()
         finished = [name for name in before if name not in failed]
         for name in finished:
-            state = states.get(name, RetentionState())
-            await self._records.write(name, state._replace(finish_micros=now), begin, now)
+            await self._records.write(name, states[name]._replace(finish_micros=now), begin, now)
         if finished:
             log.info("retention_finished", workspaces=len(finished), rows=dict(deleted))
         return dict(deleted)
+
+    async def _announced(self, workspace: Workspace, state: RetentionState, now_micros: int) -> RetentionState:
+        """Tells what will be deleted where nobody said for how long it is kept; returns since when that is told."""
+        months = workspace.person_event_months
+        if workspace.retention.says_months or months is None:
+            return state._replace(announce_micros=0)
+        state = state._replace(announce_micros=state.announce_micros or now_micros)
+        until = state.announce_micros + TOLD_MICROS
+        if now_micros < until:
+            since = retained_since(now_micros, months)
+            overdue = (await self._records.overdue({workspace.id: since}, now_micros)).get(workspace.id)
+            if overdue is not None:
+                log.warning(
+                    "retention_announced",
+                    workspace=workspace.id,
+                    person_event_months=months,
+                    rows=overdue.rows,
+                    deleted_from=until,
+                )
+        return state
 
     async def _months(self, before: Mapping[str, int], table: RetainedTable, until_micros: int) -> list[MonthOfRows]:
         """Returns the months of what is too old, of all workspaces."""
@@ -205,10 +226,11 @@ class Expiry:
             log.info("rows_expired", workspace=month.workspace, table=table.value, month=str(month.month), rows=rows)
 
 
-def _before(workspace: Workspace, now_micros: int) -> int:
-    """Returns since when events are kept; 0: for ever, and only what a run had begun is finished."""
-    months = workspace.retention.person_event_months
-    return retained_since(now_micros, months) if months is not None else 0
+def _before(workspace: Workspace, state: RetentionState, now_micros: int) -> int:
+    """Returns since when events are kept; 0: all are, and only what a run had begun is finished."""
+    months = workspace.person_event_months
+    is_told = state.announce_micros and now_micros < state.announce_micros + TOLD_MICROS
+    return retained_since(now_micros, months) if months is not None and not is_told else 0
 
 
 def _together(months: Iterable[MonthOfRows]) -> list[list[MonthOfRows]]:

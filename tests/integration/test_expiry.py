@@ -240,6 +240,21 @@ async def test_nothing_goes_where_nobody_said_for_how_long_it_is_kept(kept: Kept
     assert await kept.rows("retentions", "retained_since", "retained_since > toDateTime64(0, 6)") == []
 
 
+async def test_where_nobody_said_for_how_long_it_is_told_for_thirty_days_before_anything_goes(
+    kept: Kept, events: Events
+) -> None:
+    await lived(kept, events)
+    unsaid = kept.attribution.workspace
+    for days in (0, 1, 28):
+        kept.clock.micros += days * DAY
+        assert await kept.expiry.delete(unsaid) == {}
+    assert await kept.rows("retentions FINAL", "retained_since, announce_time") == [
+        (datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(NOW // 10**6, UTC))
+    ]
+    kept.clock.micros += DAY
+    assert await kept.expiry.delete(unsaid) == {"events": 2}
+
+
 async def test_nothing_is_said_to_be_gone_where_nothing_was_too_old(kept: Kept, events: Events) -> None:
     await kept.world.happen(events.touch(VISITOR, at=SINCE), events.order(VISITOR, at=SINCE + HOUR))
     assert await kept.delete() == {}

@@ -18,7 +18,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 from tributary_storage.codec.own_clicks import NOT_ONE_CLICK
 
-_STATE_COLUMNS: Final = ("workspace", "version", "retained_since", "begin_time", "finish_time")
+_STATE_COLUMNS: Final = ("workspace", "version", "retained_since", "begin_time", "finish_time", "announce_time")
 _ROWS_COLUMNS: Final = (*("workspace", "source_table", "month", "accepted_until", "version", "rows", "is_deleted"),)
 _MAX_MEMORY: Final = 600_000_000
 _SPILL: Final = 200_000_000
@@ -43,6 +43,17 @@ class RetentionState(NamedTuple):
     """Since when it has person-level events; 0: nothing was deleted yet."""
     finish_micros: int = 0
     """When the last run came to its end; 0: none did."""
+    announce_micros: int = 0
+    """Since when it is told what will be deleted, though nobody said for how long it is kept; 0: it is not."""
+
+
+class Overdue(NamedTuple):
+    """What of a workspace is older than it is kept."""
+
+    oldest_micros: int
+    """When the oldest of it happened."""
+    rows: int
+    """How many events and refusals it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,7 @@ class RetentionRecords:
     async def states(self) -> dict[str, RetentionState]:
         """Returns how retention is, of each workspace of which it has run."""
         rows = await self._clickhouse.execute(statement("retention/states"))
-        return {str(row[0]): RetentionState(int(row[1]), int(row[2])) for row in rows}
+        return {str(row[0]): RetentionState(*map(int, row[1:])) for row in rows}
 
     async def write(self, workspace: str, state: RetentionState, begin_micros: int, now_micros: int) -> None:
         """Stores how retention of a workspace is.
@@ -106,7 +117,7 @@ class RetentionRecords:
             begin_micros: When the run began.
             now_micros: When this is.
         """
-        row = (workspace, now_micros, state.since_micros, begin_micros, state.finish_micros)
+        row = (workspace, now_micros, state.since_micros, begin_micros, state.finish_micros, state.announce_micros)
         await self._write(metrics.Table.RETENTIONS, _STATE_COLUMNS, row)
 
     async def months(
@@ -191,8 +202,8 @@ class RetentionRecords:
         values = {**_moments(before), "accepted_until": accepted_until_micros, "kinds": PERSON_LEVEL_KINDS}
         await self._clickhouse.execute(statement("retention/delete_events_by_id"), values)
 
-    async def overdue(self, before: Mapping[str, int], accepted_until_micros: int) -> dict[str, int]:
-        """Returns when the oldest of what should be deleted happened, of each workspace that has any.
+    async def overdue(self, before: Mapping[str, int], accepted_until_micros: int) -> dict[str, Overdue]:
+        """Returns what is older than it is kept, of each workspace that has any.
 
         Args:
             before: Workspace -> what is older than this moment is.
@@ -202,7 +213,7 @@ class RetentionRecords:
             return {}
         values = {**_moments(before), "accepted_until": accepted_until_micros, "kinds": PERSON_LEVEL_KINDS}
         rows = await self._clickhouse.execute(statement("retention/overdue"), values)
-        return {str(row[0]): int(row[1]) for row in rows}
+        return {str(row[0]): Overdue(int(row[1]), int(row[2])) for row in rows}
 
     async def _younger(self, month: MonthOfRows) -> int:
         """Returns how many events of a month are left; they must be found until they go, too."""

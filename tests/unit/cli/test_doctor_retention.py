@@ -6,7 +6,7 @@ import pytest
 
 from tributary_cli.doctor_retention import retention_checks
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.clickhouse.retention import RetentionState
+from tributary_storage.clickhouse.retention import Overdue, RetentionState
 
 DAY = 86_400_000_000
 DUE = 20_000 * DAY
@@ -30,7 +30,28 @@ def test_retention_that_is_late_says_so(
     state: RetentionState | None, overdue: int | None, is_ok: bool, said: str
 ) -> None:
     states = {} if state is None else {"shop": state}
-    [check] = retention_checks([SHOP], states, {} if overdue is None else {"shop": overdue}, DUE)
+    [check] = retention_checks([SHOP], states, {} if overdue is None else {"shop": Overdue(overdue, 7)}, DUE)
     assert (check.name, check.is_ok) == ("retention:shop", is_ok)
     assert said in check.said
     assert bool(check.next_step) is not is_ok
+
+
+@pytest.mark.parametrize(
+    ("months", "announce_micros", "said"),
+    [
+        pytest.param({}, DUE, "7 are older, since 2022-01-09, and are deleted from 2024-11-03 on", id="nobody said"),
+        pytest.param({}, 0, "7 are older, since 2022-01-09, and are deleted from 2024-11-03 on", id="nobody told yet"),
+        pytest.param({}, DUE - 31 * DAY, "2022-01-09 is there still", id="nobody said, and it was told"),
+        pytest.param({"person_event_months": 14}, 0, "2022-01-09 is there still", id="somebody said"),
+    ],
+)
+def test_what_will_be_deleted_though_nobody_said_so_is_told(
+    months: dict[str, int], announce_micros: int, said: str
+) -> None:
+    shop = Workspace.model_validate({"id": "shop", "pepper": {"value": "pepper"}, "retention": months})
+    states = {"shop": RetentionState(0, DUE, announce_micros)}
+    [check] = retention_checks([shop], states, {"shop": Overdue(DUE - 999 * DAY, 7)}, DUE)
+    assert not check.is_ok
+    assert "for 14 months" in check.said
+    assert said in check.said
+    assert ("or null for ever" in (check.next_step or "")) is ("older" in check.said)

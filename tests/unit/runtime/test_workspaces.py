@@ -386,7 +386,7 @@ THE_RULES_SAY = {
     "findings.pending_value_hours": 24,
     "findings.unmatched_adjustment_days": 30,
     "retention.match_key_days": 100,
-    "retention.person_event_months": None,  # 14, once what is deleted costs no repair
+    "retention.person_event_months": 14,
     "retention.ledger_years": 10,
     "retention.erasure": "sever",
     "conversions.0.role": "REVENUE",
@@ -415,6 +415,24 @@ def test_a_default_is_what_the_rules_say(path: str) -> None:
     for step in path.split("."):
         found = found[int(step)] if step.isdigit() else found[step]
     assert found == THE_RULES_SAY[path]
+
+
+@pytest.mark.parametrize(
+    ("settings", "months"),
+    [
+        pytest.param({}, 14, id="nothing said"),
+        pytest.param({"attribution": [{"lookback_days": 700}]}, 25, id="nothing said, and looked back on for longer"),
+        pytest.param({"retention": {"person_event_months": 26}}, 26, id="said"),
+        pytest.param({"retention": {"person_event_months": None}}, None, id="said that for ever"),
+        pytest.param({"retention": {"match_key_days": 100}}, 14, id="something else said"),
+    ],
+)
+def test_events_of_people_are_kept_for_as_long_as_was_said_or_as_is_needed(
+    settings: dict[str, Any], months: int | None
+) -> None:
+    (shop,) = workspaces(**settings).workspaces
+    assert shop.person_event_months == months
+    assert shop.retention.says_months is ("person_event_months" in settings.get("retention", {}))
 
 
 def destination(**more: Any) -> dict[str, Any]:

@@ -1,13 +1,15 @@
--- Of some workspaces the oldest person-level event, and the oldest refusal, of before the moment of each: what should be
--- deleted. Without what was accepted just now.
+-- Of some workspaces the oldest person-level event or refusal of before the moment of each, and how many rows there are:
+-- what should be deleted. Without what was accepted just now.
 SELECT
     workspace,
-    min(time)
+    min(time),
+    sum(rows)
 FROM
 (
     SELECT
         workspace,
-        toUnixTimestamp64Micro(min(event_time)) AS time
+        toUnixTimestamp64Micro(min(event_time)) AS time,
+        count() AS rows
     FROM events
     WHERE workspace IN %(workspaces)s
         AND kind IN %(kinds)s
@@ -17,7 +19,8 @@ FROM
     UNION ALL
     SELECT
         workspace,
-        toUnixTimestamp64Micro(min(accept_time)) AS time
+        toUnixTimestamp64Micro(min(accept_time)) AS time,
+        count() AS rows
     FROM refusals
     WHERE workspace IN %(workspaces)s
         AND accept_time < fromUnixTimestamp64Micro(transform(toString(workspace), %(names)s, %(moments)s, 0::Int64), 'UTC')
