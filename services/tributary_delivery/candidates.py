@@ -8,7 +8,7 @@ from typing import Final
 from tributary.attribution.v1.conversion_pb2 import (
     NOT_COUNTED_REASON_SUPERSEDED_STAGE,
     NOT_COUNTED_REASON_TRAFFIC,
-    REVISION_CAUSE_RETRACTION,
+    REVISION_CAUSE_STAGE_CHANGE,
     ConversionState,
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -113,13 +113,14 @@ def is_test(state: ConversionState) -> bool:
 def _is_passed_on(revised: ConversionRevised, taken: Taken | None) -> bool:
     """Tells whether an object that was sent is another stage's of its lead now.
 
-    It stays so when the earlier stage alone is taken back; where the lead is lost, each stage says so.
+    It stays so when the earlier stage alone is taken back, and whatever else comes of it then; where the lead is lost,
+    each stage says so.
     """
     state = revised.state
     if is_superseded(state):
         return True
     was_passed_on = taken is not None and taken.value_micros == PASSED_ON and state.HasField("lead")
-    return was_passed_on and not state.counted and REVISION_CAUSE_RETRACTION in revised.causes
+    return was_passed_on and not state.counted and REVISION_CAUSE_STAGE_CHANGE not in revised.causes
 
 
 def _is_renewal(state: ConversionState) -> bool:

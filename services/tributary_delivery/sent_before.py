@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREDIT, DELIVERY_OPERATION_RESTATE
+from tributary_delivery.candidates import is_superseded
 from tributary_delivery.ledger import attempts_at, first_sent, remembered, tried_as, tried_micros
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.same_orders import LACKED, SameOrders
 from tributary_delivery.sender import Sender
 from tributary_delivery.sent_values import Told, credited_share, read, told_of
 from tributary_runtime.destination_settings import DestinationSettings, SentValue
-from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Job, KnownAs, Lane, Taken
+from tributary_storage.redis.delivery_job import NO_RESIDUAL, PASSED_ON, UNKNOWN_VALUE, Job, KnownAs, Lane, Taken
 
 
 class SentBefore:
@@ -55,8 +56,26 @@ class SentBefore:
             if before is not None:
                 taken = replace(before, revision=min(before.revision, revised.revision - 1), residual=LACKED)
                 return taken, 0, job.doubt_micros if job.tried_revision == revised.revision else 0
+        if taken is not None and await self._was_passed_on(revised, taken, recalled):
+            taken = replace(taken, value_micros=PASSED_ON, residual=NO_RESIDUAL)
         doubt_micros = tried_micros(deliveries, self._lane.destination, maybe_taken)
         return taken, maybe_taken, 0 if job.risks_duplicates else doubt_micros
+
+    async def _was_passed_on(self, revised: ConversionRevised, taken: Taken, recalled: Recollection) -> bool:
+        """Tells whether an object was left to a later stage of its lead since it was told: no line says so.
+
+        The revisions do: one of those since was of a stage that another had taken the place of.
+        """
+        if not self._settings.has_objects or not revised.state.HasField("lead"):
+            return False
+        before: ConversionRevised | None = revised
+        while before is not None and before.previous_revision > taken.revision:
+            before = await recalled.revision(revised.state.conversion_id, before.previous_revision)
+            if before is None or before.state.counted:
+                return False
+            if is_superseded(before.state):
+                return True
+        return False
 
     async def told(
         self, job: Job, revised: ConversionRevised, taken: Taken | None, maybe_taken: int, recalled: Recollection

@@ -15,12 +15,14 @@ from tests.support.revisions import Revision
 from tributary.attribution.v1.conversion_pb2 import (
     NOT_COUNTED_REASON_RETRACTED,
     NOT_COUNTED_REASON_SUPERSEDED_STAGE,
+    REVISION_CAUSE_LATE_TOUCHPOINT,
     REVISION_CAUSE_RETRACTION,
     REVISION_CAUSE_STAGE_CHANGE,
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED, INELIGIBLE_REASON_NOT_COUNTED
 from tributary_cli.demo.fakes.server import Fault
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 
 OWN = {"properties": {"amount": "value", "status": "stage"}, "retracted": {"status": "lost"}}
@@ -51,7 +53,8 @@ def retracted(name: str) -> Callable[[ConversionRevised], None]:
     return stage(name, NOT_COUNTED_REASON_RETRACTED)
 
 
-async def test_a_lead_is_one_object_with_its_latest_stage(rig: Rig, workspace: str) -> None:
+@pytest.mark.parametrize("forgets", [False, True], ids=["Redis knows", "the ledger knows"])
+async def test_a_lead_is_one_object_with_its_latest_stage(rig: Rig, workspace: str, *, forgets: bool) -> None:
     lane = Lane(workspace, "hubspot")
     new, won = a_purchase(lane, value_micros=10_000_000), a_purchase(lane, 1, value_micros=90_000_000)
 
@@ -59,6 +62,8 @@ async def test_a_lead_is_one_object_with_its_latest_stage(rig: Rig, workspace: s
         for revision, change in changed:
             await publish(rig, lane, [revision], change)
         await deliver(rig, lane, server, **OWN)
+        if forgets:
+            await rig.redis.delete(*(job_keys.sent(workspace, "hubspot", one) for one in ("c1:0000", "c1:0001")))
         assert server.fake.counted == {LEAD: 1}, "one object"
         return server.fake.events[LEAD]["amount"], server.fake.events[LEAD]["status"]
 
@@ -74,6 +79,8 @@ async def test_a_lead_is_one_object_with_its_latest_stage(rig: Rig, workspace: s
         assert await told((new, superseded("new")), (won, stage("won"))) == ("90.00", "won"), "it was none"
         alone = new.then(cause=REVISION_CAUSE_RETRACTION)
         assert await told((alone, retracted("new"))) == ("90.00", "won"), "the earlier one alone is taken back"
+        alone = alone.then(cause=REVISION_CAUSE_LATE_TOUCHPOINT)
+        assert await told((alone, retracted("new"))) == ("90.00", "won"), "it stays taken back"
         won = won.then(counted=False, cause=REVISION_CAUSE_STAGE_CHANGE)
         assert await told((won, retracted("won"))) == ("0.00", "lost")
     assert {line.visible_id for one in ("c1:0000", "c1:0001") for line in await rig.deliveries(lane, one)} == {LEAD}
