@@ -97,7 +97,8 @@ def kin_of(one: Affected, members: Collection[Member], find: Find) -> Kin:
         return Kin(root, is_lead=True, standing=standing, relatives=relatives, order=order)
     if credited is not None:
         return Kin(credited, relatives=relatives, order=replace(order, is_credited=True))
-    return Kin(origin, relatives=relatives, order=order) if origin is not None or relatives else NO_KIN
+    is_alone = origin is None and not relatives and order is NO_ORDER
+    return NO_KIN if is_alone else Kin(origin, relatives=relatives, order=order)
 
 
 def _in_lead(
@@ -162,7 +163,7 @@ def _in_order(one: Affected, members: Collection[Member], find: Find) -> tuple[O
         return NO_ORDER, None, set()
     is_plain = one.conversion_id in plains
     own_families = plains[one.conversion_id] if is_plain else ()
-    others = {*plains, *cycles} - {one.conversion_id}
+    others = {name for name in {*plains, *cycles} - {one.conversion_id} if seen_of(find(name)) is not None}
     told = [_as_told(find(name)) for name in sorted(plains)]
     firsts = [_as_told(find(name), CycleKind.FIRST) for name in sorted(cycles)]
     plain = next(filter(None, told), None)

@@ -280,14 +280,16 @@ async def test_a_renewal_has_the_credit_of_the_first_payment_in_any_order_of_arr
     await assert_batch_agrees(attribution)
 
 
-def an_order_told_twice(workspace: str, number: int, *, plain_rank: int = 1, worth: int | None = 90 * UNIT) -> Names:
+def an_order_told_twice(
+    workspace: str, number: int, *, plain_rank: int = 1, worth: int | None = 90 * UNIT, later: int = 60 * UNIT
+) -> Names:
     """An order that a browser tells plainly and a backend as a first cycle, adjusted either way, and its renewal."""
     events = Events(workspace)
     families = Families(events)
     visitor, customer, own = f"visitor:{number}", f"customer:{number}", f"o-{number}"
     plain = events.order(visitor, order_id=own, micros=100 * UNIT, rank=plain_rank, event_id=f"{own}-plain")
     told: dict[str, Any] = {"subscription": f"s-{number}", "name": "purchase"}
-    at, rank = NOON + 60 * UNIT, 3 - plain_rank
+    at, rank = NOON + later, 3 - plain_rank
     cycle = families.cycle(
         customer, kind="FIRST", cycle="1", order_id=own, at=at, micros=worth, rank=rank, event_id=own, **told
     )
@@ -317,16 +319,21 @@ async def test_an_order_told_with_and_without_its_cycle_counts_once_in_any_order
     attribution: Attribution, workspace: str
 ) -> None:
     rng = random.Random(7)
-    for number, (plain_rank, worth, left) in enumerate(((1, 90, 60), (1, 90, 60), (1, None, 70), (2, 90, 70))):
+    for number, (plain_rank, worth, later, left) in enumerate(
+        ((1, 90, 60, 60), (1, 90, 0, 60), (1, None, 60, 70), (2, 90, 60, 70))
+    ):
         stated = None if worth is None else worth * UNIT
-        named = an_order_told_twice(workspace, number, plain_rank=plain_rank, worth=stated)
+        named = an_order_told_twice(workspace, number, plain_rank=plain_rank, worth=stated, later=later * UNIT)
         how = await arrive(attribution, named, rng)
         earned, nearest = (["browsed"], "plain") if plain_rank == 1 else (["elsewhere"], "cycle")
-        assert await told(attribution, named) == {
+        expected = {
             "plain": ("MERGED_ORDER", 70, earned, "" if nearest == "plain" else nearest),
             "cycle": ("", left, earned, "" if nearest == "cycle" else nearest),
             "renewal": ("", 70, earned, "cycle"),
-        }, how
+        }
+        assert await told(attribution, named) == expected, how
+        await attribution.handle(*reversed(named.values()))
+        assert await told(attribution, named) == expected, "once more"
     revisions = await attribution.logged()
     assert sum(one.counted_delta for one in revisions) == 2 * 4
     assert sum(one.value_delta_micros for one in revisions) == (60 + 60 + 70 + 70 + 4 * 70) * UNIT
