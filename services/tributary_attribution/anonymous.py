@@ -66,14 +66,14 @@ def anonymous_events(
     if facts.original_amount_micros is not None:
         conversion.value.currency_code = facts.currency_code
         conversion.value.amount_micros = facts.original_amount_micros
-    if seen.is_good and facts.amount_micros in (None, facts.original_amount_micros):
+    if not facts.is_retracted and facts.amount_micros in (None, facts.original_amount_micros):
         return [observed]
     changed = AdmittedEvent(conversion_id=stand_in_id)
     changed.event.event_id = f"{stand_in_id}-value"
     changed.event.event_time.CopyFrom(timestamp(place_micros))
     adjustment = changed.event.adjustment
     adjustment.conversion_id, adjustment.reason = stand_in_id, AdjustmentReason.ADJUSTMENT_REASON_RETRACTION
-    if seen.is_good:
+    if not facts.is_retracted:
         adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_RESTATEMENT
         adjustment.amount.currency_code, adjustment.amount.amount_micros = facts.currency_code, facts.amount_micros or 0
     return [observed, changed]

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Protocol
 
 from tributary_attribution.affected import NO_KIN, Affected
 from tributary_attribution.credit_settings import conversion_life_seconds
-from tributary_attribution.kinship import kin_of, names_of
+from tributary_attribution.kinship import inherits, kin_of, lent_to, names_of, order_names
 from tributary_attribution.memberships import family_key, kept_of, roots_of
 from tributary_attribution.restoration import Restoration
 from tributary_domain.families import Member, Membership, parse_name, unread, whole
 from tributary_domain.ids import family_id
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.family_members import unpack_members
 from tributary_storage.redis.conversions import ASKED, Conversions, StoredConversion, conversion_key
 
@@ -123,8 +125,33 @@ class Families:
         def find(conversion_id: str) -> Affected | None:
             return known.get(conversion_key(workspace.id, conversion_id))
 
+        renewed = {member for one in some if inherits(one) for member in theirs[one.key]}
+        lent = await self._lent(workspace, renewed, known)
         for one in some:
-            one.kin = kin_of(one, theirs[one.key], find)
+            one.kin = kin_of(one, theirs[one.key], find, lent)
+
+    async def _lent(
+        self, workspace: Workspace, members: Iterable[Member], known: dict[str, Affected]
+    ) -> dict[str, Sequence[ConversionPart]]:
+        """Returns what changes first cycles through their orders, by id of the cycle: it decides whether they count."""
+        cycles = {member.conversion_id for member in members if member.role is Membership.CYCLE}
+        firsts = [
+            (one, {family_id(name): name for name in names})
+            for conversion_id in sorted(cycles)
+            if (one := known[conversion_key(workspace.id, conversion_id)]) and (names := order_names(one))
+        ]
+        if not firsts:
+            return {}
+        families, is_new = await self._read(workspace, {key: name for _, own in firsts for key, name in own.items()})
+        await self._find(workspace, chain.from_iterable(families.values()), known, may_be_lost=is_new)
+
+        def find(conversion_id: str) -> Affected | None:
+            return known.get(conversion_key(workspace.id, conversion_id))
+
+        return {
+            one.conversion_id: lent_to(one, [member for family in own for member in families[family]], find)
+            for one, own in firsts
+        }
 
     async def _read(self, workspace: Workspace, names: dict[str, str]) -> tuple[_Members, bool]:
         """Returns the members of families and of all that these lead to, and whether any family is new to Redis.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import NO_KIN, Affected, Kin
@@ -79,16 +80,49 @@ def may_lack_cycle(one: Affected) -> bool:
     return one.was_lost and (not published or ConversionRevised.FromString(published).state.HasField("merged_into"))
 
 
-def kin_of(one: Affected, members: Collection[Member], find: Find) -> Kin:
+def order_names(one: Affected) -> set[str]:
+    """Returns by what the order of a first cycle is named; nothing: it is none."""
+    told = (part.event.conversion for part in one.parts if part.is_observation)
+    return {
+        first_name(conversion.name, conversion.store, plain[0])
+        for conversion in told
+        if (plain := plain_order(one.workspace.id, conversion))
+    }
+
+
+def inherits(one: Affected) -> bool:
+    """Tells whether a conversion is a renewal: whoever it is of decides whose credit it has."""
+    seen = seen_of(one)
+    return seen is not None and bool(seen.kind) and is_renewal(seen.kind)
+
+
+def lent_to(one: Affected, members: Collection[Member], find: Find) -> tuple[ConversionPart, ...]:
+    """Returns what changes a first cycle though it names its order without the cycle.
+
+    Args:
+        one: The cycle.
+        members: Of the family of its order.
+        find: As of `kin_of`.
+    """
+    return _in_order(one, members, find)[0].adjustments
+
+
+def kin_of(
+    one: Affected,
+    members: Collection[Member],
+    find: Find,
+    lent: Mapping[str, Sequence[ConversionPart]] = MappingProxyType({}),
+) -> Kin:
     """Says what its family is to a conversion.
 
     Args:
         one: With its parts.
         members: Of all its families.
         find: What was read of them; the conversion itself too.
+        lent: By id of a first cycle, as `lent_to` says; of a renewal's.
     """
     standing, root, staging = _in_lead(one, members, find)
-    origin, renewing = _in_subscription(one, members, find)
+    origin, renewing = _in_subscription(one, members, find, lent)
     order, credited, told = _in_order(one, members, find)
     relatives = tuple(sorted({*staging, *renewing, *told}))
     if is_stand_in(one.conversion_id):  # its credit is frozen: only what it counts for may change
@@ -129,7 +163,9 @@ def _in_lead(
     return None, None, others
 
 
-def _in_subscription(one: Affected, members: Collection[Member], find: Find) -> tuple[Affected | None, set[str]]:
+def _in_subscription(
+    one: Affected, members: Collection[Member], find: Find, lent: Mapping[str, Sequence[ConversionPart]]
+) -> tuple[Affected | None, set[str]]:
     """Returns whose credit a renewal has, and who may have that of this conversion."""
     deciding = {member.conversion_id for member in members if member.role is Membership.CYCLE}
     relatives: set[str] = set()
@@ -142,7 +178,7 @@ def _in_subscription(one: Affected, members: Collection[Member], find: Find) -> 
         return None, relatives
     cycles = [_as_cycle(one.conversion_id, seen)]
     for conversion_id in deciding - {one.conversion_id}:
-        other = seen_of(find(conversion_id))
+        other = seen_of(find(conversion_id), lent.get(conversion_id, ()))
         if other is not None and other.kind:
             cycles.append(_as_cycle(conversion_id, other))
     rule = declared_for(one.workspace, seen.event_time_micros).renewal_credit
@@ -210,8 +246,8 @@ def _place(part: ConversionPart) -> OrderKey:
     return part.event_time_micros, part.event_hash
 
 
-def seen_of(one: Affected | None) -> Seen | None:
-    """Returns what its own parts say; None: nobody observed it."""
+def seen_of(one: Affected | None, lent: Sequence[ConversionPart] = ()) -> Seen | None:
+    """Returns what its own parts say, and what changes it through another; None: nobody observed it."""
     if one is None:
         return None
     observed = {part.event.event_id: part for part in one.parts if part.is_observation}
@@ -219,7 +255,7 @@ def seen_of(one: Affected | None) -> Seen | None:
     published = b"" if one.stored is None else one.stored.published
     facts = conversion_facts(
         [part.observation() for part in observed.values()],
-        [part.adjustment() for part in one.parts if not part.is_observation],
+        [part.adjustment() for part in (*one.parts, *lent) if not part.is_observation],
         default_value(one.workspace, name, ConversionRevised.FromString(published).state if published else None),
     )
     if facts.anchor is None:

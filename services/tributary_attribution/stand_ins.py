@@ -250,7 +250,7 @@ class StandIns:
             admitted=content,
             revised=revised.SerializeToString(deterministic=True),
             source_rank=events[0].source_rank,
-            is_retracted=not seen.is_good,
+            is_retracted=facts.is_retracted,
         )
 
 

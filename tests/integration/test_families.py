@@ -17,6 +17,7 @@ from tests.support.families import Families, awkward_families
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_pb2 import InheritanceReason, NotCountedReason, RevisionCause
 from tributary.attribution.v1.explanation_pb2 import TouchpointExclusion
+from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.event_pb2 import Traffic
 from tributary_attribution.reconcile import reconciliation_of
 from tributary_attribution.runs import begun
@@ -371,6 +372,24 @@ async def test_an_order_that_turns_out_to_be_a_first_cycle_says_so_and_stays_one
     found = await told(attribution, known)
     assert [found[name][:2] for name in ("plain", "cycle")] == [("MERGED_ORDER", 80), ("RETRACTED", 0)]
     await attribution.record(*known.values(), named["refund 20"], taken_back)
+    await assert_batch_agrees(attribution)
+
+
+async def test_a_renewal_has_the_credit_of_a_first_cycle_that_counts_by_what_was_said_of_its_order(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = {name: one for name, one in an_order_told_twice(workspace, 1).items() if not name.startswith("refund")}
+    families = Families(Events(workspace))
+    named["taken back"] = families.adjusted(families.events.retraction(at=NOON + DAY), named["cycle"])
+    named["restated"] = families.events.refund(5 * UNIT, at=NOON + 2 * DAY, order_id="o-1", event_id="restated")
+    named["restated"][1].event.adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_RESTATEMENT
+    how = await arrive(attribution, named, random.Random(5))
+    found = await told(attribution, {name: named[name] for name in ("browsed", "plain", "cycle", "renewal")})
+    assert found == {
+        "plain": ("MERGED_ORDER", 5, ["browsed"], ""),
+        "cycle": ("", 5, ["browsed"], "plain"),
+        "renewal": ("", 70, ["browsed"], "cycle"),
+    }, how
     await assert_batch_agrees(attribution)
 
 
