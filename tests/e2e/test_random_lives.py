@@ -239,13 +239,14 @@ def _compare_after(world: World, rows: list[dict[str, Any]]) -> Iterator[str]:
         if _facts(row) != _facts_of(answer):
             yield f"seed {world.seed} after, {_place(row)}: {_facts(row)} instead of {_facts_of(answer)}"
         for model, expected in answer.credit.items():
-            credited = _parts(_credited(row, model))
-            wanted = _parts(expected)
+            credited, wanted = _parts(_credited(row, model)), _parts(expected)
+            most = max(len(credited), len(wanted))  # what is less than one may be one, or nothing
+            both = ([(0.0, 0.0)] * (most - len(parts)) + parts for parts in (credited, wanted))
             near = [
                 abs(one[0] - other[0]) <= 1.05 and abs(one[1] - other[1]) <= 2 + answer.value_micros * 1e-6
-                for one, other in zip(credited, wanted, strict=False)
+                for one, other in zip(*both, strict=True)
             ]
-            if len(credited) != len(wanted) or not all(near):
+            if not all(near):
                 yield f"seed {world.seed} after, {_place(row)}, {model}: {credited} instead of {wanted}"
 
 
