@@ -106,6 +106,7 @@ class Table(StrEnum):
     RETENTIONS = "retentions"
     DELETED_ROWS = "deleted_rows"
     ENDED_PATHS = "ended_paths"
+    ENDED_PATHS_PAGES = "ended_paths_pages"
 
 
 class BatchOutcome(StrEnum):

@@ -218,6 +218,8 @@ class Expiry:
         return True
 
     async def _delete(self, months: Sequence[MonthOfRows], deleted: Counter[str]) -> None:
+        if months[0].table is RetainedTable.EVENTS:
+            await self._paths.forget_pages(months)
         await self._records.delete(months, self._clock.unix_micros())
         for month in months:
             rows, table = sum(month.rows.values()), month.table

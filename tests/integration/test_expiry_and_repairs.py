@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -25,10 +28,13 @@ from tests.integration.test_expiry import (
 )
 from tests.integration.test_reconciliation import reconciled
 from tests.support.attribution import Events
+from tributary_attribution.ended_paths import EndedPaths
 from tributary_domain.erasures import ErasureState
 from tributary_domain.retention import SIGHTING
+from tributary_runtime import metrics
 from tributary_runtime.privacy_settings import RetentionSettings
-from tributary_storage.clickhouse.retention import RetainedTable, RetentionRecords
+from tributary_storage.clickhouse.ended_paths import EndedPathRecords
+from tributary_storage.clickhouse.retention import MonthOfRows, RetainedTable, RetentionRecords
 from tributary_storage.redis.run_leases import RETENTION, SIGHTINGS, RunLeases
 
 pytestmark = pytest.mark.timeout(120)
@@ -153,9 +159,36 @@ async def test_how_somebody_began_is_known_after_a_loss(kept: Kept, events: Even
     assert await kept.attribution.people.firsts.of_people(people) == before
 
 
-@pytest.mark.parametrize("stops", [False, True])
+class Dying(EndedPathRecords):
+    """Records of a process that dies as soon as it has written."""
+
+    async def _write(self, table: metrics.Table, columns: Sequence[str], row: Sequence[Any]) -> None:
+        await super()._write(table, columns, row)
+        raise asyncio.CancelledError
+
+
+async def keep_and_die(kept: Kept, month: MonthOfRows) -> int:
+    """Keeps a month by processes that die after each page; returns how many did."""
+    attribution = kept.attribution
+    for number in range(100):
+        dying = EndedPaths(Dying(attribution.clickhouse), attribution.old_people, kept.clock, page=2)
+        [month] = await dying.resumed([month])
+        with suppress(asyncio.CancelledError):
+            await dying.keep(attribution.workspace, month)
+            return number
+        kept.clock.micros += HOUR
+        if number == 1:  # as if nobody had the identifier any more that the second page ends with: it is counted again
+            await attribution.clickhouse.execute(
+                "INSERT INTO ended_paths_pages SELECT * REPLACE (1 AS boundary, version + 1 AS version)"
+                " FROM ended_paths_pages FINAL WHERE workspace = %(w)s AND page = 2",
+                {"w": month.workspace},
+            )
+    raise AssertionError("it never came to an end")
+
+
+@pytest.mark.parametrize("stops", ["", "after all pages", "after each page"])
 async def test_what_data_driven_learned_of_those_whose_events_are_gone_is_learned_again_after_a_loss(
-    kept: Kept, events: Events, stops: bool
+    kept: Kept, events: Events, stops: str
 ) -> None:
     """Paths over the ends of months, and over the moment since which there are events; of who bought, or did not."""
     rng, attribution, world = random.Random(5), kept.attribution, []
@@ -177,11 +210,19 @@ async def test_what_data_driven_learned_of_those_whose_events_are_gone_is_learne
     assert before["purchase"].paths > before["purchase"].conversions > 3
     if stops:
         records, workspace = RetentionRecords(attribution.clickhouse), attribution.workspace
-        [month, *_] = await records.months(workspace.id, RetainedTable.EVENTS, SINCE, NOW - 2 * DAY)
-        await kept.paths.keep(workspace, month)
-        await records.keep_sightings(month, 5, 30)
+        first, second, _ = await records.months(workspace.id, RetainedTable.EVENTS, SINCE, NOW - 2 * DAY)
+        if stops == "after each page":
+            for month in (first, second):
+                assert await keep_and_die(kept, month) > 3
+                await records.keep_sightings(month, 5, 30)
+                await records.delete([await records.count(month, NOW)], NOW)
+                await kept.paths.forget_pages([month])
+        else:
+            await kept.paths.keep(workspace, first)
+            await records.keep_sightings(first, 5, 30)
         kept.clock.micros += DAY
     assert (await kept.delete())["events"] > 10
+    assert await kept.rows("ended_paths_pages", "*") == []
     await lose_all(kept)
     assert await attribution.count_people() == before
 
@@ -240,7 +281,7 @@ async def test_of_all_workspaces_a_month_is_deleted_at_once_and_so_are_its_ids(k
         "SELECT table FROM system.mutations WHERE database = currentDatabase() AND command LIKE %(w)s ORDER BY table",
         {"w": f"%{other.id}%"},
     )
-    assert mutations == [("events",), ("events_by_id",), ("events_by_identifier",)]
+    assert mutations == [("ended_paths_pages",), ("events",), ("events_by_id",), ("events_by_identifier",)]
     assert await kept.rows("events_by_id FINAL", "event_id", f"toUnixTimestamp64Micro(event_time) < {SINCE}") == [
         ("banner",),
         ("login",),
