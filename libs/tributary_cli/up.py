@@ -15,6 +15,7 @@ import click
 from tributary_cli.console import messages, output, print_json
 from tributary_cli.errors import StackError
 from tributary_cli.local import data_option, default_directory
+from tributary_cli.signals import unless_nohup
 
 if TYPE_CHECKING:
     from tributary_cli.stack.stack import Stack
@@ -103,7 +104,7 @@ def keep_running(stack: Stack, warn: Callable[[str], None]) -> None:
 @contextmanager
 def _signals_end_it() -> Iterator[None]:
     """Turns the first Ctrl-C, SIGTERM or SIGHUP into `_StopAsked`; further ones do not disturb the orderly end."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = unless_nohup(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def ask(*_: object) -> None:
         for number in numbers:

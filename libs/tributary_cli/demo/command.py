@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from tributary_cli.console import messages, output
 from tributary_cli.errors import CommandError
+from tributary_cli.signals import unless_nohup
 
 if TYPE_CHECKING:
     from tributary_cli.demo.fakes.webhook import FakeWebhook
@@ -68,13 +69,17 @@ def _check_writable(file: Path) -> None:
 
 @contextmanager
 def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP end the demo as Ctrl-C does: nothing runs on, nothing is left behind."""
+    """Lets SIGTERM and SIGHUP end the demo as Ctrl-C does: nothing runs on, nothing is left behind.
+
+    Scripts start what runs in their background with Ctrl-C ignored; SIGTERM ends it all the same.
+    """
 
     def interrupt(*_: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    before = {number: signal.signal(number, interrupt) for number in unless_nohup(signal.SIGTERM, signal.SIGHUP)}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
