@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tributary_cli.doctor_checks import Check
-from tributary_domain.retention import SETTLED_MICROS, TOLD_MICROS, retained_since
+from tributary_domain.retention import SETTLED_MICROS, Announced, retained_since
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.workspaces import Workspace
@@ -20,6 +20,10 @@ _TIMEOUT_SECONDS: Final = 30.0
 _PATIENCE_MICROS: Final = 2 * 86_400_000_000
 """How long after what is due, or after its last run, retention is said to be late: it runs once a day."""
 _SAY: Final = "Say retention.person_event_months of the workspace: how many months, or null for ever."
+_SEE: Final = (
+    "See that retention.person_event_months of the workspace, and the clocks of attribution and ClickHouse, are right:"
+    " what is deleted never comes back."
+)
 _NEXT_STEP: Final = "See that attribution runs, and its log (retention_not_finished)."
 
 
@@ -65,13 +69,16 @@ def retention_checks(
         if state.since_micros:
             months += f", there are none of before {_day(state.since_micros)}"
         old = overdue.get(workspace.id)
-        until = (state.announce_micros or due_micros) + TOLD_MICROS
-        if old is not None and not workspace.retention.says_months and due_micros < until:
+        says_months, told = workspace.retention.says_months, state.announced
+        if not (told.begin_micros or state.since_micros or says_months):
+            told = Announced(due_micros)  # attribution tells of it when it looks next
+        until = told.until_micros(says_months=says_months)
+        if old is not None and due_micros < until:
             said = (
                 f"{months}; {old.rows} are older, since {_day(old.oldest_micros)}, and are deleted from {_day(until)}"
-                " on: nobody said for how long they are kept"
+                f" on: {'more at once than ever before' if says_months else 'nobody said for how long they are kept'}"
             )
-            checks.append(Check(name, False, said, _SAY))
+            checks.append(Check(name, False, said, _SEE if says_months else _SAY))
         elif old is not None:
             said = f"{months}; what happened on {_day(old.oldest_micros)} is there still"
             checks.append(Check(name, False, said, _NEXT_STEP))

@@ -22,15 +22,16 @@ from tributary_attribution.ended_paths import EndedPaths
 from tributary_attribution.expiry import Expiry
 from tributary_attribution.runs import exit_status
 from tributary_cli.explain_tables import deleted_line
-from tributary_domain.retention import retained_since
+from tributary_domain.retention import Announced, retained_since
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.privacy_settings import RetentionSettings
+from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.ended_paths import EndedPathRecords
 from tributary_storage.clickhouse.integrity import StoredEvents, StoredIntegrity
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.retained_since import RetainedSince
-from tributary_storage.clickhouse.retention import RetainedTable, RetentionRecords
+from tributary_storage.clickhouse.retention import RetainedTable, RetentionRecords, RetentionState
 from tributary_storage.redis.run_leases import RunLeases
 
 pytestmark = pytest.mark.timeout(120)
@@ -70,8 +71,23 @@ class Kept:
         return self.world.attribution
 
     async def delete(self, months: int | None = 14) -> dict[str, int]:
+        """Deletes what was told of for long enough."""
+        workspace = self.keeping(months)
+        if months is not None:
+            await self.tell(workspace.id, months)
+        return await self.expiry.delete(workspace)
+
+    def keeping(self, months: int | None) -> Workspace:
+        """Returns the workspace as one that keeps events for so many months."""
         retention = RetentionSettings(person_event_months=months)
-        return await self.expiry.delete(self.attribution.workspace.model_copy(update={"retention": retention}))
+        return self.attribution.workspace.model_copy(update={"retention": retention})
+
+    async def tell(self, workspace: str, months: int) -> None:
+        """Notes that it is told long since what is deleted."""
+        records, now = RetentionRecords(self.attribution.clickhouse), self.clock.micros
+        state = (await records.states()).get(workspace, RetentionState())
+        told = state._replace(announced=Announced(1, retained_since(now, months)))
+        await records.write(workspace, told, now - 1, now - 1)
 
     async def rows(self, table: str, columns: str, where: str = "1") -> list[tuple[Any, ...]]:
         return await self.attribution.clickhouse.execute(
@@ -88,6 +104,13 @@ class Kept:
         assert await self.world.differences() == []
         self.counts = run.counts
         return exit_status(run)
+
+
+def expiring(records: RetentionRecords, kept: Kept) -> Expiry:
+    """Returns what deletes by some records."""
+    attribution = kept.attribution
+    leases, directory = RunLeases(attribution.state), known_workspaces(attribution.workspace)
+    return Expiry(records, kept.paths, leases, directory, kept.clock, told_seconds=0)
 
 
 def kept_of(world: Reconciled, now: int = NOW) -> Kept:

@@ -32,7 +32,6 @@ from tributary_attribution.ended_paths import EndedPaths
 from tributary_domain.erasures import ErasureState
 from tributary_domain.retention import SIGHTING
 from tributary_runtime import metrics
-from tributary_runtime.privacy_settings import RetentionSettings
 from tributary_storage.clickhouse.ended_paths import EndedPathRecords
 from tributary_storage.clickhouse.retention import MonthOfRows, RetainedTable, RetentionRecords
 from tributary_storage.redis.run_leases import RETENTION, SIGHTINGS, RunLeases
@@ -273,9 +272,10 @@ async def test_of_all_workspaces_a_month_is_deleted_at_once_and_so_are_its_ids(k
         "INSERT INTO events SELECT * REPLACE (%(o)s AS workspace) FROM events AS e WHERE e.workspace = %(w)s",
         {"o": f"{own.id}-2", "w": own.id},
     )
-    retention = RetentionSettings(person_event_months=14)
-    own = own.model_copy(update={"retention": retention})
+    own = kept.keeping(14)
     other = own.model_copy(update={"id": f"{own.id}-2"})
+    for one in (own, other):
+        await kept.tell(one.id, 14)
     assert await kept.expiry.delete(own, other) == {"events": 4}
     mutations = await clickhouse.execute(
         "SELECT table FROM system.mutations WHERE database = currentDatabase() AND command LIKE %(w)s ORDER BY table",

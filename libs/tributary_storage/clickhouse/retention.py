@@ -12,13 +12,14 @@ from datetime import date
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from tributary_domain.retention import PERSON_LEVEL_KINDS, SIGHTING, month_begin
+from tributary_domain.retention import PERSON_LEVEL_KINDS, SIGHTING, Announced, month_begin
 from tributary_runtime import metrics
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 from tributary_storage.codec.own_clicks import NOT_ONE_CLICK
 
-_STATE_COLUMNS: Final = ("workspace", "version", "retained_since", "begin_time", "finish_time", "announce_time")
+_STATE_COLUMNS: Final = ("workspace", "version", "retained_since", "begin_time", "finish_time")
+_ANNOUNCED_COLUMNS: Final = ("announce_time", "announced_retained_since")
 _ROWS_COLUMNS: Final = (*("workspace", "source_table", "month", "accepted_until", "version", "rows", "is_deleted"),)
 _MAX_MEMORY: Final = 600_000_000
 _SPILL: Final = 200_000_000
@@ -43,8 +44,8 @@ class RetentionState(NamedTuple):
     """Since when it has person-level events; 0: nothing was deleted yet."""
     finish_micros: int = 0
     """When the last run came to its end; 0: none did."""
-    announce_micros: int = 0
-    """Since when it is told what will be deleted, though nobody said for how long it is kept; 0: it is not."""
+    announced: Announced = Announced()
+    """What more than ever before at once is told to be deleted."""
 
 
 class Overdue(NamedTuple):
@@ -106,7 +107,14 @@ class RetentionRecords:
     async def states(self) -> dict[str, RetentionState]:
         """Returns how retention is, of each workspace of which it has run."""
         rows = await self._clickhouse.execute(statement("retention/states"))
-        return {str(row[0]): RetentionState(*map(int, row[1:])) for row in rows}
+        return {
+            str(row[0]): RetentionState(int(row[1]), int(row[2]), Announced(int(row[3]), int(row[4]))) for row in rows
+        }
+
+    async def now_micros(self) -> int:
+        """Returns what time it is for ClickHouse."""
+        [(now,)] = await self._clickhouse.execute(statement("retention/clock"))
+        return int(now)
 
     async def write(self, workspace: str, state: RetentionState, begin_micros: int, now_micros: int) -> None:
         """Stores how retention of a workspace is.
@@ -117,8 +125,8 @@ class RetentionRecords:
             begin_micros: When the run began.
             now_micros: When this is.
         """
-        row = (workspace, now_micros, state.since_micros, begin_micros, state.finish_micros, state.announce_micros)
-        await self._write(metrics.Table.RETENTIONS, _STATE_COLUMNS, row)
+        row = (workspace, now_micros, state.since_micros, begin_micros, state.finish_micros, *state.announced)
+        await self._write(metrics.Table.RETENTIONS, (*_STATE_COLUMNS, *_ANNOUNCED_COLUMNS), row)
 
     async def months(
         self, workspace: str, table: RetainedTable, before_micros: int, accepted_until_micros: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tributary_cli.doctor_retention import retention_checks
+from tributary_domain.retention import Announced
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.retention import Overdue, RetentionState
 
@@ -43,15 +44,20 @@ def test_retention_that_is_late_says_so(
         pytest.param({}, 0, "7 are older, since 2022-01-09, and are deleted from 2024-11-03 on", id="nobody told yet"),
         pytest.param({}, DUE - 31 * DAY, "2022-01-09 is there still", id="nobody said, and it was told"),
         pytest.param({"person_event_months": 14}, 0, "2022-01-09 is there still", id="somebody said"),
+        pytest.param(
+            {"person_event_months": 14}, DUE, "deleted from 2024-10-07 on: more at", id="somebody said so now"
+        ),
+        pytest.param({"person_event_months": 14}, DUE - 3 * DAY, "2022-01-09 is there still", id="and it was told"),
     ],
 )
 def test_what_will_be_deleted_though_nobody_said_so_is_told(
     months: dict[str, int], announce_micros: int, said: str
 ) -> None:
     shop = Workspace.model_validate({"id": "shop", "pepper": {"value": "pepper"}, "retention": months})
-    states = {"shop": RetentionState(0, DUE, announce_micros)}
+    states = {"shop": RetentionState(0, DUE, Announced(announce_micros, DUE))}
     [check] = retention_checks([shop], states, {"shop": Overdue(DUE - 999 * DAY, 7)}, DUE)
     assert not check.is_ok
     assert "for 14 months" in check.said
     assert said in check.said
-    assert ("or null for ever" in (check.next_step or "")) is ("older" in check.said)
+    assert ("or null for ever" in check.next_step) is ("older" in check.said and not months)
+    assert ("and the clocks" in check.next_step) is ("more at once" in check.said)

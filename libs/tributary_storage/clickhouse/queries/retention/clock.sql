@@ -1,0 +1,2 @@
+-- What time it is for ClickHouse.
+SELECT toUnixTimestamp64Micro(now64(6, 'UTC'))
