@@ -55,3 +55,19 @@ class NewestRevisions:
         if forgotten:
             newest.revisions.update(await self._memory.newest(workspace, forgotten))
         return newest
+
+    async def published(self, workspace: str, conversion_ids: Sequence[str]) -> dict[str, ConversionRevised]:
+        """Returns conversions as they are published, whether ClickHouse has that yet or not: to ask whose they are.
+
+        Raises:
+            StorageUnavailableError: Redis or ClickHouse did not answer.
+        """
+        wanted = {one: conversion_key(workspace, one) for one in conversion_ids}
+        found = await self._conversions.observe({key: {} for key in wanted.values()}, life_seconds=0)
+        published = {
+            one: ConversionRevised.FromString(found[key].published)
+            for one, key in wanted.items()
+            if found[key].published
+        }
+        forgotten = [one for one in wanted if one not in published]
+        return published | (dict(await self._memory.newest(workspace, forgotten)) if forgotten else {})

@@ -1,13 +1,15 @@
 """May what is about to be sent leave: the consent ledger, asked last before HTTP.
 
 The one rule: the most restrictive of what was said with the conversion and of what its person said later. A later grant
-never upgrades what was collected without it. Fails closed: while the ledger cannot be read, or was lost and not read
+never upgrades what was collected without it. Where something of somebody else is said with it, they have to allow that
+as well. Fails closed: while the ledger cannot be read, or was lost and not read
 back yet, nothing leaves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -23,6 +25,7 @@ from tributary_storage.redis.ties import person_key
 
 _SILENT: Final = Ledger([], [])
 """Of who decided nothing."""
+_NO_OTHERS: Final[Mapping[str, Sequence[ConversionRevised]]] = MappingProxyType({})
 
 
 class Permissions:
@@ -49,7 +52,11 @@ class Permissions:
         self._restored_micros = 0
 
     async def read(
-        self, workspace: str, revisions: Sequence[ConversionRevised], vendor: int | None = None
+        self,
+        workspace: str,
+        revisions: Sequence[ConversionRevised],
+        vendor: int | None = None,
+        others: Mapping[str, Sequence[ConversionRevised]] = _NO_OTHERS,
     ) -> dict[str, Permits]:
         """Returns what is allowed now, by conversion id.
 
@@ -57,17 +64,27 @@ class Permissions:
             workspace: Whose.
             revisions: Of conversions.
             vendor: Who is to be told, by the number in the IAB's list; None: it has none.
+            others: By conversion id: of what else something is said with it, as when that was collected.
 
         Raises:
             StorageUnavailableError: Nobody can tell now.
         """
         await self._require_restored()
-        decisions = await self._decisions(workspace, sorted({one.state.person_id for one in revisions} - {""}))
+        asked = [*revisions, *(other for own in others.values() for other in own)]
+        decisions = await self._decisions(workspace, sorted({one.state.person_id for one in asked} - {""}))
         assumed = self._assumed_of(workspace)
-        return {
-            one.state.conversion_id: permits_of(one, decisions.get(one.state.person_id, _SILENT), assumed, vendor)
-            for one in revisions
-        }
+
+        def own_permits(one: ConversionRevised) -> Permits:
+            return permits_of(one, decisions.get(one.state.person_id, _SILENT), assumed, vendor)
+
+        permits = {}
+        for one in revisions:
+            allowed = own_permits(one)
+            for other in others.get(one.state.conversion_id, ()):
+                is_same = other.state.person_id in ("", one.state.person_id)
+                allowed = strictest(allowed, own_permits(other), is_same_person=is_same)
+            permits[one.state.conversion_id] = allowed
+        return permits
 
     async def _decisions(self, workspace: str, person_ids: Sequence[str]) -> dict[str, Ledger]:
         """Returns what people decided, under whatever identifier."""
@@ -165,4 +182,26 @@ def permits_of(revised: ConversionRevised, ledger: Ledger, assumed: Assumed, ven
         state(max(own.ad_personalization, strings.ad_personalization), Purpose.AD_PERSONALIZATION),
         is_opted_out=own.gpc or sale == DENIED or strings.is_opted_out,
         is_vendor_denied=is_vendor_denied(revised, ledger.of_vendors, vendor),
+    )
+
+
+def strictest(own: Permits, other: Permits, *, is_same_person: bool) -> Permits:
+    """Returns what is allowed of a conversion with which something of another is said.
+
+    Args:
+        own: Of the conversion.
+        other: Of the other.
+        is_same_person: Whether both are one person's: then only a denial counts. Else nobody's grant is another's.
+    """
+
+    def stricter(one: int, two: int) -> int:
+        if DENIED in (one, two):
+            return DENIED
+        return one if is_same_person or two == GRANTED else UNSAID
+
+    return Permits(
+        stricter(own.ad_user_data, other.ad_user_data),
+        stricter(own.ad_personalization, other.ad_personalization),
+        is_opted_out=own.is_opted_out or other.is_opted_out,
+        is_vendor_denied=own.is_vendor_denied or other.is_vendor_denied,
     )

@@ -24,6 +24,7 @@ from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.doubts import Done, Doubts, not_again
 from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
+from tributary_delivery.people_told_of import PeopleToldOf
 from tributary_delivery.permissions import Permissions, why_not
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.same_orders import Jobs, SameOrders
@@ -76,6 +77,7 @@ class Preparation:
         self._newest = newest
         self._memory = memory
         self._permissions = permissions
+        self._people = PeopleToldOf(newest, memory)
         self._clock = clock
         self._doubts = Doubts(lane, sender, ledger)
         orders = SameOrders(lane, settings, jobs)
@@ -149,8 +151,9 @@ class Preparation:
         return allowed, withheld + await self.not_sent_again(doubtful)
 
     async def _permitted(self, attempts: Sequence[Attempt]) -> dict[str, Permits]:
-        revisions = [one.revised for one in attempts]
-        return await self._permissions.read(self._lane.workspace, revisions, self._sender.tcf_vendor)
+        workspace, revisions = self._lane.workspace, [one.revised for one in attempts]
+        others = await self._people.others(workspace, attempts)
+        return await self._permissions.read(workspace, revisions, self._sender.tcf_vendor, others)
 
     async def changed(self, attempts: Sequence[Attempt]) -> set[str]:
         """Returns the conversions whose people allow something else by now than when attempts were put into words.

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from tests.support.batches import a_purchase, deliver, publish, running_fake
-from tests.support.delivery import Rig, a_rig
+from tests.support.delivery import SHARDS, Rig, a_rig
 from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision
 from tributary.attribution.v1.conversion_pb2 import (
@@ -26,15 +26,20 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
+    INELIGIBLE_REASON_NO_CONSENT,
     Delivery,
 )
 from tributary.event.v1.conversion_pb2 import RECURRENCE_KIND_FIRST
 from tributary_cli.demo.fakes.http import Cut
 from tributary_cli.demo.fakes.server import FakeServer, Fault
+from tributary_domain.consent import DENIED, UNSAID, Decision, packed
+from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.ties import person_key
 
 PLAIN, CYCLE = "c1:0000", "c1:0001"
 UNIT = 1_000_000
+LATER_MICROS = 2_000_000_000_000_000
 
 
 @pytest.fixture
@@ -202,6 +207,40 @@ async def test_a_cycle_waits_for_what_is_on_its_way_of_the_order(rig: Rig, works
         assert has(server) == [70]
     operations = [line.operation for line in await order.lines(CYCLE)]
     assert operations == [DELIVERY_OPERATION_RESTATE]
+
+
+class OfTwo(AnOrder):
+    """The same; one person told the plain order, by e-mail, and another one the cycle: nobody has linked them."""
+
+    def _as_it_is(self, revision: Revision) -> Callable[[ConversionRevised], None]:
+        told, workspace, is_plain = super()._as_it_is(revision), self.lane.workspace, revision.conversion_id == PLAIN
+
+        def change(message: ConversionRevised) -> None:
+            told(message)
+            message.state.person_id = person_key(workspace, "email:A" if is_plain else "customer:B")
+
+        return change
+
+
+@pytest.mark.parametrize("is_sent", [pytest.param(True, id="sent before"), pytest.param(False, id="sent first")])
+@pytest.mark.parametrize("kind", ["google", "microsoft"])
+async def test_who_told_the_order_without_the_cycle_may_withdraw_what_is_known_of_them(
+    rig: Rig, workspace: str, kind: str, *, is_sent: bool
+) -> None:
+    order = OfTwo(rig, workspace, kind)
+    denied = Decision(LATER_MICROS, packed([UNSAID, UNSAID, DENIED, UNSAID, UNSAID]))
+    with running_fake(kind) as server:
+        await order.told(order.plain, is_planned=is_sent)
+        await deliver(rig, order.lane, server)
+        asked = len(server.asks)
+        await Consents(rig.redis, SHARDS).record({(workspace, "email:A"): [denied]})
+        await order.merge()
+        await deliver(rig, order.lane, server)
+        assert len(server.asks) == asked, "nothing of theirs leaves"
+        assert has(server) == [90] * is_sent
+    [line] = await order.lines(CYCLE)
+    assert (line.ineligible_reason, line.residual_conversions) == (INELIGIBLE_REASON_NO_CONSENT, 0)
+    assert line.residual.amount_micros == 20 * UNIT * is_sent, "and what is wrong by that is written down"
 
 
 async def done(what: Sized) -> bool:

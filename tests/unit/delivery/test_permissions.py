@@ -11,7 +11,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
 from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Permits
-from tributary_delivery.permissions import permits_of, why_not
+from tributary_delivery.permissions import permits_of, strictest, why_not
 from tributary_domain.consent import DENIED, GRANTED, UNSAID, Assumed, Decision, packed
 from tributary_domain.vendor_consent import VendorDecision
 from tributary_storage.redis.consents import Ledger
@@ -157,3 +157,25 @@ def test_a_vendor_whom_one_observation_of_an_order_drops_is_not_told_of_it() -> 
 def test_google_has_its_number_and_every_other_may_be_given_its_own(kind: str) -> None:
     assert a_batch_destination(kind).tcf_vendor == (755 if kind in {"google", "google_ads"} else None)
     assert a_batch_destination(kind, tcf_vendor=4).tcf_vendor == 4
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "same", "two"),
+    [
+        pytest.param(GRANTED, GRANTED, GRANTED, GRANTED, id="both granted"),
+        pytest.param(GRANTED, UNSAID, GRANTED, UNSAID, id="the other said nothing"),
+        pytest.param(UNSAID, GRANTED, UNSAID, UNSAID, id="only the other granted"),
+        pytest.param(GRANTED, DENIED, DENIED, DENIED, id="the other denied"),
+        pytest.param(DENIED, GRANTED, DENIED, DENIED, id="only the other did not deny"),
+    ],
+)
+def test_a_grant_of_one_person_is_not_anothers_and_a_denial_of_any_holds(
+    own: int, other: int, same: int, two: int
+) -> None:
+    states = Permits(own, own), Permits(other, other)
+    assert strictest(*states, is_same_person=True) == Permits(same, same)
+    assert strictest(*states, is_same_person=False) == Permits(two, two)
+    objecting = Permits(other, other, is_opted_out=True, is_vendor_denied=True)
+    assert strictest(states[0], objecting, is_same_person=True) == Permits(
+        same, same, is_opted_out=True, is_vendor_denied=True
+    )
