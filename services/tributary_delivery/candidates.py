@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import (
+    NOT_COUNTED_REASON_RETRACTED,
     NOT_COUNTED_REASON_SUPERSEDED_STAGE,
     NOT_COUNTED_REASON_TRAFFIC,
-    REVISION_CAUSE_STAGE_CHANGE,
+    REVISION_CAUSE_RESTATEMENT,
+    REVISION_CAUSE_RETRACTION,
     ConversionState,
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -35,6 +37,7 @@ from tributary_domain.renewals import is_renewal
 from tributary_runtime.destination_settings import DestinationSettings, Pixel, SendScope
 from tributary_storage.redis.delivery_job import PASSED_ON, UNKNOWN_VALUE, Taken
 
+_TAKES_BACK_OR_STATES: Final = (REVISION_CAUSE_RETRACTION, REVISION_CAUSE_RESTATEMENT)
 _REASONS: Final = {name.removeprefix("INELIGIBLE_REASON_"): number for name, number in IneligibleReason.items()}
 
 
@@ -120,7 +123,16 @@ def _is_passed_on(revised: ConversionRevised, taken: Taken | None) -> bool:
     if is_superseded(state):
         return True
     was_passed_on = taken is not None and taken.value_micros == PASSED_ON and state.HasField("lead")
-    return was_passed_on and not state.counted and REVISION_CAUSE_STAGE_CHANGE not in revised.causes
+    return was_passed_on and not state.counted and not _is_lost(state)
+
+
+def _is_lost(state: ConversionState) -> bool:
+    """Tells whether a stage is taken back with its lead: no retraction of its own stands, as after a restatement.
+
+    Asked of the state, not of the causes of its newest revision: the one that took it back may be an earlier one.
+    """
+    own = [one.cause for one in state.adjustments if one.cause in _TAKES_BACK_OR_STATES]
+    return state.not_counted_reason == NOT_COUNTED_REASON_RETRACTED and own[-1:] != [REVISION_CAUSE_RETRACTION]
 
 
 def _is_renewal(state: ConversionState) -> bool:

@@ -50,7 +50,19 @@ def superseded(name: str) -> Callable[[ConversionRevised], None]:
 
 
 def retracted(name: str) -> Callable[[ConversionRevised], None]:
+    """Makes it one of a lead that is lost."""
     return stage(name, NOT_COUNTED_REASON_RETRACTED)
+
+
+def taken_back_alone(name: str) -> Callable[[ConversionRevised], None]:
+    """Makes it one that has a retraction of its own; of a superseded one that is a change of stage, too."""
+
+    def change(message: ConversionRevised) -> None:
+        retracted(name)(message)
+        message.state.adjustments.add(event_id="a-1", cause=REVISION_CAUSE_RETRACTION)
+        message.causes.append(REVISION_CAUSE_STAGE_CHANGE)
+
+    return change
 
 
 @pytest.mark.parametrize("forgets", [False, True], ids=["Redis knows", "the ledger knows"])
@@ -78,12 +90,29 @@ async def test_a_lead_is_one_object_with_its_latest_stage(rig: Rig, workspace: s
         new, won = new.then(counted=False), won.then(counted=True)
         assert await told((new, superseded("new")), (won, stage("won"))) == ("90.00", "won"), "it was none"
         alone = new.then(cause=REVISION_CAUSE_RETRACTION)
-        assert await told((alone, retracted("new"))) == ("90.00", "won"), "the earlier one alone is taken back"
+        assert await told((alone, taken_back_alone("new"))) == ("90.00", "won"), "the earlier one alone is taken back"
         alone = alone.then(cause=REVISION_CAUSE_LATE_TOUCHPOINT)
-        assert await told((alone, retracted("new"))) == ("90.00", "won"), "it stays taken back"
+        assert await told((alone, taken_back_alone("new"))) == ("90.00", "won"), "it stays taken back"
         won = won.then(counted=False, cause=REVISION_CAUSE_STAGE_CHANGE)
         assert await told((won, retracted("won"))) == ("0.00", "lost")
     assert {line.visible_id for one in ("c1:0000", "c1:0001") for line in await rig.deliveries(lane, one)} == {LEAD}
+
+
+async def test_a_lead_that_was_lost_while_nobody_could_be_told_is_lost_whatever_came_since(
+    rig: Rig, workspace: str
+) -> None:
+    lane, new = Lane(workspace, "hubspot"), a_purchase(Lane(workspace, "hubspot"), value_micros=10_000_000)
+    with running_fake("hubspot") as server:
+        await publish(rig, lane, [new], stage("new"))
+        await deliver(rig, lane, server, **OWN)
+        new = new.then(counted=False, cause=REVISION_CAUSE_STAGE_CHANGE)
+        await publish(rig, lane, [new], superseded("new"))
+        await deliver(rig, lane, server, **OWN)
+        for cause in (REVISION_CAUSE_STAGE_CHANGE, REVISION_CAUSE_LATE_TOUCHPOINT):
+            new = new.then(cause=cause)
+            await publish(rig, lane, [new], retracted("new"))
+        await deliver(rig, lane, server, **OWN)
+        assert (server.fake.events[LEAD]["amount"], server.fake.events[LEAD]["status"]) == ("0.00", "lost")
 
 
 async def test_a_stage_that_was_passed_before_it_was_sent_is_not_sent(rig: Rig, workspace: str) -> None:

@@ -679,3 +679,27 @@ async def test_an_explanation_says_whose_credit_it_is_and_what_became_of_the_tou
 def _exclusions(explained: Any) -> Iterator[str]:
     for touchpoint in explained.touchpoints:
         yield TouchpointExclusion.Name(touchpoint.exclusion).removeprefix("TOUCHPOINT_EXCLUSION_")
+
+
+async def test_a_state_tells_a_stage_that_is_lost_with_its_lead_from_one_that_is_taken_back_alone(
+    attribution: Attribution, workspace: str
+) -> None:
+    events = Events(workspace)
+    families = Families(events)
+    new = families.stage("visitor:1", stage="new", lead_id="l-1", micros=20 * UNIT, event_id="e-new", at=NOON)
+    won = families.stage("visitor:1", stage="won", lead_id="l-1", micros=90 * UNIT, event_id="e-won", at=NOON + DAY)
+    alone = families.adjusted(events.retraction(at=NOON + 2 * DAY), new)
+    lost = families.stage("visitor:1", stage="lost", lead_id="l-1", micros=0, event_id="e-lost", at=NOON + 3 * DAY)
+
+    async def taken_back(one: Admitted) -> tuple[str, list[str]]:
+        revised = await attribution.published(one[1].conversion_id)
+        assert revised is not None
+        reason = NotCountedReason.Name(revised.state.not_counted_reason).removeprefix("NOT_COUNTED_REASON_")
+        return reason, [RevisionCause.Name(adjusted.cause) for adjusted in revised.state.adjustments]
+
+    for one in (new, won, alone):
+        await attribution.handle(one)
+    assert await taken_back(new) == ("RETRACTED", ["REVISION_CAUSE_RETRACTION"])
+    assert await taken_back(won) == ("UNSPECIFIED", [])
+    await attribution.handle(lost)
+    assert await taken_back(won) == ("RETRACTED", [])

@@ -17,7 +17,12 @@ from tributary.attribution.v1.conversion_pb2 import (
     NOT_COUNTED_REASON_RETRACTED,
     NOT_COUNTED_REASON_SUPERSEDED_STAGE,
     NOT_COUNTED_REASON_TRAFFIC,
+    REVISION_CAUSE_LATE_TOUCHPOINT,
+    REVISION_CAUSE_REFUND,
+    REVISION_CAUSE_RESTATEMENT,
     REVISION_CAUSE_RETRACTION,
+    NotCountedReason,
+    RevisionCause,
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
@@ -138,6 +143,34 @@ def test_a_lead_that_is_lost_is_told_of_a_stage_of_which_only_the_value_is_not_k
     decision = decide(message, a_batch_destination("hubspot"), replace(BEFORE, value_micros=value))
     assert decision.is_passed_on == is_passed_on
     assert is_passed_on or decision.operation == DELIVERY_OPERATION_RETRACT
+
+
+@pytest.mark.parametrize(
+    ("reason", "own", "is_told"),
+    [
+        pytest.param(NOT_COUNTED_REASON_RETRACTED, (), True, id="the lead is lost"),
+        pytest.param(
+            NOT_COUNTED_REASON_RETRACTED, (REVISION_CAUSE_REFUND,), True, id="of a refunded one the lead is lost"
+        ),
+        pytest.param(NOT_COUNTED_REASON_RETRACTED, (REVISION_CAUSE_RETRACTION,), False, id="it is taken back alone"),
+        pytest.param(
+            NOT_COUNTED_REASON_RETRACTED,
+            (REVISION_CAUSE_RETRACTION, REVISION_CAUSE_RESTATEMENT),
+            True,
+            id="it was taken back alone and restated, and the lead is lost",
+        ),
+        pytest.param(NOT_COUNTED_REASON_TRAFFIC, (), False, id="it is no real one"),
+    ],
+)
+def test_a_stage_whose_object_a_later_one_has_takes_it_back_only_where_the_lead_is_lost(
+    reason: NotCountedReason.ValueType, own: tuple[RevisionCause.ValueType, ...], *, is_told: bool
+) -> None:
+    message = revised(counted=False, cause=REVISION_CAUSE_LATE_TOUCHPOINT)
+    message.state.lead.lead_id, message.state.not_counted_reason = "L-1", reason
+    for at, cause in enumerate(own):
+        message.state.adjustments.add(event_id=f"a-{at}", cause=cause)
+    decision = decide(message, a_batch_destination("hubspot"), replace(BEFORE, value_micros=PASSED_ON))
+    assert decision.is_passed_on == (not is_told)
 
 
 @pytest.mark.parametrize(
