@@ -61,7 +61,6 @@ class CallTransport:
     ) -> None:
         self._calls = Latecomers(monotonic)
         self._patience = Patience(attempt_seconds)
-        self._given_up: dict[object, float] = {}
         self._channel = channel
         self._api_key = api_key
         self._attempt_seconds = attempt_seconds
@@ -89,15 +88,14 @@ class CallTransport:
     def _end(self, call: grpc.Future[IngestEventsResponse], expected: int) -> Outcome:
         outcome = _outcome(call, expected)
         is_hung, is_answered = _is_hung(outcome), isinstance(outcome, Answered)
-        is_overtaken, seconds = self._calls.end(call, is_answered=is_answered, is_hung=is_hung)
-        patience_seconds = self._given_up.pop(call, None)
+        ended = self._calls.end(call, is_answered=is_answered, is_hung=is_hung)
         if is_answered:
-            self._patience.is_answered(seconds)
+            self._patience.is_answered(ended.seconds)
         if not is_hung:
             return outcome
-        if is_overtaken:
+        if ended.is_overtaken:
             return overtaken()
-        return outcome if patience_seconds is None else overdue(patience_seconds)
+        return outcome if ended.patience_seconds is None else overdue(ended.patience_seconds)
 
     def check(self) -> None:
         """Gives up calls that others have overtaken, or all if none is answered, so that they go elsewhere.
@@ -106,12 +104,10 @@ class CallTransport:
         """
         for call in self._calls.late():
             cast("grpc.Future[IngestEventsResponse]", call).cancel()
-        patience_seconds = self._patience.seconds()
-        silent = self._calls.silent(patience_seconds)
+        silent = self._calls.silent(self._patience.seconds())
         if silent:
             self._patience.is_given_up()
         for call in silent:
-            self._given_up[call] = patience_seconds
             cast("grpc.Future[IngestEventsResponse]", call).cancel()
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ def test_what_three_later_calls_have_overtaken_is_late_once_it_has_had_its_time(
     assert latecomers.late() == []
     time.now = 1.1
     assert latecomers.late() == ["hangs"]
-    assert latecomers.end("hangs", is_answered=False, is_hung=True) == (True, 1.1)
+    assert latecomers.end("hangs", is_answered=False, is_hung=True) == (True, 1.1, None)
 
 
 def test_where_nobody_is_answered_nobody_is_late() -> None:
@@ -73,7 +73,7 @@ def test_where_nobody_is_answered_for_long_all_are_silent() -> None:
     assert latecomers.silent(2.0) == []
     time.now = 4.0
     assert latecomers.silent(2.0) == ["a"]
-    latecomers.end("a", is_answered=False, is_hung=True)
+    assert latecomers.end("a", is_answered=False, is_hung=True) == (False, 4.0, 2.0)
     assert latecomers.silent(0.0) == []
 
 
