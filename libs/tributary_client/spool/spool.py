@@ -115,18 +115,9 @@ class Spool:
 
     def load(self, most_events: int, most_bytes: int) -> list[Entry]:
         """Takes events into memory, the oldest first."""
-        loaded: list[Entry] = []
-        for segment in self._segments.values():
-            while segment.has_unloaded and len(loaded) < most_events and most_bytes > 0:
-                try:
-                    entries, lost = segment.load(most_events - len(loaded), most_bytes)
-                except OSError as error:
-                    log.warning("The spool cannot be read, and is tried again: %s", error)
-                    return loaded
-                loaded += entries
-                most_bytes -= sum(len(entry.body) for entry in entries)
-                self._lost += lost
-                self._look_after(segment)
+        loaded = self._load(most_events, most_bytes)
+        for segment in [one for one in self._segments.values() if one.is_done and one is not self._current]:
+            self._remove(segment)  # all that was left of it cannot be read
         return loaded
 
     def take_lost(self) -> list[int]:
@@ -170,6 +161,21 @@ class Spool:
         for segment in self._segments.values():
             segment.close()
         self._lane.close()
+
+    def _load(self, most_events: int, most_bytes: int) -> list[Entry]:
+        loaded: list[Entry] = []
+        for segment in self._segments.values():
+            while segment.has_unloaded and len(loaded) < most_events and most_bytes > 0:
+                try:
+                    entries, lost = segment.load(most_events - len(loaded), most_bytes)
+                except OSError as error:
+                    log.warning("The spool cannot be read, and is tried again: %s", error)
+                    return loaded
+                loaded += entries
+                most_bytes -= sum(len(entry.body) for entry in entries)
+                self._lost += lost
+                self._look_after(segment)
+        return loaded
 
     def _needs_segment(self) -> bool:
         return self._current is None or self._current.size >= self._spooling.segment_bytes

@@ -188,6 +188,21 @@ def test_what_comes_after_damage_was_found_is_there_for_the_next_process(tmp_pat
     assert loaded(opened(tmp_path)) == ["a", "later"]
 
 
+def test_a_file_goes_when_what_was_left_of_it_cannot_be_read(tmp_path: Path) -> None:
+    spool = opened(tmp_path, segment_bytes=10_000, max_bytes=20_000)
+    for number in range(6):
+        [decided] = put(spool, "decided")
+        put(spool, "x" * 3000, hold=False)
+        spool.settle([decided])
+        (path,) = files(tmp_path)
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        assert (loaded(spool), spool.unreadable) == ([], number + 1)
+        assert (files(tmp_path), files(tmp_path, "*.done"), spool.bytes) == ([], [], 0)
+    assert sum(damage.path.stat().st_size for damage in spool.take_damages()) > 6 * 3000
+    put(spool, "later", hold=False)
+    assert loaded(spool) == ["later"]
+
+
 def test_of_a_damaged_file_only_what_cannot_be_read_is_kept(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     put(spool, "a", "bbbb", "c", "dddd", "e")
