@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import SameOrder
-from tributary_domain.conversion_parts import AdjustmentKind
 from tributary_storage.codec.conversion_matches import match_of
 from tributary_storage.codec.conversion_parts import ConversionPart
 
@@ -54,13 +53,8 @@ NO_ORDER: Final = OneOrder()
 
 
 def adjustments_of(plain: Sequence[ConversionPart]) -> tuple[ConversionPart, ...]:
-    """Returns what changes an order, however it is told: all but what takes back that it was told without a cycle.
-
-    Whoever found it counted twice, before both were one, was told to retract that.
-    """
-    return tuple(
-        part for part in plain if not part.is_observation and part.adjustment().kind is not AdjustmentKind.RETRACTION
-    )
+    """Returns what changes an order, however it is told: whoever cancels it need not know of the cycle."""
+    return tuple(part for part in plain if not part.is_observation)
 
 
 def same_order(conversion_id: str, observations: Sequence[ConversionPart]) -> SameOrder:

@@ -393,21 +393,30 @@ async def test_a_renewal_has_the_credit_of_a_first_cycle_that_counts_by_what_was
     await assert_batch_agrees(attribution)
 
 
-async def test_who_retracted_the_plain_order_as_it_was_told_to_has_the_other_one_counted(
+async def test_who_takes_an_order_back_without_its_cycle_takes_back_what_counts_in_any_order_of_arrival(
     attribution: Attribution, workspace: str
 ) -> None:
-    named = an_order_told_twice(workspace, 1)
-    events = Events(workspace)
-    retracted = events.retraction(at=NOON + 2 * DAY, order_id="o-1")
-    named = {name: named[name] for name in ("browsed", "plain", "refund 20", "cycle")}
-    await attribution.handle(*named.values(), retracted)
-    found = await told(attribution, named)
-    assert {name: found[name][:2] for name in ("plain", "cycle")} == {"plain": ("RETRACTED", 0), "cycle": ("", 70)}
-    published = await attribution.published(named["plain"][1].conversion_id)
-    assert published is not None
-    assert published.state.merged_into.conversion_id == named["cycle"][1].conversion_id, "destinations need not be told"
-    await attribution.record(*named.values(), retracted)
+    rng = random.Random(11)
+    for number in range(3):
+        named = an_order_told_twice(workspace, number)
+        letter, cancelled = Events(workspace).retraction(at=NOON + 2 * DAY, order_id=f"o-{number}")
+        cancelled.event.event_id = f"o-{number}-cancelled"
+        named = {name: named[name] for name in ("browsed", "plain", "refund 20", "cycle")}
+        if number == 2:
+            del named["plain"]  # nobody told the order so but who cancels it
+        how = await arrive(attribution, {**named, "cancelled": (letter, cancelled)}, rng)
+        found = await told(attribution, named)
+        expected = {name: ("RETRACTED", 0) for name in ("plain", "cycle") if name in named}
+        assert {name: one[:2] for name, one in found.items()} == expected, how
+        if "plain" in named:
+            published = await attribution.published(named["plain"][1].conversion_id)
+            assert published is not None
+            counted_id = named["cycle"][1].conversion_id
+            assert published.state.merged_into.conversion_id == counted_id, "destinations are told by that one"
+    assert sum(one.counted_delta for one in await attribution.logged()) == 0
+    assert sum(one.value_delta_micros for one in await attribution.logged()) == 0
     await assert_batch_agrees(attribution)
+    assert await ReconciliationRuns(attribution.clickhouse).findings(workspace) == []
 
 
 @pytest.mark.parametrize("rule", ["once_per_person", "once_per_session"])

@@ -117,10 +117,9 @@ async def test_who_can_be_told_of_changes_has_the_order_once_and_as_it_counts(
         assert has(server) == [70], "the same one, worth what the cycle is"
         order.cycle = order.cycle.then(value_micros=50 * UNIT, cause=REVISION_CAUSE_REFUND)
         await order.told(order.cycle)
-        order.plain = order.plain.then(cause=REVISION_CAUSE_RETRACTION)  # as whoever found it counted twice was told to
-        await order.told(order.plain)
         await deliver(rig, order.lane, server)
         assert has(server) == [50]
+        await order.told(order.plain.then(cause=REVISION_CAUSE_RETRACTION))  # as whoever cancels it names it
         await order.told(order.cycle.then(counted=False, cause=REVISION_CAUSE_RETRACTION))
         await deliver(rig, order.lane, server)
         assert sum(has(server)) == 0
@@ -128,6 +127,26 @@ async def test_who_can_be_told_of_changes_has_the_order_once_and_as_it_counts(
     assert [line.operation for line in await order.lines(PLAIN)] == [DELIVERY_OPERATION_CREATE]
     operations = [line.operation for line in await order.lines(CYCLE)]
     assert operations == [DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT]
+
+
+@pytest.mark.parametrize("kind", ["google_ads", "google"])
+@pytest.mark.parametrize("is_merged", [True, False], ids=["after it became one", "before it was known to be one"])
+async def test_an_order_that_is_cancelled_without_its_cycle_is_taken_back_where_it_was_sent(
+    rig: Rig, workspace: str, kind: str, *, is_merged: bool
+) -> None:
+    order = AnOrder(rig, workspace, kind)
+    with running_fake(kind) as server:
+        await order.told(order.plain)
+        await deliver(rig, order.lane, server)
+        assert has(server) == [90]
+        if is_merged:
+            await order.merge()
+        order.plain = order.plain.then(counted=False, cause=REVISION_CAUSE_RETRACTION)
+        order.cycle = order.cycle.then(counted=False, cause=REVISION_CAUSE_RETRACTION)
+        await order.told(order.plain)
+        await order.told(order.cycle)
+        await deliver(rig, order.lane, server)
+        assert sum(has(server)) == 0
 
 
 @pytest.mark.parametrize("pixel", ["", "p-1"])

@@ -11,7 +11,7 @@ from tests.support.life_facts import Fact, Place, edges_between, entry_of
 from tests.support.lives import Answer, Credit, World
 from tributary_domain.attribution import Attribution, attribute
 from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts, in_lead, in_order
-from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation
+from tributary_domain.conversion_parts import Adjustment, Observation
 from tributary_domain.counting import CountableConversion, Counting, count, leading_click
 from tributary_domain.event_order import OrderKey
 from tributary_domain.families import Member, Membership, lead_names, order_name, whole
@@ -95,7 +95,6 @@ def _conversions(good: Sequence[Fact], person_of: Mapping[str, frozenset[str]]) 
             person = person_of.get(home, frozenset({home}))
             first = min(facts, key=lambda fact: fact.key)
             _, plainly, lent = parts.get(first.told_without or ("", ""), ([], [], []))
-            lent = [one for one in lent if one.kind is not AdjustmentKind.RETRACTION]
             told = conversion_facts(observations, [*adjustments, *lent], told_plainly=plainly)
             known[place] = _Known(told, person, first)
     return known

@@ -20,7 +20,7 @@ from tests.support.life_making import Maker
 from tests.support.people import oracle as people_of
 from tests.support.shop import EURO
 from tributary.event.v1.event_pb2 import Event
-from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation
+from tributary_domain.conversion_parts import Adjustment, Observation
 from tributary_domain.identity import IdentityLimits
 from tributary_domain.journey import JourneyTouch, TouchKind
 from tributary_domain.settings import AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
@@ -131,10 +131,9 @@ def _answers(facts: Iterable[Fact], settings: AttributionSettings) -> dict[Place
     for place, observed in by_place.items():
         adjusted = [fact for fact in good if fact.adjustment and fact.conversion == place]
         told = observed
-        if (without := observed[0].told_without) is not None:  # all but that it was taken back is of both
+        if (without := observed[0].told_without) is not None:  # what changes it is of both
             told = [*observed, *by_place.get(without, ())]
-            lent = [fact for fact in good if fact.adjustment and fact.conversion == without]
-            adjusted += [fact for fact in lent if fact.adjustment is not AdjustmentKind.RETRACTION]
+            adjusted += [fact for fact in good if fact.adjustment and fact.conversion == without]
         owns[place] = Own(observed, *_worth(told, adjusted))
     journeys: dict[frozenset[str], list[JourneyTouch]] = {}
     family = standings(owns)

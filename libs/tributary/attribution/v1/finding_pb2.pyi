@@ -84,9 +84,9 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """
     FINDING_KIND_ORDER_SPLIT: _FindingKind.ValueType  # 24
     """One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
-    (`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same. A first
-    cycle is one with the order by itself: of it this says that they were published before they became one, or that the
-    state was lost between them; what is repaired is one.
+    (`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same; but of a
+    first cycle retract neither, for that would take back both: it is one with the order by itself, and this says that they
+    were published before they became one, or that the state was lost between them; what is repaired is one.
     """
     FINDING_KIND_STAGES_MERGED: _FindingKind.ValueType  # 25
     """Several stages of a lead were told with one order number: they are one conversion and one stage, and that a lead was
@@ -156,9 +156,9 @@ FINDING_KIND_PENDING_VALUE: FindingKind.ValueType  # 23
 """
 FINDING_KIND_ORDER_SPLIT: FindingKind.ValueType  # 24
 """One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
-(`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same. A first
-cycle is one with the order by itself: of it this says that they were published before they became one, or that the
-state was lost between them; what is repaired is one.
+(`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same; but of a
+first cycle retract neither, for that would take back both: it is one with the order by itself, and this says that they
+were published before they became one, or that the state was lost between them; what is repaired is one.
 """
 FINDING_KIND_STAGES_MERGED: FindingKind.ValueType  # 25
 """Several stages of a lead were told with one order number: they are one conversion and one stage, and that a lead was

@@ -34,7 +34,9 @@ class _AdjustmentReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Adju
     ADJUSTMENT_REASON_RESTATEMENT: _AdjustmentReason.ValueType  # 2
     """The value is another one: replaced."""
     ADJUSTMENT_REASON_RETRACTION: _AdjustmentReason.ValueType  # 3
-    """It never was a conversion: not counted, value zero."""
+    """It never was a conversion: not counted, value zero. An order that is named without `cycle` is taken back also as the
+    first cycle of a subscription, as which another may have told it.
+    """
     ADJUSTMENT_REASON_CHARGEBACK: _AdjustmentReason.ValueType  # 4
     """The bank took the money back: subtracted as a refund."""
     ADJUSTMENT_REASON_REVERSAL: _AdjustmentReason.ValueType  # 5
@@ -50,7 +52,9 @@ ADJUSTMENT_REASON_REFUND: AdjustmentReason.ValueType  # 1
 ADJUSTMENT_REASON_RESTATEMENT: AdjustmentReason.ValueType  # 2
 """The value is another one: replaced."""
 ADJUSTMENT_REASON_RETRACTION: AdjustmentReason.ValueType  # 3
-"""It never was a conversion: not counted, value zero."""
+"""It never was a conversion: not counted, value zero. An order that is named without `cycle` is taken back also as the
+first cycle of a subscription, as which another may have told it.
+"""
 ADJUSTMENT_REASON_CHARGEBACK: AdjustmentReason.ValueType  # 4
 """The bank took the money back: subtracted as a refund."""
 ADJUSTMENT_REASON_REVERSAL: AdjustmentReason.ValueType  # 5

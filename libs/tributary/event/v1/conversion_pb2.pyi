@@ -359,9 +359,9 @@ class Recurrence(_message.Message):
     """One cycle of a subscription. A subscription id is not one order: `cycle` tells the cycles apart. It is part of what makes
     an order one: all who observe the order tell the same cycle, or none of them any. But for the first: where one tells an
     order as the FIRST cycle of a subscription and another, by the same name, store and `order_id`, tells no cycle, it is
-    counted once, with the cycle, and whatever adjusts it without the cycle adjusts it; only taken back it is by each as it
-    was told. Where one tells another kind of cycle and another none, the order is two conversions, and reconciliation finds
-    them (ORDER_SPLIT).
+    counted once, with the cycle, and whatever adjusts it without the cycle adjusts it, or takes it back: a system that
+    cancels orders need not know of cycles. Where one tells another kind of cycle and another none, the order is two
+    conversions, and reconciliation finds them (ORDER_SPLIT).
     """
 
     DESCRIPTOR: _descriptor.Descriptor

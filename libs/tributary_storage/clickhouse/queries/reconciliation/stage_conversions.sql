@@ -6,8 +6,8 @@
 -- What of the value is credited: without the parts that the basis of its name takes off, pinned likewise. Refunds take off the same of what they say, else in proportion; where a part was
 -- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
 -- parts, what of that is credited, is it retracted, credited value, is that as sent.
--- What changes an order that was told without the cycle of a subscription changes it as it was told with that, too; but for
--- what takes back that it was told so. Likewise what it is worth, whoever told it so was erased.
+-- What changes an order that was told without the cycle of a subscription, or takes it back, does so as it was told with
+-- that, too. Likewise what it is worth, whoever told it so was erased.
 -- In steps, because ClickHouse looks through a name of the same step at each of its uses, and through a column only once:
 -- as one step this takes ten times as long to plan.
 INSERT INTO reconciliation_conversions
@@ -136,7 +136,7 @@ WITH
     (
         SELECT
             arrayJoin(if(
-                l.lends_to != '' AND (part.is_observation OR part.kind != 'RETRACTION'),
+                l.lends_to != '',
                 [(p.own_id, false), (l.lends_to, true)],
                 [(p.own_id, false)]
             )) AS whose,

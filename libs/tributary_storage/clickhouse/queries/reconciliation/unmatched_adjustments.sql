@@ -1,7 +1,7 @@
 -- Adjustments that were accepted before a moment, of conversions that nobody observed: of the run's days, of those that
 -- came due in its days, and those that a finding is about which is not resolved. An order may be named by an observation
--- of it that is in quarantine, if another is not. One that was told as a first cycle is adjusted without the cycle, too; but
--- not taken back. One row per adjustment.
+-- of it that is in quarantine, if another is not. One that was told as a first cycle is adjusted without the cycle, too.
+-- One row per adjustment.
 WITH
     late AS
     (
@@ -78,8 +78,7 @@ WHERE workspace = %(workspace)s
     AND kind = 'adjustment'
     AND event_id IN (SELECT event_id FROM unmatched)
     AND NOT (
-        adjustment_reason != 'RETRACTION'
-        AND cycle = ''
+        cycle = ''
         AND order_id != ''
         AND (conversion_name, store, order_id) IN
         (
