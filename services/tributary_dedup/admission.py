@@ -26,7 +26,7 @@ from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import OverloadedError, StorageUnavailableError
-from tributary_storage.redis.claim_layout import Placement
+from tributary_storage.redis.claim_layout import ROUND_BYTES, Placement
 from tributary_storage.redis.claims import Admit, AdmitOrders, Decided, Undecided
 from tributary_storage.redis.keys import LANES, Lane
 
@@ -98,7 +98,7 @@ class Admission:
         Raises:
             InvalidRequestError: A claim would corrupt others; nothing was done.
             OverloadedError: The log is over its soft limit, or too many events wait; nothing was done.
-            StorageUnavailableError: Not one event could be decided; what was done is unknown.
+            StorageUnavailableError: The log did not answer for any event; what was done is unknown.
         """
         self.require_room()
         calls = [Call(caller, f"callers[{n}]", self._placement) for n, caller in enumerate(request.callers)]
@@ -116,7 +116,8 @@ class Admission:
                 call.done.cancel()  # of a caller who has left; without effect on what is done
         decided = [outcome for call in calls for outcome in call.outcomes if outcome is not None]
         if decided[0].verdict == verdict_pb2.VERDICT_UNDECIDED and all(
-            outcome.verdict == verdict_pb2.VERDICT_UNDECIDED for outcome in decided
+            outcome.verdict == verdict_pb2.VERDICT_UNDECIDED and outcome is not outcomes.CONTENDED
+            for outcome in decided
         ):
             if all(outcome is outcomes.FULL for outcome in decided):
                 raise _overloaded()
@@ -163,7 +164,7 @@ class Admission:
             for call, positions in _awaited(orders, first):
                 call.settle(positions, [outcomes.UNREACHABLE] * len(positions))
             orders, first = [], []
-        begun = list(dict.fromkeys(part.call for part in first))
+        begun = list(dict.fromkeys([*(part.call for part in orders), *(part.call for part in first)]))
         taken = self._take()
         first += [part for call in taken for part in call.first_parts]
         first_groups, order_groups = _by_stream(first), _by_stream(orders)
@@ -215,7 +216,7 @@ def _settle_ordered(parts: Sequence[OrderedPart], answer: Decided | Undecided) -
     decided = outcomes.of_step_b(answer, [before for part in parts for before in part.found])
     at = 0
     for part in parts:
-        part.call.settle(part.positions, decided[at : at + len(part.positions)])
+        part.call.settle_ordered(part.shard, part.positions, decided[at : at + len(part.positions)])
         at += len(part.positions)
 
 
@@ -238,6 +239,7 @@ def _admit(parts: Sequence[FirstPart]) -> Admit:
         claims=b"".join(chain.from_iterable(part.claims for part in parts)),
         bucket_keys=list(chain.from_iterable(part.bucket_keys for part in parts)),
         runs=_runs(parts),
+        rounds=_rounds(parts),
     )
 
 
@@ -251,7 +253,14 @@ def _admit_orders(parts: Sequence[OrderedPart]) -> AdmitOrders:
         orders=b"".join(chain.from_iterable(part.orders for part in parts)),
         bucket_keys=list(chain.from_iterable(part.bucket_keys for part in parts)),
         runs=_runs(parts),
+        rounds=_rounds(parts),
     )
+
+
+def _rounds(parts: Sequence[FirstPart] | Sequence[OrderedPart]) -> bytes:
+    """Returns the round per event; nothing if all are 0, as they nearly always are."""
+    packed = b"".join([b"".join(part.rounds) or bytes(ROUND_BYTES * len(part.positions)) for part in parts])
+    return packed if any(packed) else b""
 
 
 def _runs(parts: Sequence[FirstPart] | Sequence[OrderedPart]) -> list[tuple[str, int]]:

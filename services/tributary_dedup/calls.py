@@ -7,14 +7,16 @@ packed, bytes included, for its order's (step b): so what step (a) finds to be a
 step (b), and step (a) counts nothing of it. A crash in between leaves a registration, which a retry passes.
 
 An order may read otherwise than when its event was sent first, and be of another shard. Step (a) then asks there, and
-if it was not decided bars that it ever is, and registers the event anew: an event id is known whatever order it is
-sent with, and of two who get it with two orders at once one is told UNDECIDED.
+if it was not decided bars that it ever is in this round, and registers the event anew, in a later one: an event id is
+known whatever order it is sent with. Of two who get it with two orders at once one decides; the other, whose round is
+barred, is told UNDECIDED if the event is registered elsewhere by now, and else registers it anew itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import itemgetter
 from struct import Struct
 from typing import Final, NamedTuple
@@ -22,7 +24,7 @@ from typing import Final, NamedTuple
 from tributary.dedup.v1 import dedup_service_pb2
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvents
 from tributary.event.v1 import verdict_pb2
-from tributary_dedup.outcomes import Astray, Outcome
+from tributary_dedup.outcomes import CONTENDED, Astray, Outcome, Registered
 from tributary_domain.claim_records import BEST_RANK, CLAIM_RECORD, DECISION_AT, NO_ORDER, OrderPart, read_order
 from tributary_domain.shards import MAX_BUCKET_BITS
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
@@ -37,6 +39,7 @@ from tributary_storage.redis.claim_layout import (
     home_digest,
     pack_claim,
     pack_order,
+    pack_round,
 )
 from tributary_storage.redis.keys import Lane
 
@@ -83,6 +86,8 @@ class Call:
         "_ordered",
         "_placement",
         "_registered",
+        "_retried",
+        "_rounds",
         "done",
         "first_parts",
         "lane",
@@ -107,6 +112,10 @@ class Call:
         self._astray: dict[int, Astray] = {}
         self._asked: dict[int, int] = {}
         """Position of an event that is asked for where it would have been decided -> that shard."""
+        self._rounds: dict[int, int] = {}
+        """Position of an event with an order -> the round in which it is registered, if it is not 0."""
+        self._retried: set[int] = set()
+        """Positions whose round was barred in step (b): once only, or two callers could bar each other without end."""
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def settle(self, positions: Sequence[int], outcomes: Sequence[Outcome]) -> None:
@@ -117,18 +126,32 @@ class Call:
         self._missing -= len(positions)
         self._finish()
 
+    def settle_ordered(self, shard: int, positions: Sequence[int], found: Sequence[Outcome | Astray]) -> None:
+        """Takes what step (b) decided in a shard; an event whose round was barred there is registered anew, once."""
+        for position, outcome in zip(positions, found, strict=True):
+            if isinstance(outcome, Astray) and position not in self._retried:
+                self._retried.add(position)
+                self._astray[position] = replace(outcome, shard=shard)
+                continue
+            self.outcomes[position] = CONTENDED if isinstance(outcome, Astray) else outcome
+            self._missing -= 1
+        self._finish()
+
     def _finish(self) -> None:
         if not self._missing and not self.done.done():
             self.done.set_result(None)
 
-    def settle_first(self, positions: Sequence[int], found: Sequence[Outcome | Astray | None]) -> None:
+    def settle_first(self, positions: Sequence[int], found: Sequence[Outcome | Astray | Registered]) -> None:
         """Takes what step (a) decided; what it found of events with an order waits for step (b), or for itself."""
         own, ordered = self.outcomes, self._ordered
         for position, outcome in zip(positions, found, strict=True):
             if isinstance(outcome, Astray):
                 was = self._asked.pop(position, None) if outcome.is_barred else None
-                self._astray[position] = outcome if was is None else Astray(was, is_barred=True)
-            elif outcome is None or (position in ordered and outcome.verdict in _KNOWN):
+                self._astray[position] = outcome if was is None else replace(outcome, shard=was)
+            elif isinstance(outcome, Registered):
+                self._registered[position] = None
+                self._rounds[position] = outcome.round
+            elif position in ordered and outcome.verdict in _KNOWN:
                 self._registered[position] = outcome
             else:
                 own[position] = outcome
@@ -153,6 +176,7 @@ class Call:
             part.positions.append(position)
             part.letters.append(letter)
             part.claims.append(pack_claim(digest, mark, kind))
+            part.rounds.append(pack_round(found.round))
             part.bucket_keys.append(placement.claims_key(digest, shard))
         return list(parts.values())
 
@@ -168,6 +192,7 @@ class Call:
             if part is None:
                 part = parts[shard] = OrderedPart(self, shard)
             part.positions.append(position)
+            part.rounds.append(pack_round(self._rounds.get(position, 0)))
             part.found.append(before)
             part.events.append(self._events[end - length : end])
             if before is not None:
@@ -230,7 +255,7 @@ class Call:
 class FirstPart:
     """The events of one call that step (a) sees in one shard."""
 
-    __slots__ = ("bucket_keys", "call", "claims", "events", "letters", "payload", "positions", "shard")
+    __slots__ = ("bucket_keys", "call", "claims", "events", "letters", "payload", "positions", "rounds", "shard")
 
     def __init__(self, call: Call, shard: int) -> None:
         self.call = call
@@ -238,6 +263,7 @@ class FirstPart:
         self.positions: list[int] = []
         self.letters = bytearray()
         self.claims: list[bytes] = []
+        self.rounds: list[bytes] = []
         self.bucket_keys: list[str] = []
         self.events: list[bytes] = []
         self.payload = b""
@@ -256,6 +282,7 @@ class OrderedPart:
         "orders",
         "payload",
         "positions",
+        "rounds",
         "shard",
     )
 
@@ -267,6 +294,7 @@ class OrderedPart:
         self.letters = bytearray()
         self.claims: list[bytes] = []
         self.orders: list[bytes] = []
+        self.rounds: list[bytes] = []
         self.bucket_keys: list[str] = []
         self.events: list[bytes] = []
         self.payload = b""

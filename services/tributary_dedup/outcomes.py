@@ -18,6 +18,8 @@ from tributary_storage.redis.claim_layout import (
     claim_time_micros,
     home_shard,
     order_time_micros,
+    told_home_round,
+    told_round,
 )
 from tributary_storage.redis.claims import Decided, Undecided
 
@@ -33,7 +35,7 @@ _UNDECIDED: Final = verdict_pb2.VERDICT_UNDECIDED
 _NO_REASON: Final = verdict_pb2.REASON_CODE_UNSPECIFIED
 _MERGED: Final = verdict_pb2.REASON_CODE_MERGED_OBSERVATION
 
-_A, _Q, _R, _D, _M, _U, _REGISTERED, _HOME, _ELSEWHERE, _MOVED = b"AQRDMUohmu"
+_A, _Q, _R, _D, _M, _U, _B, _REGISTERED, _IN_ROUND, _HOME, _ELSEWHERE, _MOVED = b"AQRDMUBonhmu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,30 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Registered:
+    """Not decided yet, of an event with an order that step (b) decides."""
+
+    round: int
+    """How often it was registered anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Astray:
-    """Not decided yet, of an event that was registered under an order of another shard."""
+    """Not decided yet, of an event that is not to be decided where it is registered."""
 
     shard: int
     """Where it would have been decided; -1: where it was asked just now."""
     is_barred: bool
-    """Nothing is there, nor will be: its own shard is to register it anew."""
+    """Nothing is there, nor will be in this round: its own shard is to register it anew."""
+    round: int
+    """In which it is registered, or which is barred."""
 
 
-_MOVE: Final = Astray(-1, True)
+FIRST_ROUND: Final = Registered(0)
 
 FULL: Final = Outcome(_UNDECIDED, reason=verdict_pb2.REASON_CODE_LOG_FULL)
 UNREACHABLE: Final = Outcome(_UNDECIDED, reason=verdict_pb2.REASON_CODE_STORE_UNREACHABLE)
+CONTENDED: Final = Outcome(_UNDECIDED, reason=verdict_pb2.REASON_CODE_ORDER_CONTENDED)
 _REFUSED: Final = Outcome(_REJECTED)
 
 
@@ -70,47 +83,53 @@ def undecided(answer: Undecided) -> Outcome:
     return FULL if answer.is_full else UNREACHABLE
 
 
-def of_step_a(answer: Decided) -> list[Outcome | Astray | None]:
-    """Returns an outcome per event of `lua/admit.lua`, None where step (b) decides; events alike share one."""
+def of_step_a(answer: Decided) -> list[Outcome | Astray | Registered]:
+    """Returns an outcome per event of `lua/admit.lua`, or what is to be done next; events alike share one."""
     now, letters = answer.accept_time_micros, answer.letters
     accepted = Outcome(_ACCEPTED, now)
     if letters.count(_A) == len(letters):
         return [accepted] * len(letters)
-    shared: dict[int, Outcome | Astray | None] = {
+    shared: dict[int, Outcome | Registered] = {
         _A: accepted,
         _Q: Outcome(_QUARANTINED, now),
         _R: _REFUSED,
-        _REGISTERED: None,
+        _REGISTERED: FIRST_ROUND,
+        _MOVED: CONTENDED,
     }
-    shared |= {_ELSEWHERE: _MOVE, _MOVED: UNREACHABLE}
-    found: list[Outcome | Astray | None] = []
+    found: list[Outcome | Astray | Registered] = []
     at = 0
     for letter in letters:
         if letter in shared:
             found.append(shared[letter])
             continue
-        claim = answer.known[at : at + CLAIM_BYTES]
-        found.append(
-            Astray(home_shard(claim), is_barred=False) if letter == _HOME else _of_known(letter in b"Dd", claim, now)
-        )
+        told = answer.known[at : at + CLAIM_BYTES]
         at += CLAIM_BYTES
+        if letter == _IN_ROUND:
+            found.append(Registered(told_round(told)))
+        elif letter == _HOME:
+            found.append(Astray(home_shard(told), False, told_home_round(told)))
+        elif letter == _ELSEWHERE:
+            found.append(Astray(-1, True, told_round(told)))
+        else:
+            found.append(_of_known(letter in b"Dd", told, now))
     return found
 
 
-def of_step_b(answer: Decided, found_before: Sequence[Outcome | None]) -> list[Outcome]:
-    """Returns an outcome per event of `lua/admit_orders.lua`.
+def of_step_b(answer: Decided, found_before: Sequence[Outcome | None]) -> list[Outcome | Astray]:
+    """Returns an outcome per event of `lua/admit_orders.lua`; it is astray if the round is barred.
 
     Args:
         answer: Of the script.
         found_before: Per event what step (a) had found, None where it left the decision to step (b).
     """
     now, known = answer.accept_time_micros, answer.known
-    shared = {_A: Outcome(_ACCEPTED, now), _Q: Outcome(_QUARANTINED, now), _U: UNREACHABLE}
-    outcomes, at = [], 0
+    shared = {_A: Outcome(_ACCEPTED, now), _Q: Outcome(_QUARANTINED, now), _U: CONTENDED}
+    outcomes, at = list[Outcome | Astray](), 0
     for letter, before in zip(answer.letters, found_before, strict=True):
-        outcome = before or shared.get(letter)
-        if outcome is None and letter == _D:
-            outcome = _of_known(True, known[at : at + CLAIM_BYTES], now)
+        outcome: Outcome | Astray | None = before or shared.get(letter)
+        if outcome is None and letter in (_D, _B):
+            told = known[at : at + CLAIM_BYTES]
+            outcome = _of_known(True, told, now) if letter == _D else Astray(-1, True, told_round(told))
             at += CLAIM_BYTES
         elif outcome is None:
             first = order_time_micros(known[at : at + ORDER_BYTES])

@@ -274,9 +274,11 @@ class _Line:
 
 
 def _told_apart(outcomes: Outcomes) -> Outcomes:
-    """Raises what dedup would have, had it been asked by this caller alone: all of its events are undecided."""
+    """Raises what dedup would have, had it been asked by this caller alone: the log answered for none of its events."""
     records = outcomes.records
     if records[:: OUTCOME_RECORD.size].strip(_UNDECIDED):
+        return outcomes
+    if any(code == verdict_pb2.REASON_CODE_ORDER_CONTENDED for _, code, *_ in OUTCOME_RECORD.iter_unpack(records)):
         return outcomes
     seconds = outcomes.retry_delay_seconds
     if records == _FULL * (len(records) // len(_FULL)):

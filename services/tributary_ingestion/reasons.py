@@ -11,6 +11,9 @@ _DEDUP_MESSAGES = {
     verdict_pb2.REASON_CODE_MERGED_OBSERVATION: "A further observation of a known order; it was merged.",
     verdict_pb2.REASON_CODE_LOG_FULL: "The event log is full; send this event again.",
     verdict_pb2.REASON_CODE_STORE_UNREACHABLE: "The store of this event id does not answer; send this event again.",
+    verdict_pb2.REASON_CODE_ORDER_CONTENDED: (
+        "This event was sent with another order at the same moment, and neither is decided yet; send it again."
+    ),
     verdict_pb2.REASON_CODE_KEY_STORE_UNREACHABLE: (
         "The state store does not answer, and without it nobody new can be recognised later; send this event again."
     ),

@@ -8,14 +8,13 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import redis.asyncio
 
-from tests.faults.load import events_in_log
 from tests.support.admissions import AN_EPOCH, Sent, Stored, a_request, prepare, running_admission, stored
 from tests.support.eventually import eventually_async
 from tests.support.holding_proxy import holding_proxy
@@ -26,12 +25,11 @@ from tributary_cli.stack.redis_server import RedisServer
 from tributary_dedup.admission import Admission
 from tributary_dedup.calls import Call
 from tributary_domain.ids import event_digest
-from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import OverloadedError, PreconditionError, StorageUnavailableError
 from tributary_storage.redis import keys
-from tributary_storage.redis.claim_layout import ACCEPT, Kind, Placement, home_digest, pack_claim
+from tributary_storage.redis.claim_layout import Kind, Placement
 from tributary_storage.redis.claim_lookup import ClaimLookup
-from tributary_storage.redis.claims import Admit, AdmitOrders, Claims, Decide, Decided, Undecided
+from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch, read_epoch
 from tributary_storage.redis.fill import LogFill
@@ -210,92 +208,6 @@ async def test_an_event_that_was_only_registered_is_accepted_once_under_the_orde
         assert await admit(admission, workspace, *events) == [verdict] * 20
     known = await ClaimLookup(log, placement).events([event_digest(workspace, event.event_id) for event in now])
     assert {claim.kind for claim in known if claim is not None} == {Kind.ACCEPTED}
-    assert_sides_agree(await stored(log))
-
-
-class HeldUp(Claims):
-    """Claims of a dedup that is held up before it claims orders."""
-
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        super().__init__(client)
-        self.is_held, self.goes_on = asyncio.Event(), asyncio.Event()
-
-    async def commit(self, calls: Sequence[Admit | AdmitOrders | Decide]) -> list[Decided | Undecided]:
-        if any(isinstance(call, AdmitOrders) for call in calls):
-            self.is_held.set()
-            await self.goes_on.wait()
-        return await super().commit(calls)
-
-
-async def undecided_or(answer: Awaitable[list[verdict_pb2.Verdict.ValueType]]) -> list[verdict_pb2.Verdict.ValueType]:
-    """Returns what was decided; a call of which nothing was fails."""
-    try:
-        return await answer
-    except StorageUnavailableError:
-        return [UNDECIDED]
-
-
-async def test_of_two_that_decide_at_once_on_an_event_whose_order_reads_otherwise_one_accepts_it(
-    admission: Admission, log: redis.asyncio.Redis, workspace: str
-) -> None:
-    was, now = ([Sent(f"e{n}", order=f"{order}{n}") for n in range(20)] for order in ("was", "is"))
-    fill, held, stop = LogFill(log), HeldUp(log), asyncio.Event()
-    await fill.measure()
-    late = Admission(held, Placement(AN_EPOCH), fill, SystemClock())
-    async with asyncio.TaskGroup() as group:
-        group.create_task(late.run(stop))
-        asked = group.create_task(undecided_or(admit(late, workspace, *was)))
-        await held.is_held.wait()
-        assert await admit(admission, workspace, *now) == [ACCEPTED] * 20
-        held.goes_on.set()
-        assert {UNDECIDED} <= set(await asked) <= {DUPLICATE, UNDECIDED}
-        stop.set()
-    assert await admit(admission, workspace, *was) == [DUPLICATE] * 20
-    assert set((await events_in_log(log)).values()) == {1}
-    assert_sides_agree(await stored(log))
-
-
-class Sleeping(SystemClock):
-    """The clock of a machine that sleeps for an hour between any two looks at it."""
-
-    ahead = 0
-
-    def unix_micros(self) -> int:
-        self.ahead += 3_600_000_000
-        return super().unix_micros() + self.ahead
-
-
-async def test_who_slept_between_the_two_steps_decides_nothing_any_more(
-    admission: Admission, log: redis.asyncio.Redis, workspace: str
-) -> None:
-    fill, stop = LogFill(log), asyncio.Event()
-    await fill.measure()
-    late = Admission(Claims(log), Placement(AN_EPOCH), fill, Sleeping())
-    async with asyncio.TaskGroup() as group:
-        group.create_task(late.run(stop))
-        assert await admit(late, workspace, Sent("a")) == [ACCEPTED]
-        assert await undecided_or(admit(late, workspace, BROWSER)) == [UNDECIDED]
-        stop.set()
-    assert (await stored(log)).letters == {"A": 1}
-    assert await admit(admission, workspace, BROWSER) == [ACCEPTED]
-
-
-async def test_an_event_that_was_barred_and_moved_nowhere_is_accepted_once_the_bar_is_old(
-    admission: Admission, log: redis.asyncio.Redis, workspace: str
-) -> None:
-    placement, events = Placement(AN_EPOCH), [Sent(f"e{n}", order=f"o{n}") for n in range(20)]
-    for event in events:
-        shard = placement.shard(event.order_digest(workspace))
-        home = home_digest(event_digest(workspace, event.event_id))
-        bucket = [placement.claims_key(home, shard)]
-        await Claims(log).commit([Admit(shard, "live", b"", b"h", pack_claim(home, b"abc", ACCEPT), bucket, [("", 1)])])
-    assert await undecided_or(admit(admission, workspace, *events)) == [UNDECIDED]
-    async for bucket in log.scan_iter("*claims*"):
-        for field, claim in (await log.hgetall(bucket)).items():
-            units = int.from_bytes(claim[:2]) - 10
-            await log.hset(bucket, field, units.to_bytes(2) + claim[2:])
-    assert await admit(admission, workspace, *events) == [ACCEPTED] * 20
-    assert await admit(admission, workspace, *events) == [DUPLICATE] * 20
     assert_sides_agree(await stored(log))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from tests.integration.test_event_of_two_orders import bar
 from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
 from tests.support.attribution import DAY, NOON, Admitted, Events, running_attribution
 from tests.support.eventually import eventually_async
@@ -187,6 +188,10 @@ async def test_every_script_runs_on_redis_cluster(node: str, clickhouse_url: str
         for order, verdict in (("was", VERDICT_ACCEPTED), ("is", VERDICT_DUPLICATE)):  # it reads otherwise now
             ordered = [Sent(f"ordered-{n}", order=f"{order}{n}") for n in range(20)]
             assert {told.verdict for told in await admission.admit(a_request(workspace, ordered))} == {verdict}
+        barred = [Sent(f"barred-{n}", order=f"barred{n}") for n in range(20)]
+        async with connect(node, name="tests") as client:
+            await bar(client, workspace, barred)
+        assert {told.verdict for told in await admission.admit(a_request(workspace, barred))} == {VERDICT_ACCEPTED}
     await attribute(node, clickhouse_url, workspace)
     async with connect(node, name="tests") as client:
         sweeper = Sweeper(client, AN_EPOCH, random.Random(1))

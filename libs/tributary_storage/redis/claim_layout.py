@@ -38,6 +38,7 @@ RECORD_BYTES: Final = 11
 FILLER: Final = bytes(RECORD_BYTES)
 """Stands for an event that claims nothing."""
 
+ROUND_BYTES: Final = 4
 UNIT_SECONDS: Final = 128
 _UNIT_MICROS: Final = UNIT_SECONDS * 1_000_000
 _CIRCLE: Final = 1 << 16
@@ -51,8 +52,8 @@ class Kind(IntEnum):
     ACCEPTED = 0
     QUARANTINED = 1
     REGISTERED = 2
-    """An event with an order: what was decided is in the home shard, the order's. In a home shard: a bar, nothing was
-    decided there."""
+    """An event with an order: what was decided is in the home shard, the order's. In a home shard: a bar of an earlier
+    version, nothing was decided there."""
     MERGED = 3
     """A further observation of a known order."""
 
@@ -118,6 +119,21 @@ def claim_kind(value: bytes) -> Kind:
 def home_shard(value: bytes) -> int:
     """Returns where a registered event was decided."""
     return value[5] & 63
+
+
+def told_round(value: bytes) -> int:
+    """Returns the round that `lua/admit.lua` or `lua/admit_orders.lua` told alone."""
+    return int.from_bytes(value)
+
+
+def told_home_round(value: bytes) -> int:
+    """Returns the round that `lua/admit.lua` told together with a home shard."""
+    return int.from_bytes(value[:5])
+
+
+def pack_round(number: int) -> bytes:
+    """Returns a round as a script is told it."""
+    return number.to_bytes(ROUND_BYTES)
 
 
 def claim_time_micros(value: bytes, now_micros: int) -> int:

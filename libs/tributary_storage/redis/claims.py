@@ -49,10 +49,12 @@ class Admit:
     """Per event but the rejected the bucket of its claim."""
     runs: Sequence[tuple[str, int]]
     """(workspace, number of events) in order."""
+    rounds: bytes = b""
+    """Per event `claim_layout.pack_round` of h and `MOVE`, as it was answered; empty if there are none."""
 
     def command(self) -> list[Argument]:
         """Returns the call of the script."""
-        packed = (SCHEMA, self.payload, self.letters, self.claims)
+        packed = (SCHEMA, self.payload, self.letters, self.claims, self.rounds)
         return _command(_ADMIT, self, packed)
 
 
@@ -74,10 +76,12 @@ class AdmitOrders:
     """Per event of letter A or Q two: the bucket of its claim, the bucket of its order."""
     runs: Sequence[tuple[str, int]]
     """(workspace, number of events) in order."""
+    rounds: bytes = b""
+    """Per event `claim_layout.pack_round` of its registration; empty if all are 0."""
 
     def command(self) -> list[Argument]:
         """Returns the call of the script."""
-        packed = (SCHEMA, self.payload, self.letters, self.claims, self.orders)
+        packed = (SCHEMA, self.payload, self.letters, self.claims, self.orders, self.rounds)
         return _command(_ADMIT_ORDERS, self, packed)
 
 
@@ -108,9 +112,9 @@ class Decide:
 
 
 def _command(script: Script, of: Admit | AdmitOrders, packed: tuple[Argument, ...]) -> list[Argument]:
-    log, verdicts = keys.event_log(of.shard, of.lane), keys.verdicts(of.shard)
+    names = (keys.event_log(of.shard, of.lane), keys.verdicts(of.shard), keys.rounds(of.shard))
     runs = [argument for run in of.runs for argument in run]
-    return ["EVALSHA", script.sha, 2 + len(of.bucket_keys), log, verdicts, *of.bucket_keys, *packed, *runs]
+    return ["EVALSHA", script.sha, len(names) + len(of.bucket_keys), *names, *of.bucket_keys, *packed, *runs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +124,12 @@ class Decided:
     accept_time_micros: int
     """By the log's clock."""
     letters: bytes
-    """What became of each event. Plain: A, Q, R, D or C. Ordered, in step (a): o (go on to step b), d, c, h, m or
-    u; in step (b): A, Q, M, D, C, V or U. Of a decision: A, M, X, V, D or N."""
+    """What became of each event. Plain: A, Q, R, D or C. Ordered, in step (a): o or n (go on to step b), d, c, h,
+    m or u; in step (b): A, Q, M, D, C, V, B or U. Of a decision: A, M, X, V, D or N."""
     known: bytes
-    """`Admit`: the claim of each D, C, d, c and h, in order. `AdmitOrders`: the claim of each D that the script itself
-    found, the order of each M and V, in order. `Decide`: the claim of a D."""
+    """`Admit`: the claim of each D, C, d and c, the round of each n, h and m, in order. `AdmitOrders`: the claim of
+    each D that the script itself found, the order of each M and V, the round of each B, in order. `Decide`: the claim
+    of a D."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | log   | `trb:{l3}:claims:<bucket>`                 | hash   | claims at least 36 days    | dedup       |
 | log   | `trb:{l3}:orders:<bucket>`                 | hash   | claims at least 400 days   | dedup       |
 | log   | `trb:{l3}:verdicts`                        | hash   | for ever                   | dedup       |
+| log   | `trb:{l3}:rounds`                          | zset   | 20 minutes                 | dedup       |
 | log   | `trb:{l3}:dead:<group>`                    | stream | 30 days                    | its group   |
 | log   | `trb:{backlog}:<slot>`                     | hash   | a day                      | dedup       |
 | state | `trb:{r:<name>}:rate`                      | string | seconds                    | ingestion   |
@@ -116,6 +117,11 @@ def orders(shard: int, bucket: int) -> str:
 def verdicts(shard: int) -> str:
     """Returns the verdict counters of one shard: field `<workspace>|<VERDICT>`."""
     return f"trb:{{l{shard}}}:verdicts"
+
+
+def rounds(shard: int) -> str:
+    """Returns how often events were registered anew of late, and which of that is barred (`lua/admit.lua`)."""
+    return f"trb:{{l{shard}}}:rounds"
 
 
 def event_dead_letters(shard: int, group: str) -> str:

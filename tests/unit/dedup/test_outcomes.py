@@ -6,7 +6,7 @@ import pytest
 
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup import outcomes
-from tributary_dedup.outcomes import Outcome
+from tributary_dedup.outcomes import CONTENDED, FIRST_ROUND, Astray, Outcome, Registered
 from tributary_storage.redis.claim_layout import Kind
 from tributary_storage.redis.claims import Decided, Undecided
 
@@ -33,7 +33,7 @@ def test_events_alike_share_one_outcome() -> None:
 
 
 def test_a_rejected_event_was_never_accepted() -> None:
-    assert outcomes.of_step_a(Decided(NOW, b"R", b""))[0].first_accept_micros == 0
+    assert outcomes.of_step_a(Decided(NOW, b"R", b"")) == [Outcome(verdict_pb2.VERDICT_REJECTED)]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,21 @@ def test_known_claims_are_read_in_order() -> None:
     answer = Decided(NOW, b"DoCdc", b"".join([a_claim(Kind.QUARANTINED), a_claim(Kind.ACCEPTED)] * 2))
     differs = Outcome(CONFLICT, FIRST, reason=verdict_pb2.REASON_CODE_PAYLOAD_DIFFERS)
     duplicate = Outcome(DUPLICATE, FIRST, QUARANTINED)
-    assert outcomes.of_step_a(answer) == [duplicate, None, differs, duplicate, differs]
+    assert outcomes.of_step_a(answer) == [duplicate, FIRST_ROUND, differs, duplicate, differs]
+
+
+def test_rounds_are_read_in_order() -> None:
+    home = (8).to_bytes(5) + bytes([Kind.REGISTERED << 6 | 3])
+    answer = Decided(NOW, b"nhmDu", (7).to_bytes(6) + home + (9).to_bytes(6) + a_claim(Kind.QUARANTINED))
+    assert outcomes.of_step_a(answer) == [
+        Registered(7),
+        Astray(3, False, 8),
+        Astray(-1, True, 9),
+        Outcome(DUPLICATE, FIRST, QUARANTINED),
+        CONTENDED,
+    ]
+    barred = outcomes.of_step_b(Decided(NOW, b"BUA", (7).to_bytes(6)), [None] * 3)
+    assert barred == [Astray(-1, True, 7), CONTENDED, Outcome(ACCEPTED, NOW)]
 
 
 def test_what_step_a_found_stands_and_what_step_b_found_is_read_in_order() -> None:

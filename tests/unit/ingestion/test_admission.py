@@ -6,13 +6,21 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+import pytest
 import uvloop
 
 from tributary.dedup.v1.dedup_service_pb2 import AdmitEventsRequest, AdmitEventsResponse
-from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED
+from tributary.event.v1.verdict_pb2 import (
+    REASON_CODE_LOG_FULL,
+    REASON_CODE_ORDER_CONTENDED,
+    REASON_CODE_STORE_UNREACHABLE,
+    VERDICT_ACCEPTED,
+    VERDICT_UNDECIDED,
+)
 from tributary_domain.claim_records import OUTCOME_RECORD
 from tributary_ingestion.admission import MAX_CALLS_OUT, Admission
 from tributary_ingestion.caller_events import CallerEvents, Sender
+from tributary_runtime.errors import OverloadedError, StorageUnavailableError
 
 TRIES = 20
 """The timers of this loop are whole milliseconds, which as seconds are sometimes a little less: often, not always."""
@@ -90,15 +98,16 @@ def test_a_replica_that_hangs_keeps_nobody_waiting_whose_call_goes_to_another() 
 
 
 class Answers:
-    """A stub that answers at once; counts the callers of each call."""
+    """A stub that answers at once, the same of each event; counts the callers of each call."""
 
-    def __init__(self) -> None:
+    def __init__(self, verdict: int = VERDICT_ACCEPTED, reason: int = 0) -> None:
         self.served: list[int] = []
+        self.record = OUTCOME_RECORD.pack(verdict, reason, 0, 0)
 
     async def AdmitEvents(self, request: AdmitEventsRequest, **_options: Any) -> AdmitEventsResponse:
         size = sum(len(caller.claims) for caller in request.callers)
         self.served.append(size)
-        return AdmitEventsResponse(outcomes=OUTCOME_RECORD.pack(VERDICT_ACCEPTED, 0, 0, 0) * size)
+        return AdmitEventsResponse(outcomes=self.record * size)
 
 
 def test_callers_who_come_one_after_the_other_while_many_come_share_a_call() -> None:
@@ -136,3 +145,30 @@ def test_who_comes_alone_does_not_wait_for_others() -> None:
             await running
 
     uvloop.run(main())
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        pytest.param(REASON_CODE_LOG_FULL, OverloadedError, id="full"),
+        pytest.param(REASON_CODE_STORE_UNREACHABLE, StorageUnavailableError, id="no answer"),
+        pytest.param(REASON_CODE_ORDER_CONTENDED, None, id="the log did answer"),
+    ],
+)
+def test_who_is_told_undecided_of_all_events_is_told_why(reason: int, error: type[Exception] | None) -> None:
+    async def main() -> bytes:
+        admission = Admission(Answers(VERDICT_UNDECIDED, reason), deadline_seconds=600.0)  # type: ignore[arg-type]
+        running = asyncio.ensure_future(admission.run(asyncio.Event()))
+        try:
+            async with asyncio.timeout(60):
+                return (await admission.admit(an_event(), None)).records
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+    if error is None:
+        assert uvloop.run(main()) == OUTCOME_RECORD.pack(VERDICT_UNDECIDED, reason, 0, 0)
+    else:
+        with pytest.raises(error):
+            uvloop.run(main())

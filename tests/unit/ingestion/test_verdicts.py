@@ -121,6 +121,7 @@ def test_valid_means_would_be_accepted() -> None:
         verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS,
         verdict_pb2.REASON_CODE_LOG_FULL,
         verdict_pb2.REASON_CODE_STORE_UNREACHABLE,
+        verdict_pb2.REASON_CODE_ORDER_CONTENDED,
     ],
 )
 def test_every_code_of_dedup_says_something_to_people(code: verdict_pb2.ReasonCode.ValueType) -> None:

@@ -140,7 +140,8 @@ class AdmitEventsResponse(_message.Message):
     """Per claim an outcome record, in request order. 12 bytes, numbers big-endian:
 
        0  `Verdict`: ACCEPTED, DUPLICATE, CONFLICT, REJECTED, QUARANTINED or UNDECIDED.
-     1-2  `ReasonCode`: MERGED_OBSERVATION, PAYLOAD_DIFFERS, ORDER_VALUE_DIFFERS, LOG_FULL, STORE_UNREACHABLE, or 0.
+     1-2  `ReasonCode`: MERGED_OBSERVATION, PAYLOAD_DIFFERS, ORDER_VALUE_DIFFERS, LOG_FULL, STORE_UNREACHABLE,
+          ORDER_CONTENDED, or 0.
        3  for DUPLICATE: the `Verdict` of the first time.
     4-11  when the event id was accepted first, microseconds since 1970 UTC; to within 128 seconds if the verdict is
           DUPLICATE; 0: never.

@@ -162,6 +162,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """UNDECIDED: the state store did not answer, so that what a destination can recognise the person by could not be sealed;
     of people who came before it can.
     """
+    REASON_CODE_ORDER_CONTENDED: _ReasonCode.ValueType  # 83
+    """UNDECIDED: the event was sent at the same time with another order, and neither was decided yet; a retry is decided."""
     REASON_CODE_IDENTIFIER_BLOCKED: _ReasonCode.ValueType  # 100
     """Warning: an identifier that stands for nobody was ignored."""
     REASON_CODE_PHONE_UNREADABLE: _ReasonCode.ValueType  # 101
@@ -291,6 +293,8 @@ REASON_CODE_KEY_STORE_UNREACHABLE: ReasonCode.ValueType  # 82
 """UNDECIDED: the state store did not answer, so that what a destination can recognise the person by could not be sealed;
 of people who came before it can.
 """
+REASON_CODE_ORDER_CONTENDED: ReasonCode.ValueType  # 83
+"""UNDECIDED: the event was sent at the same time with another order, and neither was decided yet; a retry is decided."""
 REASON_CODE_IDENTIFIER_BLOCKED: ReasonCode.ValueType  # 100
 """Warning: an identifier that stands for nobody was ignored."""
 REASON_CODE_PHONE_UNREADABLE: ReasonCode.ValueType  # 101
