@@ -19,7 +19,7 @@ ENCODED_CHARACTERS: Final = 8
 
 _SIGN: Final = re.compile(r"(?:[\w+/-]{4})*?(?:Q[C-H]|[\w+/-](?:[EUk0][AB]|[\w+/-][BFJNRVZdhlptx159]A))", re.ASCII)
 """The pairs that an `@` gives as the first, second or third of three bytes."""
-_PART: Final = re.compile(r"[/?#&=;,.]")
+_PART: Final = re.compile(r"[\s/?#&=:;,.|\"'(){}<>]")
 """What parts of a URL or a token end with; the `/` and `=` of base64 itself are escaped there, or are padding."""
 _TOKEN: Final = re.compile(r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{4,}\.", re.ASCII)
 """A JWT: what is in base64 are two objects of JSON."""
@@ -57,14 +57,20 @@ def holds_encoded_address(value: str) -> bool:
 def holds_encoded_part(text: str) -> bool:
     """Tells whether a part of a path, of a fragment or of a link within a link is such a text, or a token.
 
+    However often it is encoded: each time of decoding shows other parts, and may spoil those that were there before.
+
     >>> [holds_encoded_part(text) for text in ("u/YW5uQGV4YW1wbGUuY29t/off", "p/Spring-Sale/shoes", "p/spring")]
     [True, False, False]
+    >>> holds_encoded_part("https%253A%252F%252Fx.example%252Fu%252FYW5uQGV4YW1wbGUuY29t")
+    True
     >>> [holds_encoded_part(f"{e}yJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2ln") for e in ("e", "%65")]
     [True, True]
     """
-    if len(text) < ENCODED_CHARACTERS or text.islower():
+    is_encoded = "%" in text
+    if len(text) < ENCODED_CHARACTERS or (not is_encoded and text.islower()):
         return False
-    may_hold_token = "eyJ" in text or ("%" in text and _LETTER.search(text) is not None)
-    if may_hold_token and any(_TOKEN.search(plain) is not None for plain in plainer(text)):  # after "Bearer%20", too
+    texts = plainer(text) if is_encoded else [text]
+    may_hold_token = "eyJ" in text or (is_encoded and _LETTER.search(text) is not None)
+    if may_hold_token and any(_TOKEN.search(plain) is not None for plain in texts):  # after "Bearer%20", too
         return True
-    return any(holds_encoded_address(part) for part in _PART.split(text))
+    return any(holds_encoded_address(part) for plain in texts for part in _PART.split(plain))

@@ -22,7 +22,10 @@ _IN_LINKS: Final = re.compile(rf"(?<![\w/.-])(?!\d{{32}})(?:{_SHAPES})(?![\w/.-]
 """The same within links, where parts of paths are files and pages."""
 _BASE64: Final = re.compile(r"(?<![\w+/-])[\w+/-]{43}(?![\w+/-])", re.ASCII)
 """SHA-256 in base64, of a URL or not: the shape of many other things, too."""
-_PART: Final = re.compile(r"(?<![^/;])(?:[0-9a-f]{64}|[0-9A-F]{64})(?![^/;])")
+_PIECE: Final = re.compile(r"[\s/?#&=:;,]")
+"""What parts of a path, decoded, and of a link within it end with."""
+_LONG: Final = re.compile(r"[0-9a-f]{64}|[0-9A-F]{64}")
+"""SHA-256, as a part of a path."""
 
 _THINGS: Final = frozenset(
     words_of(
@@ -42,6 +45,8 @@ _PEOPLE: Final = frozenset(
     )
 )
 """A name with one of these may speak of a thing, too, and the hash still be somebody's: `customer_order`."""
+_PAGES_OF_PEOPLE: Final = _PEOPLE | {"unsubscribe", "optout"}
+"""In a part of a path, of the next one, too."""
 _HASHED: Final = frozenset(words_of("em hem ph hash hashed sha md"))
 """In the name of what can be nothing but a hash, in whatever letters."""
 
@@ -55,6 +60,14 @@ def _names_a_thing(name: str) -> bool:
 @lru_cache(4_096)
 def _names_a_hash(name: str) -> bool:
     return not _HASHED.isdisjoint(words_of(name))
+
+
+@lru_cache(4_096)
+def _names_somebody(part: str) -> bool:
+    words = words_of(part)
+    return any(word.removesuffix("s") in _PAGES_OF_PEOPLE for word in words) and (
+        words[-1].removesuffix("s") not in _THINGS
+    )
 
 
 def may_hold_hash(text: str) -> bool:
@@ -113,6 +126,25 @@ def _is_in_base64(name: str, value: str) -> bool:
     return _names_a_hash(name) and _BASE64.search(value) is not None
 
 
-def without_hashed_parts(path: str) -> str:
-    """Puts a dash for every part of a path that is a SHA-256; shorter ones are files and pages."""
-    return _PART.sub("-", path) if may_hold_hash(path) else path
+def is_hashed_part(before: str, part: str) -> bool:
+    """Tells whether a part of a path is, or holds where it is encoded, the hash of somebody.
+
+    A SHA-256 always; a shorter one, as files and pages have them, after a part that names a person.
+
+    Args:
+        before: The part before it.
+        part: As it stands.
+
+    >>> md5, sha256 = "b4c9a289323b21a01c3e940f150eb9b8", "b4c9a289323b21a01c3e940f150eb9b8" * 2
+    >>> [is_hashed_part(before, md5) for before in ("email", "users", "o", "customer-orders")]
+    [True, True, False, False]
+    >>> is_hashed_part("r", f"a%2Femail%2F{md5}"), is_hashed_part("o", sha256), is_hashed_part("email", f"{md5}.js")
+    (True, True, False)
+    """
+    if not may_hold_hash(part):
+        return False
+    for piece in _PIECE.split(plainer(part)[-1]):
+        if _LONG.fullmatch(piece) is not None or (_ALONE.fullmatch(piece) is not None and _names_somebody(before)):
+            return True
+        before = piece
+    return False

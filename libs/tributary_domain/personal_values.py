@@ -7,24 +7,28 @@ version where the name speaks of one, and an address everywhere else.
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import unquote_plus
 
 from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
 from tributary_domain.numbering_plans import is_as_written
-from tributary_domain.personal_hashes import HASH_CHARACTERS, is_hashed_parameter, is_hashed_property
-from tributary_domain.personal_names import words_of
+from tributary_domain.personal_hashes import HASH_CHARACTERS, is_hashed_parameter, is_hashed_part, is_hashed_property
+from tributary_domain.personal_names import plainer, words_of
 
 _SHORTEST: Final = 7
 """1.2.3.4"""
 _ADDRESS: Final = re.compile(r"[\da-fA-F:.]{1,45}")
-_LISTED: Final = re.compile(r"[,;]")
+_NOBODYS: Final = ".0.0.0"
+"""What versions of browsers end with, and no address of a device does."""
+_LISTED: Final = re.compile(r"[,;|]")
 """What parts the addresses of a header."""
-_HOP: Final = re.compile(r"(?:for|by|ip|addr|address|client|from)\s*=\s*", re.IGNORECASE)
-"""Before one, as proxies write it: `for="[2001:db8::7]:4711"`."""
-_AROUND: Final = " \t\r\n\"'"
+_SAID_OF: Final = re.compile(r"[\s\"'({\[]*([A-Za-z_][\w.-]{0,63})[\"']?\s*[=:]\s*", re.ASCII)
+"""Before one, of what it is: `for="[2001:db8::7]:4711"`, as proxies write it, or `u:203.0.113.7`."""
+_LONGEST: Final = 64
+"""An address with its port, or a number with blanks, and what stands around it."""
+_AROUND: Final = " \t\r\n\"'(){}<>"
 _PORT: Final = re.compile(r":\d{1,5}\Z")
 _AGENT: Final = re.compile(
     r"Mozilla/\d\.\d+ \(|\b(?:Dalvik|Opera)/\d[\d.]* \(|\b(?:okhttp|CFNetwork)/\d|"
@@ -34,7 +38,10 @@ _AGENT: Final = re.compile(
 """A browser's, or that of an app: what it is, its version, and in brackets what it runs on. Each word is begun once."""
 _CALLED: Final = re.compile(r"\s*(?:tel|sms|callto|fax|whatsapp):[\s/]*[+(]{0,2}\d[\d ()./-]{5,}", re.IGNORECASE)
 """A link that is called, or written to."""
+_MAY_BE_FROM_ABROAD: Final = re.compile(r"(?<![\w.])00[1-9]")
 _FROM_ABROAD: Final = re.compile(r"00[1-9]\d{7,13}")
+_SIGN: Final = re.compile(r"%(?!20|[89A-Fa-f])")
+"""One that is encoded, and neither a blank nor of a foreign letter."""
 _BETWEEN_DIGITS: Final = str.maketrans("", "", " -/()")
 
 _VERSIONS: Final = frozenset(words_of("version ver v build rev revision release firmware os sdk app section chapter"))
@@ -61,18 +68,26 @@ def is_telling_property(name: str, value: str) -> bool:
     if is_hashed_property(name, value):
         return True
     return len(value) >= _SHORTEST and (
-        holds_encoded_address(value) or holds_encoded_part(value) or _is_telling(name, value)
+        holds_encoded_address(value)
+        or holds_encoded_part(value)
+        or (_may_be_telling(value) and _is_telling(name, plainer(value)[-1]))
     )
 
 
 def is_telling_parameter(name: str, value: str) -> bool:
     """Tells the same of a parameter of a link, as it stands there; whether it is in base64 is asked elsewhere.
 
+    One without a value is judged by what stands in the place of its name.
+
     >>> is_telling_parameter("from", "2001%3Adb8%3A%3A7"), is_telling_parameter("x", "Mozilla/5.0+(X11)")
     (True, True)
+    >>> [is_telling_parameter("x", f"{name}203.0.113.7") for name in ("u:", "q=", "a|", "version:")]
+    [True, True, True, False]
     """
     if len(name) + len(value) >= HASH_CHARACTERS - 1 and is_hashed_parameter(name, value):
         return True
+    if not value:
+        name, value = "", name
     return _may_be_telling(value) and _is_telling(name, _plain(value))
 
 
@@ -94,9 +109,9 @@ def is_telling_campaign(name: str, value: str) -> bool:
 
 def may_hold_telling_part(path: str) -> bool:
     """Tells whether a path may have a part that is somebody's by what it looks like; quick, as for nearly all."""
-    if path.count(".") > 2 or ":" in path or "/00" in path or path.startswith("00"):
+    if path.count(".") > 2 or ":" in path or ("00" in path and _MAY_BE_FROM_ABROAD.search(path) is not None):
         return True
-    return "%2F" in path or "%2f" in path or "%3" in path  # encoded: of an agent, or of an address
+    return "%" in path and ("00" in path or _SIGN.search(path) is not None)  # of an agent, an address or a link
 
 
 def is_telling_part(before: str, part: str) -> bool:
@@ -111,17 +126,17 @@ def is_telling_part(before: str, part: str) -> bool:
     >>> is_telling_part("releases", "10.2.1.4"), is_telling_part("orders", "00491712345678")
     (False, False)
     """
+    if is_hashed_part(before, part):
+        return True
     return _may_be_telling(part) and _is_telling(before, _plain(part), _PAGES_OF_VERSIONS, _PAGES_OF_CODES)
 
 
 def _may_be_telling(value: str) -> bool:
-    return len(value) >= _SHORTEST and (
-        "." in value or ":" in value or "%" in value or "/" in value or value.startswith("00")
-    )
+    return len(value) >= _SHORTEST and ("." in value or ":" in value or "%" in value or "/" in value or "00" in value)
 
 
 def _plain(value: str) -> str:
-    return unquote_plus(value) if "%" in value or "+" in value else value
+    return plainer(value)[-1] if "%" in value else value.replace("+", " ")
 
 
 def _is_telling(name: str, value: str, versions: frozenset[str] = _VERSIONS, codes: frozenset[str] = _CODES) -> bool:
@@ -129,26 +144,50 @@ def _is_telling(name: str, value: str, versions: frozenset[str] = _VERSIONS, cod
         return True
     if ":" in value and _CALLED.match(value) is not None:
         return True
-    if value.count(".") >= 3 or value.count(":") >= 2:
-        return any(map(_is_network_address, _LISTED.split(value))) and not _is_named(name, versions)
-    if not value.startswith("00"):
+    may_be_address = value.count(".") >= 3 or value.count(":") >= 2
+    may_be_number = "00" in value and _MAY_BE_FROM_ABROAD.search(value) is not None
+    if not may_be_address and not may_be_number:
         return False
-    digits = value.translate(_BETWEEN_DIGITS)
-    is_somebodys = _FROM_ABROAD.fullmatch(digits) is not None and is_as_written(f"+{digits[2:]}")
-    return is_somebodys and not _is_named(name, codes)
+    for part in _LISTED.split(value):
+        for names, text in _said_in(name, part):
+            if may_be_address and _is_network_address(text) and not any(_is_named(one, versions) for one in names):
+                return True
+            if may_be_number and _is_number(text) and not any(_is_named(one, codes) for one in names):
+                return True
+    return False
+
+
+def _said_in(name: str, part: str) -> Iterator[tuple[list[str], str]]:
+    """Yields (what a text is said to be, the text): a part as it stands, and what is behind each name within it."""
+    names, at = [name], 0
+    while True:
+        if len(part) - at <= _LONGEST:
+            yield names, part[at:].strip(_AROUND)
+        said = _SAID_OF.match(part, at)
+        if said is None:
+            return
+        names.append(said[1])
+        at = said.end()
+
+
+def _is_number(text: str) -> bool:
+    if not text.startswith("00"):
+        return False
+    digits = text.translate(_BETWEEN_DIGITS)
+    return _FROM_ABROAD.fullmatch(digits) is not None and is_as_written(f"+{digits[2:]}")
 
 
 def _is_network_address(text: str) -> bool:
-    text = text.strip(_AROUND)
-    hop = _HOP.match(text)
-    text = text[hop.end() :].strip(_AROUND) if hop is not None else text
     if text.startswith("["):
-        return _reads(text[1:].partition("]")[0].strip())
+        return _reads(text[1:].partition("]")[0].strip(_AROUND))
+    text = text.rstrip("]")
     return _reads(text) or _reads(_PORT.sub("", text))
 
 
 def _reads(text: str) -> bool:
-    if len(text) < _SHORTEST or _ADDRESS.fullmatch(text) is None:  # what the library raises is slow
+    if len(text) < _SHORTEST or text.endswith(_NOBODYS):
+        return False
+    if _ADDRESS.fullmatch(text) is None:  # what the library raises is slow
         return False
     try:
         ip_address(text)

@@ -7,11 +7,15 @@ import json
 import re
 from typing import Any, Final
 
-from tributary_domain.personal_names import is_personal_property
+from tributary_domain.personal import PHONE
+from tributary_domain.personal_names import is_personal_property, plainer
 from tributary_domain.personal_values import is_telling_property
+from tributary_domain.url_parts import holds_inner, holds_telling_inner
 from tributary_domain.urls import read_url
 
-_LINK: Final = re.compile(r"\s*[A-Za-z][\w+.-]*://")
+_LINK: Final = re.compile(r"\s*(?:[A-Za-z][\w+.-]*://|[/?]\S*\s*\Z)")
+"""Whole, or without its host, or but its query."""
+_PARTS_OF_LINKS: Final = ("/", "?")
 _OBJECTS: Final = ("{", "[")
 _DEEPEST: Final = 16
 _TAKEN_OUT: Final = object()
@@ -25,12 +29,14 @@ def clean_property(name: str, value: str) -> str | None:
 
     >>> clean_property("page_location", "https://shop.example/reset?token=x&a=1")
     'https://shop.example/reset?a=1'
+    >>> clean_property("path", "/u/203.0.113.7?a=1"), clean_property("to", "https%3A%2F%2Fx.example%2F%3Femail%3Da")
+    ('/u/-?a=1', None)
     >>> clean_property("seen", '{"ip": "203.0.113.7", "at": "/"}'), clean_property("x", "203.0.113.7")
     ('{"at":"/"}', None)
     """
     if value.lstrip().startswith(_OBJECTS):
         return _clean_objects(name, value)
-    if "://" in value and _LINK.match(value) is not None:
+    if any(sign in value for sign in _PARTS_OF_LINKS) and _LINK.match(value) is not None:
         value = _clean_link(value)
         return None if is_telling_property(name, value) else value
     return _clean_text(name, value)
@@ -39,7 +45,19 @@ def clean_property(name: str, value: str) -> str | None:
 def _clean_text(name: str, value: str) -> str | None:
     if is_telling_property(name, value):
         return None
-    return _clean_link(value) if "://" in value else value
+    if "://" in value:
+        return _clean_link(value)
+    return None if _holds_telling_link(name, value) else value
+
+
+def _holds_telling_link(name: str, value: str) -> bool:
+    """Tells whether a text that is no link holds one, or is one, encoded, with what is somebody's."""
+    if "/" not in value and "%" not in value:
+        return False
+    texts = plainer(value)
+    if holds_telling_inner(f"{name}={texts[-1]}"):
+        return True
+    return len(texts) > 1 and (holds_inner(texts[-1]) or any(PHONE.search(text) is not None for text in texts))
 
 
 def _clean_link(value: str) -> str:

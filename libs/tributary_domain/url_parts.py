@@ -8,7 +8,7 @@ from typing import Final
 
 from tributary_domain.encoded_addresses import holds_encoded_part
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE
-from tributary_domain.personal_hashes import may_hold_hash, without_hashed_parts
+from tributary_domain.personal_hashes import may_hold_hash
 from tributary_domain.personal_names import plainer
 from tributary_domain.personal_values import (
     is_telling_campaign,
@@ -23,6 +23,8 @@ DOUBTFUL: Final = re.compile(r"[^\w./~!*'(),$-]|[^\x00-\x7f]")
 _PATH_SIGN: Final = re.compile(r"([/;])")
 _PART: Final = re.compile(r"[\s/?#&=;,]")
 _PAIR: Final = re.compile(r"[?&#\s]")
+_OF_A_LINK: Final = re.compile(r"[/?]|%(?:25)*(?:2[36fF]|3[dDfF])")
+"""What parts a link within a link, as it stands or encoded."""
 _INNER: Final = re.compile(r"(^|[?&;,#/{\"'\s])([\w.\[\]-]{2,64})[\"']?[=:](?=[\"']?[^&;#,\s\"'/])")
 """(What is before it, the name of a parameter) within a text, of which something is said."""
 
@@ -48,7 +50,7 @@ def holds_inner(text: str, *, is_campaign: bool = False, is_path: bool = False) 
 def holds_telling_inner(text: str) -> bool:
     """Tells whether a link within a link, decoded, holds what is somebody's by what it looks like, as in a link itself.
 
-    Its host is a server's, though it be an address.
+    Its host is a server's, though it be an address; and of `sdk_version=web/4.0.1.2` the name says what it is.
 
     >>> holds_telling_inner("to=https://x.example/?u=203.0.113.7"), holds_telling_inner("to=https://10.0.0.1/?u=ann")
     (True, False)
@@ -59,9 +61,26 @@ def holds_telling_inner(text: str) -> bool:
         _, is_link, rest = said.partition("://")
         if sign and not is_link and is_telling_parameter(name, value):
             return True
-        if "/" in said and telling_parts((rest.partition("/")[2] if is_link else said).split("/")):
+        if "/" not in said:
+            continue
+        parts = (rest.partition("/")[2] if is_link else said).split("/")
+        if parts[0] and not is_link:
+            parts[0] = f"{name} {parts[0]}"
+        if telling_parts(parts):
             return True
     return False
+
+
+def is_telling_pair(name: str, value: str) -> bool:
+    """Tells whether a parameter, as it stands, is somebody's by what it looks like, or a link that holds what is.
+
+    >>> [is_telling_pair("to", value) for value in ("/u/203.0.113.7", "%252Fu%252F203.0.113.7", "/docs/10.2.1.4")]
+    [True, True, False]
+    """
+    if is_telling_parameter(name, value):
+        return True
+    said = f"{name}={value}" if value else name
+    return _OF_A_LINK.search(said) is not None and holds_telling_inner(plainer(said)[-1])
 
 
 def is_telling_campaign_part(name: str, value: str) -> bool:
@@ -72,7 +91,14 @@ def is_telling_campaign_part(name: str, value: str) -> bool:
     """
     if is_telling_campaign(name, value):
         return True
-    return ("/" in value or "%2" in value) and holds_telling_inner(plainer(value)[-1])
+    if not any(sign in value for sign in "/%=:"):
+        return False
+    texts = plainer(value)
+    return (
+        holds_telling_inner(texts[-1])
+        or holds_inner(f"{name}={texts[-1]}", is_campaign=True)
+        or any(PHONE.search(text) is not None for text in texts)
+    )
 
 
 def holds_user(text: str) -> bool:
@@ -88,7 +114,6 @@ def holds_user(text: str) -> bool:
 
 def clean_path(path: str) -> str:
     """Puts a dash for every part of a path that is personal."""
-    path = without_hashed_parts(path)
     if DOUBTFUL.search(path) is None and not may_hold_part(path):
         return path
     path = IN_URL.sub("-", path)
@@ -112,6 +137,11 @@ def telling_parts(parts: list[str]) -> set[int]:
 
 def _may_stay(piece: str) -> bool:
     """Tells whether a part of a path may stay."""
-    return not holds_encoded_part(piece) and not any(
-        holds_user(text) or PHONE.search(text) is not None or holds_inner(text, is_path=True) for text in plainer(piece)
+    if holds_encoded_part(piece):
+        return False
+    texts = plainer(piece)
+    if ("%" in piece or "=" in piece) and holds_telling_inner(texts[-1]):
+        return False
+    return not any(
+        holds_user(text) or PHONE.search(text) is not None or holds_inner(text, is_path=True) for text in texts
     )

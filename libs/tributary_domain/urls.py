@@ -14,7 +14,6 @@ from tributary_domain.click_id_proofs import names_a_click
 from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
 from tributary_domain.personal import AT_SIGN, PHONE, holds_address
 from tributary_domain.personal_names import plainer
-from tributary_domain.personal_values import is_telling_parameter
 from tributary_domain.sites import plain_host
 from tributary_domain.texts import CLICK_ID_CHARACTERS
 from tributary_domain.url_parameters import CLICK, MAIL, MAILERS, PARAMETERS, PERSONAL, UTM, find_parameter
@@ -22,9 +21,9 @@ from tributary_domain.url_parts import (
     DOUBTFUL,
     clean_path,
     holds_inner,
-    holds_telling_inner,
     holds_user,
     is_telling_campaign_part,
+    is_telling_pair,
     may_hold_part,
     telling_parts,
 )
@@ -40,10 +39,11 @@ _IN_NO_HOST: Final = re.compile(r"[\s#%/<>?@\[\\\]^|]")
 """What no host has in it."""
 
 _ENCODED: Final = re.compile(
-    r"%(?:25)*(?:[46][0-9a-fA-F]|[57][0-9aA]|22|26|2[bB][1-9]|3[0-9bBdD]|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40))"
+    r"%(?:25)*(?:[46][0-9a-fA-F]|[57][0-9aA]|22|26|2[bB][1-9]|3[0-9bBdD]|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40)|"
+    r"3[aA](?!(?:/|%(?:25)*2[fF]){2}))"
 )
 """What every percent-encoded spelling of an `@`, and of a parameter or a phone number within a value, has; and encoded
-letters and digits, which hide something: an `@` may be written %25%34%30."""
+letters and digits, which hide something: an `@` may be written %25%34%30. The `:` of a link within hides nothing."""
 _IN_FULL_WIDTH: Final = frozenset("\uff20\ufe6b\uff0b")
 """An `@`, and the "+" of a phone number, as wide as a letter of Chinese."""
 _REFERENCE: Final = re.compile(r"&(?:amp;)*(?:#0*64|#x0*40|commat);", re.IGNORECASE)
@@ -112,14 +112,17 @@ def read_url(url: str) -> Url:
         return Url(_host(authority), slash + path, _NOTHING, _NOTHING, url, False)
     campaign: list[str] = []
     click_ids: dict[str, str] = {}
+    pairs = query.split("&")
+    if ":" in query or query.count("=") != len(pairs):  # a value may hold a parameter of its own
+        return _read_carefully(url)
     known = PARAMETERS
-    for pair in query.split("&"):
+    for pair in pairs:
         name, _, value = pair.partition("=")
         found = known.get(name) or find_parameter(name)
         if found is None:
-            if is_telling_parameter(name, value) or (not pair.islower() and _is_encoded(pair, value)):
+            if is_telling_pair(name, value) or (not pair.islower() and _is_encoded(pair, value)):
                 return _read_carefully(url)
-            if ("/" in value or "%2F" in value or "%2f" in value) and holds_telling_inner(plainer(pair)[-1]):
+            if not name.isidentifier():
                 return _read_carefully(url)
             continue
         if not value:
@@ -226,21 +229,18 @@ def _judge(pair: str) -> tuple[str, str, str]:
             return kind, name, value
         kind = ""
     if (kind is not CLICK and _is_encoded(pair, value)) or (
-        is_telling_campaign_part(name, value) if kind is UTM else not kind and is_telling_parameter(said, value)
+        is_telling_campaign_part(name, value) if kind is UTM else not kind and is_telling_pair(said, value)
     ):
         return PERSONAL, name, value
     if DOUBTFUL.search(value) is None and (kind or DOUBTFUL.search(said) is None):
         return kind, name, value
-    plain = plainer(pair)[-1]
+    texts = plainer(pair)
+    plain = texts[-1]
     # As it stands too: a "+" that is meant, as in ann+shop@example.com, is a blank only to whoever decodes it.
     if holds_address(pair) or holds_address(plain) or holds_user(plain):
         return PERSONAL, name, value
     if kind is not CLICK and (
-        PHONE.search(plain) is not None
-        or ("+" in pair and PHONE.search(pair) is not None)
-        or holds_inner(plain, is_campaign=kind is UTM)
-        or holds_encoded_part(plain)
-        or ("/" in plain and holds_telling_inner(plain))
+        any(PHONE.search(text) is not None for text in texts) or holds_inner(plain, is_campaign=kind is UTM)
     ):
         return PERSONAL, name, value
     return kind, name, value

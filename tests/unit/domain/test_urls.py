@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from time import process_time
+from urllib.parse import quote
 
 import pytest
 
@@ -18,6 +19,11 @@ JWT = ".".join(
     base64.urlsafe_b64encode(part).decode().rstrip("=")
     for part in (b'{"alg":"HS256"}', b'{"sub":"7","email":"ann@example.com"}', b"\xfb\x01signature")
 )
+
+
+def encoded(text: str) -> list[str]:
+    """Returns a text as it stands, and as a link within a link, and within that, has it."""
+    return [text, (once := quote(text, safe="")), quote(once, safe="")]
 
 
 @pytest.mark.parametrize(
@@ -166,6 +172,26 @@ JWT = ".".join(
             )
         ),
         *(
+            pytest.param(f"https://s.example/p?to={said}&a=1", "https://s.example/p?a=1", id=f"within: {said}")
+            for somebodys in ("203.0.113.7", "00491712345678", "YW5uQGV4YW1wbGUuY29t", "%2B491712345678")
+            for within in ("/u/{}", "/u/{}/x", "https://x.example/u/{}", "?q={}", "q={}", "u:{}", "x|{}", "a,{}")
+            for said in encoded(within.format(somebodys))
+        ),
+        *(
+            pytest.param(f"https://s.example/r/{said}", "https://s.example/r/-", id=f"within a path: {said}")
+            for somebodys in ("203.0.113.7", "00491712345678", "YW5uQGV4YW1wbGUuY29t", MD5)
+            for within in ("https://x.example/?q={}", "https://x.example/email/{}", "q={}")
+            for said in encoded(within.format(somebodys))[1:]
+        ),
+        *(
+            pytest.param(f"https://s.example/p?{said}", f"https://s.example/p?{said}", id=f"of no person: {said}")
+            for said in (
+                *("x=version:1.2.3.4", "app_version=ios:1.2.3.4", "x=order:00491712345678", "sdk_version=web/4.0.1.2"),
+                *("browser=Chrome/120.0.0.0", "x=1000", "to=%2Fp%2Fred%2520shoes", "to=https%3A%2F%2Fx.example%2Fa"),
+                *("x=std::vector", "x=a:b|c", "price=20.00", "n=2000"),
+            )
+        ),
+        *(
             pytest.param(f"https://s.example{said}", f"https://s.example{kept}", id=f"by its shape: {said}")
             for said, kept in (
                 *(("/ip/203.0.113.7", "/ip/-"), ("/ip/203.0.113.7:80/x?a=1", "/ip/-/x?a=1"), ("/203.0.113.7", "/-")),
@@ -201,6 +227,10 @@ JWT = ".".join(
             for said, kept in (
                 (f"/u/{SHA256}/off", "/u/-/off"),
                 (f"/u/{SHA256.upper()}?a=1", "/u/-?a=1"),
+                *((f"/{before}/{MD5}/x", f"/{before}/-/x") for before in ("email", "users", "customer-hash")),
+                *((f"/unsubscribe/{SHA1}?a=1", "/unsubscribe/-?a=1"), (f"/x;em={MD5}", "/x;-")),
+                *((f"/r/a%2Femail%2F{it}", "/r/-") for it in (MD5, SHA1, SHA256)),
+                *((f"/r/a%252Femail%252F{SHA256}", "/r/-"), (f"/email%3A{MD5}", "/-")),
                 (f"/p#em={SHA256}", "/p"),
                 (f"/p#{MD5}", "/p"),
             )
@@ -218,6 +248,7 @@ JWT = ".".join(
                 ),
                 *(f"/p?x={MD5[1:]}", f"/p?x={SHA256}0", f"/p?x=g{MD5}", f"/p?x={'1' * 32}", f"/p?x={BASE64}"),
                 *("/p?id=01890a5d-ac96-774b-bcce-b302099a8057", f"/{MD5}.js", f"/o/{MD5}", f"/a-{SHA256}.js"),
+                *(f"/email/{MD5}.png", f"/customer-orders/{MD5}", f"/email/{'1' * 32}", f"/o/a%2Fimg%2F{MD5}"),
             )
         ),
         pytest.param("https://s.example/wiki/Name:Ann", "https://s.example/wiki/Name:Ann", id="a path's own words"),

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -177,6 +178,14 @@ SHA256, MD5 = (hashlib.new(name, b"ann@example.com").hexdigest() for name in ("s
         ),
         *(("note", f"tel:{number}") for number in ("00491712345678", "0171 2345678")),
         *(("order_id", f"tel:{number}") for number in ("00491712345678", "(0049) 171 2345678")),
+        *(("note", f"{within}203.0.113.7") for within in ("q=", "u:", "a|", "b/")),
+        *(
+            ("landing", said)
+            for within in ("/u/{}", "https://x.example/u/{}", "https://x.example/?q={}", "q={}")
+            for somebodys in ("203.0.113.7", "00491712345678", "+491712345678", "YW5uQGV4YW1wbGUuY29t", SHA256)
+            for said in (quote(within.format(somebodys), safe=""), quote(quote(within.format(somebodys), safe="")))
+        ),
+        *(("landing", quote(f"https://x.example/{said}", safe="")) for said in ("?email=ann", "?ip=203.0.113.7")),
     ],
 )
 def test_a_property_that_looks_like_somebodys_is_cut_and_told(name: str, value: str) -> None:
@@ -198,6 +207,8 @@ def test_a_property_that_looks_like_somebodys_is_cut_and_told(name: str, value: 
             "https://shop.example/reset?a=1",
         ),
         ("from https://shop.example/?token=S3CRET", "from https://shop.example/"),
+        ("/u/203.0.113.7/x?a=1&firstname=Ann", "/u/-/x?a=1"),
+        ("?firstname=Ann&a=1", "?a=1"),
         ('{"ip":"203.0.113.7","phone":"01712345678","firstname":"Ann", "shelf":"b-7"}', '{"shelf":"b-7"}'),
         ('{"phone": 1712345678, "name": "Shirt", "zip": 1}', '{"name":"Shirt","zip":1}'),
         (f'[{{"em": "{MD5}", "n": 1.5}}, "203.0.113.7"]', '[{"n":1.5}]'),
@@ -231,6 +242,15 @@ def test_a_link_and_json_among_properties_lose_only_what_is_personal(value: str,
         ("content", "https://x.example/u/203.0.113.7", False),
         ("term", "https%3A%2F%2Fx.example%2Fu%2F203.0.113.7", False),
         ("content", f"%65{TOKEN[1:]}", False),
+        *(("content", f"{within}203.0.113.7", False) for within in ("q=", "u:", "a|")),
+        *(
+            (name, quote(f"https://x.example/{said}", safe=""), False)
+            for name in ("content", "campaign")
+            for said in ("u/+491712345678", "?q=+491712345678", "u/YW5uQGV4YW1wbGUuY29t", "?q=00491712345678")
+        ),
+        ("content", quote(quote("https://x.example/u/+491712345678", safe="")), False),
+        ("content", "https://x.example/?email=ann", False),
+        ("content", "mail:button", True),
         ("content", "https://x.example/releases/10.2.1.4", True),
         ("id", MD5, True),
         ("id", "00491712345678", True),
@@ -257,6 +277,13 @@ def test_a_campaign_keeps_nothing_that_looks_like_somebodys(name: str, value: st
         ("image", f"https://cdn.example/{MD5}.png"),
         ("digest", MD5[1:]),
         ("account", "9" * 32),
+        *(
+            ("browser", "Chrome/120.0.0.0"),
+            ("sdk_version", "web/4.0.1.2"),
+            ("path", "/docs/10.2.1.4"),
+            ("at", "1/2/26"),
+        ),
+        *(("page", "/p?a=1&utm_source=b#top"), ("note", "/ or ? (100% wool)"), ("note", "a%20b%2Fc"), ("n", "?")),
         *(("app_version", "10.2.1.4"), ("at", "12:30:45"), ("order_id", "00491712345678"), ("size", "00123456789")),
         ("trace", "01890a5d-ac96-774b-bcce-b302099a8057"),
         *(("sdk", "4.0.1.2"), ("firmware_version", "10.0.0.1"), ("versions", "1.2.3.4, 1.2.3.5"), ("n", "1.2.3")),

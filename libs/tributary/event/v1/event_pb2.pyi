@@ -238,9 +238,10 @@ class Event(_message.Message):
         thing it is ("order_id", "click_id", "file_hash"), and what is nothing but a network address (with its port, or as a
         proxy writes it), a user agent, a "tel:" link, a number dialled with "00", or has a token of a log-in (JWT) in it. Four
         numbers with dots are a version where the name speaks of one ("app_version"), and an address elsewhere; digits behind
-        "00" an order's where it does ("order_id"). A link loses what `Context.page_url` loses, and an object of JSON the
-        members that a property of their name would. A phone number without its country code is found by its name alone: in
-        free text it looks like any other number.
+        "00" an order's where it does ("order_id"). A link loses what `Context.page_url` loses, with its host or without
+        ("/reset?token=x", "?token=x"); one that is percent-encoded, and holds what it would lose, is cut as a whole. An
+        object of JSON loses the members that a property of their name would. A phone number without its country code is found
+        by its name alone: in free text it looks like any other number.
         """
 
     @_builtins.property
