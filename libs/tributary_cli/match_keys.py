@@ -30,7 +30,8 @@ def match_keys(ctx: click.Context, destination: str, country: str) -> None:
     """Normalise and hash values from standard input, just as DESTINATION is sent them.
 
     One JSON object per line: {"field": "em", "value": "Ann@Example.com", "country": "US"}, `field` as the destination
-    names it (or as events do: email, phone, email_sha256, ...), `country` optional. Each is answered at once by a line
+    names it (or as events do: email, phone, email_sha256, apple_advertising_ids, ...; one value a line), `country`
+    optional. Each is answered at once by a line
     with `field`, `normalized` and `sha256`, which is null for what is sent as it stands; `also` holds further forms
     that are sent beside it. A value that the destination cannot recognise anybody by has `error`, saying why.
 

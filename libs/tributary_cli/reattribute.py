@@ -66,7 +66,8 @@ def reattribute(
     settings_change; where the credit is the same under both, it keeps those it has. With --data-driven they move to
     another model of data_driven instead, with the cause model_change. With --preview nothing is stored, and options may
     say settings to try.
-    It can be stopped and run again: what is done already changes nothing.
+    It can be stopped and run again: what is done already changes nothing. But for --preview the API key needs the scope
+    `admin`.
     """
     asked = read_settings(settings)
     if asked.ByteSize() and not preview:

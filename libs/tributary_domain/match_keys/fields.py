@@ -33,11 +33,11 @@ class Holds(Enum):
     CUSTOMER_ID = "customer_id"
     CLIENT_IP = "client_ip"
     USER_AGENT = "user_agent"
-    ADVERTISING_ID = "device_id"
-    """Of Apple's or of Android."""
-    IDFA = "idfa"
+    ADVERTISING_ID = "advertising_id"
+    """Of Apple's or of Android: events say of which."""
+    IDFA = "apple_advertising_ids"
     """Apple's."""
-    GAID = "gaid"
+    GAID = "android_advertising_ids"
     """Of Android."""
 
 

@@ -6,11 +6,13 @@ import re
 from ipaddress import ip_address
 from typing import Final
 
+from tributary_domain.advertising_ids import advertising_ids
 from tributary_domain.match_keys.keys import EMPTY, Forms, NoKey
 from tributary_domain.normalization import is_blocked
 
 _FBC: Final = re.compile(r"fb\.[0-9]+\.[0-9]{1,16}\.[^.\s]+(?:\.[A-Za-z0-9_-]{2,8})?", re.ASCII)
 _NOBODY: Final = NoKey("stands for nobody")
+_NO_DEVICE: Final = NoKey("is no advertising id of 32 hexadecimal digits in groups of 8-4-4-4-12")
 
 
 def trimmed(value: str, _region: str) -> Forms:
@@ -46,15 +48,31 @@ def person_id_lower(value: str, region: str) -> Forms:
 def device_id(value: str, _region: str) -> Forms:
     """The advertising id of a device, its case kept; zeros are given by who limits ad tracking.
 
-    >>> device_id(" EA7583CD-A667 ", ""), device_id("00000000-0000-0000-0000-000000000000", "")
-    (('EA7583CD-A667',), NoKey(reason='stands for nobody'))
+    >>> device_id(" EA7583CD-A667-48BC-B806-42ECB2B48606 ", ""), device_id("00000000-0000-0000-0000-000000000000", "")
+    (('EA7583CD-A667-48BC-B806-42ECB2B48606',), NoKey(reason='stands for nobody'))
     """
-    return person_id(value, _region)
+    forms = person_id(value, _region)
+    if isinstance(forms, NoKey):
+        return forms
+    return forms if advertising_ids(forms, ()).apple else _NO_DEVICE
 
 
 def device_id_lower(value: str, region: str) -> Forms:
     """The advertising id of a device in lower case, dashes kept."""
-    return person_id_lower(value, region)
+    forms = device_id(value, region)
+    return forms if isinstance(forms, NoKey) else (forms[0].lower(),)
+
+
+def apple_device_id(value: str, region: str) -> Forms:
+    """What was sent as Apple's advertising id, as Apple writes it."""
+    forms = device_id(value, region)
+    return forms if isinstance(forms, NoKey) else advertising_ids(forms, ()).apple
+
+
+def android_device_id(value: str, region: str) -> Forms:
+    """What was sent as Android's advertising id, as Android writes it."""
+    forms = device_id(value, region)
+    return forms if isinstance(forms, NoKey) else advertising_ids((), forms).android
 
 
 def address(value: str, _region: str) -> Forms:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from tributary_domain.match_keys import emails, ids, names, phones, places, traits
-from tributary_domain.match_keys.fields import Field, Holds, plain
+from tributary_domain.match_keys.fields import Field, Holds, Rule, plain
+from tributary_domain.match_keys.keys import Forms, NoKey
 
 _GOOGLE: Final = (
     Field("emailAddress", emails.as_gmail_reads, holds=Holds.EMAIL),
@@ -98,8 +100,8 @@ _TIKTOK: Final = (
     plain("ip", ids.address, Holds.CLIENT_IP),
     plain("user_agent", ids.trimmed, Holds.USER_AGENT),
     *(plain(name, ids.trimmed) for name in ("ttclid", "ttp", "locale", "lead_id")),
-    plain("idfa", ids.device_id, Holds.IDFA),
-    plain("gaid", ids.device_id, Holds.GAID),
+    plain("idfa", ids.apple_device_id, Holds.IDFA),
+    plain("gaid", ids.android_device_id, Holds.GAID),
 )
 _PINTEREST: Final = (
     Field("em", emails.as_written, holds=Holds.EMAIL),
@@ -142,8 +144,8 @@ _REDDIT: Final = (
     Field("phone_number", phones.with_plus, holds=Holds.PHONE),
     Field("external_id", ids.person_id, holds=Holds.CUSTOMER_ID),
     Field("ip_address", ids.address, holds=Holds.CLIENT_IP),
-    Field("idfa", ids.device_id, holds=Holds.IDFA),
-    Field("aaid", ids.device_id, holds=Holds.GAID),
+    Field("idfa", ids.apple_device_id, holds=Holds.IDFA),
+    Field("aaid", ids.android_device_id, holds=Holds.GAID),
     plain("user_agent", ids.trimmed, Holds.USER_AGENT),
     plain("uuid", ids.trimmed),
     plain("click_id", ids.trimmed),
@@ -200,13 +202,27 @@ _SHORT_NAMES: Final = {
     "linkedin": {"li_fat_id": "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID", "externalId": "externalIds"},
     "pinterest": {"epik": "click_id"},
     "snap": {"ScCid": "sc_click_id", "_scid": "sc_cookie1"},
-    "reddit": {"rdt_cid": "click_id", "_rdt_uuid": "uuid"},
+    "reddit": {"rdt_cid": "click_id", "_rdt_uuid": "uuid", "gaid": "aaid"},
     "hubspot": {"hubspotutk": "utk"},
 }
 """Further names of fields, for a person who looks one up."""
 
 _NO_WORD: Final = re.compile(r"[^a-z0-9]")
 _DIGEST: Final = "sha256"
+
+
+_OF_SYSTEMS: Final[Mapping[Holds, Rule]] = {Holds.IDFA: ids.apple_device_id, Holds.GAID: ids.android_device_id}
+"""How each system writes its ids: events say of which one is, also where a destination has one field for both."""
+
+
+def _of_system(either: Field, written: Rule) -> Field:
+    """Returns a field that takes advertising ids of both systems, for those of one."""
+
+    def rule(value: str, region: str) -> Forms:
+        forms = written(value, region)
+        return forms if isinstance(forms, NoKey) else either.rule(forms[0], region)
+
+    return replace(either, rule=rule)
 
 
 def _spelt(name: str) -> str:
@@ -217,6 +233,8 @@ def _index(destination: str) -> Mapping[str, Field]:
     fields = DESTINATIONS[destination]
     by_name = {field.name: field for field in fields}
     own = {field.holds.value: field for field in fields if field.holds is not None}
+    if (either := own.get(Holds.ADVERTISING_ID.value)) is not None:
+        own |= {holds.value: _of_system(either, rule) for holds, rule in _OF_SYSTEMS.items()}
     short = {short: by_name[name] for short, name in _SHORT_NAMES.get(destination, {}).items()}
     return {_spelt(name): field for name, field in (own | short | by_name).items()}
 

@@ -16,11 +16,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.support.outgoing import an_outgoing
 from tributary_cli.command_line import cli
 from tributary_cli.json_lines import MAX_LINE_BYTES
+from tributary_delivery.destinations.adapter import PersonKeys
+from tributary_delivery.destinations.person_fields import person_fields
 from tributary_domain.match_keys.tables import DESTINATIONS
 
 VECTORS = Path(__file__).parents[2] / "vectors"
+
+IDFA, GAID = "EA7583CD-A667-48BC-B806-42ECB2B48606", "cdda802e-fb9c-47ad-9866-0794d394c912"
 
 NO_VALUES = {
     "__event_wire__": "a whole request",
@@ -159,6 +164,29 @@ def test_a_postal_code_that_its_country_has_not_is_no_key() -> None:
     assert ask("google", "postal_code", "9403", country="US")["error"]
 
 
+@pytest.mark.parametrize("destination", ["meta", "tiktok", "pinterest", "snap", "reddit"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param("apple_advertising_ids", IDFA.lower(), id="apple"),
+        pytest.param("android_advertising_ids", GAID.upper(), id="android"),
+        pytest.param("apple_advertising_ids", "vendor-1", id="a vendor's id"),
+        pytest.param("android_advertising_ids", "00000000-0000-0000-0000-000000000000", id="nobody's"),
+    ],
+)
+def test_an_advertising_id_is_shown_as_its_destination_is_sent_it(destination: str, field: str, value: str) -> None:
+    answer = ask(destination, field, value)
+    outgoing = an_outgoing(person=PersonKeys(**{field: (value,)}))
+    sent = [key for keys in person_fields(destination, outgoing).values.values() for key in keys]
+    assert sent == [key for key in [answer["sha256"] or answer["normalized"]] if key]
+    assert ("error" in answer) is (not sent)
+
+
+def test_a_field_of_one_system_is_written_as_that_writes_it() -> None:
+    names = {"idfa": IDFA, "aaid": IDFA.lower(), "gaid": IDFA.lower()}
+    assert {name: ask("reddit", name, IDFA.swapcase())["normalized"] for name in names} == names
+
+
 def test_a_line_without_a_country_is_read_by_the_command_s() -> None:
     lines = ({"field": "ph", "value": "030 123456"}, {"field": "ph", "value": "(650)555-1212", "country": "US"})
     result = run("meta", *lines, arguments=("--country", "de"))
@@ -206,7 +234,7 @@ def test_a_value_is_hashed_in_the_form_its_destination_wants(
         pytest.param("tiktok", "city", "Köln", "koln", id="tiktok: a city's accents"),
         pytest.param("tiktok", "country", "DE", "de", id="tiktok: country"),
         pytest.param("tiktok", "ttclid", "E.C.P.AbC", "E.C.P.AbC", id="tiktok: a click id keeps its case"),
-        pytest.param("snap", "madid", "EA75-42", "ea75-42", id="snap: advertising id"),
+        pytest.param("snap", "madid", IDFA, IDFA.lower(), id="snap: advertising id"),
         pytest.param("linkedin", "firstName", " Jane ", "Jane", id="linkedin: name"),
         pytest.param("linkedin", "li_fat_id", "df5gf5-GH6", "df5gf5-GH6", id="linkedin: click id by its parameter"),
         pytest.param("hubspot", "email", " Jane@Example.com", "jane@example.com", id="hubspot: address"),
