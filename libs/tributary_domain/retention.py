@@ -75,7 +75,7 @@ def month_begin(month: date, months_later: int = 0) -> int:
 
 
 def announced(told: Announced, deleted_micros: int, before_micros: int, now_micros: int) -> Announced:
-    """Returns what is told to be deleted from now on.
+    """Returns what is told to be deleted from now on, of a workspace that has anything older than it is kept.
 
     From month to month a month more goes, and nothing is told. More at once goes where nothing ever went, where
     somebody shortened what is kept, by mistake perhaps, or where a clock is wrong: that is told, anew when it grows.

@@ -81,12 +81,13 @@ class RetentionSettings(Declared):
     person_event_months: Annotated[int, Field(ge=1, le=120)] | None = 14
     """Touchpoints, identifications and changes of consent, from when they happened; what was refused, from when it was.
     null: for ever. Where nothing is said: 14, or as many as the lookback needs, and nothing is deleted in the 30 days
-    after attribution told of it first (its log, `tributary doctor`). Where it is said, and more goes at once than from
-    month to month (the first time, and where it is shortened), nothing is deleted for 3 days. They go with the month,
-    so at most a month later, and are taken by no backfill any more. Of them stays which identifiers were first seen
-    together, and when, by which number the id of a click goes, how those began who converted or were seen since, and,
-    added up over all people, what data_driven learned. Conversions, adjustments and what they were credited to stay
-    with the ledger. At least as long as the longest lookback, the accept window and a day."""
+    after something is too old and attribution tells of it first (its log, `tributary doctor`). Where it is said, and
+    more goes at once than from month to month (the first time, and where it is shortened), nothing is deleted for 3
+    days. They go with the month, so at most a month later, and are taken by no backfill any more. Of them stays which
+    identifiers were first seen together, and when, by which number the id of a click goes, how those began who
+    converted or were seen since, and, added up over all people, what data_driven learned. Conversions, adjustments and
+    what they were credited to stay with the ledger. At least as long as the longest lookback, the accept window and a
+    day."""
 
     ledger_years: Annotated[int, Field(ge=1, le=30)] = 10
     """Conversions, adjustments, revisions, credit. No effect in this release: they are kept for ever."""

@@ -185,22 +185,22 @@ class Expiry:
     async def _announced(self, workspace: Workspace, state: RetentionState, now_micros: int) -> Announced:
         """Tells what will be deleted where that is more than ever before at once; returns what is told."""
         months, says_months = workspace.person_event_months, workspace.retention.says_months
-        told = Announced()
+        told, overdue = Announced(), None
         if months is not None:
             since = retained_since(now_micros, months)
-            told = announced(state.announced, state.since_micros, since, now_micros)
+            overdue = (await self._records.overdue({workspace.id: since}, now_micros)).get(workspace.id)
+            if overdue is not None:  # else there is nothing to tell of, and who imports history later is told then
+                told = announced(state.announced, state.since_micros, since, now_micros)
         if told != state.announced:
             await self._records.write(workspace.id, state._replace(announced=told), now_micros, now_micros)
-        if not told.is_over(now_micros, says_months=says_months):
-            found = await self._records.overdue({workspace.id: told.before_micros}, now_micros)
-            if (overdue := found.get(workspace.id)) is not None:
-                log.warning(
-                    "retention_announced",
-                    workspace=workspace.id,
-                    person_event_months=months,
-                    rows=overdue.rows,
-                    deleted_from=told.until_micros(says_months=says_months),
-                )
+        if overdue is not None and not told.is_over(now_micros, says_months=says_months):
+            log.warning(
+                "retention_announced",
+                workspace=workspace.id,
+                person_event_months=months,
+                rows=overdue.rows,
+                deleted_from=told.until_micros(says_months=says_months),
+            )
         return told
 
     async def _events(

@@ -264,15 +264,20 @@ async def test_nothing_goes_where_nobody_said_for_how_long_it_is_kept(kept: Kept
 
 
 async def test_where_nobody_said_for_how_long_it_is_told_for_thirty_days_before_anything_goes(
-    kept: Kept, events: Events
+    kept: Kept, events: Events, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await lived(kept, events)
-    unsaid = kept.attribution.workspace
+    unsaid, never = kept.attribution.workspace, datetime.fromtimestamp(0, UTC)
+    kept.clock.micros = NOW - 40 * DAY
+    assert await kept.expiry.delete(unsaid) == {}
+    assert await kept.rows("retentions FINAL", "retained_since, announce_time") == [(never, never)]
+    kept.clock.micros = NOW
+    await lived(kept, events)  # history that was imported long after nothing was too old
     for days in (0, 1, 28):
         kept.clock.micros += days * DAY
         assert await kept.expiry.delete(unsaid) == {}
+        assert "retention_announced" in capsys.readouterr().out
     assert await kept.rows("retentions FINAL", "retained_since, announce_time") == [
-        (datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(NOW // 10**6, UTC))
+        (never, datetime.fromtimestamp(NOW // 10**6, UTC))
     ]
     kept.clock.micros += DAY
     assert await kept.expiry.delete(unsaid) == {"events": 2}
