@@ -16,7 +16,11 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
+    """Signals as a terminal leaves them, whatever the tests themselves were started with."""
     before = {number: signal.getsignal(number) for number in NUMBERS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -46,3 +50,22 @@ def test_who_was_started_with_nohup_outlives_the_terminal_and_no_more(
     with pytest.raises(ended), signals():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_first_signal_ends_it_and_further_ones_do_not_disturb_the_end(number: signal.Signals) -> None:
+    before = [signal.getsignal(one) for one in NUMBERS]
+    steps = []
+    try:
+        with _signals_end_it():
+            try:
+                signal.raise_signal(number)
+                steps.append("went on")
+            finally:
+                for further in NUMBERS:
+                    signal.raise_signal(further)
+                steps.append("ended in order")
+    except _StopAsked:
+        steps.append("was told")
+    assert steps == ["ended in order", "was told"]
+    assert [signal.getsignal(one) for one in NUMBERS] == before
