@@ -9,8 +9,8 @@ from heapq import nsmallest
 from typing import Final, NamedTuple
 
 from tributary_attribution.arrivals import Arrival
-from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent, Known
 from tributary_attribution.credit_settings import history_micros, slack_micros
+from tributary_attribution.known import MAX_CAUSING_EVENTS, CausingEvent, Known
 from tributary_attribution.memberships import is_related
 from tributary_attribution.models import Models
 from tributary_attribution.one_order import NO_ORDER, OneOrder

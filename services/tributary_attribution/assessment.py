@@ -5,18 +5,16 @@ Pure: no store is asked and no clock is read, so the answer depends on what is k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, SameOrder
+from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary_attribution.counting import has_earlier, status_of
 from tributary_attribution.credit_settings import core_settings, declared_for
-from tributary_attribution.models import Models
-from tributary_attribution.pinned_settings import PinnedSettings
+from tributary_attribution.known import Known
 from tributary_attribution.pinned_values import default_value, value_basis
-from tributary_attribution.rates import Rates
 from tributary_attribution.views import Views, as_direct, kept_for_ids
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
@@ -24,90 +22,16 @@ from tributary_domain.conversion import ConversionStatus, conversion_facts, in_l
 from tributary_domain.data_driven import without_data_driven
 from tributary_domain.inheritance import inherit
 from tributary_domain.journey import JourneyTouch, path_start
-from tributary_domain.lead_stages import StageStanding
 from tributary_domain.revision import Cause
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import CreditableConversion, is_whole
-from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import micros
-from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_revisions import PublishedConversion
-from tributary_storage.redis.conversions import StoredConversion
 from tributary_storage.redis.descriptors import digest_of
-from tributary_storage.redis.firsts import FirstConversion
 from tributary_storage.redis.journey_layout import Journey
-
-MAX_CAUSING_EVENTS: Final = 16
 
 AHEAD_MICROS: Final = 5 * 60 * 1_000_000
 """How far ahead of the clock an event may be."""
-
-
-class CausingEvent(NamedTuple):
-    """An event that may have changed a conversion; the first two decide which of many are named."""
-
-    accept_time_micros: int
-    event_id: str
-    traceparent: str
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """All that is known of a conversion."""
-
-    workspace: Workspace
-    conversion_id: str
-    stored: StoredConversion
-    """What is published, and when that was read."""
-    parts: Sequence[ConversionPart]
-    """In event order."""
-    journey: Journey | None
-    """Of its person; None if it is nobody's, or the journey has expired."""
-    causing: Sequence[CausingEvent]
-    """Events that may have changed it, at least the first `MAX_CAUSING_EVENTS`."""
-    arrived: Collection[int]
-    """Hashes of all of these."""
-    known_causes: Collection[Cause]
-    """What a comparison of states cannot see."""
-    released: Collection[int] = ()
-    """Hashes of those of `arrived` that were in quarantine until now."""
-    models: Models | None = None
-    """The models of data_driven; None: it is not credited."""
-    model_version: str = ""
-    """The model that it is moved to on purpose; empty: it keeps its own."""
-    must_publish: bool = False
-    """Whether it is published again even if nothing changed."""
-    recounts: bool = False
-    """Whether its path is counted, though it was published before and is not."""
-    retracted: frozenset[str] = frozenset()
-    """Other conversions of its name in the journey that were taken back, are another's, or are of its lead, as far as
-    that matters."""
-    first: FirstConversion | None = None
-    """The first of its name and person, where one counts per person and the journey has forgotten it."""
-    elsewhere: Sequence[Journey] = ()
-    """Journeys of others, who may have been the same person: what is there was not forgotten."""
-    pinned: PinnedSettings | None = None
-    """Knows the settings that it was credited under; None: it is credited under those of today."""
-    is_reattributed: bool = False
-    """Whether it is credited under the settings of today on purpose."""
-    rates: Rates | None = None
-    """The exchange rates; None: a conversion that has none yet is not converted."""
-    origin: Known | None = None
-    """Whose credit it has instead of its own path's."""
-    is_lead: bool = False
-    """Whether it is of a lead."""
-    standing: StageStanding | None = None
-    """Among the stages of its lead; None: it is of none, or no good."""
-    merged_into: SameOrder | None = None
-    """Which counts in its place: the same order, told as a first cycle; None: it counts itself."""
-    merged_from: SameOrder | None = None
-    """In whose place it counts, likewise."""
-    told_plainly: Sequence[ConversionPart] = ()
-    """What was observed of the same order without its cycle: destinations recognise its person by that, too."""
-    valued_plainly: Sequence[ConversionPart] = ()
-    """What was observed of it so, of which the value counts, too."""
-    is_one_order: bool = False
-    """Whether it has the credit of the same order as somebody else told it."""
 
 
 @dataclass(frozen=True, slots=True)

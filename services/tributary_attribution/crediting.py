@@ -21,7 +21,8 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
-from tributary_attribution.assessment import MAX_CAUSING_EVENTS, Assessment, Known, assess
+from tributary_attribution.assessment import Assessment, assess
+from tributary_attribution.known import MAX_CAUSING_EVENTS, Known
 from tributary_attribution.rates import pin_rate
 from tributary_attribution.recognising import recognise
 from tributary_attribution.views import Views

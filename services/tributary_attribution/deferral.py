@@ -17,8 +17,8 @@ import structlog
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
-from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent
 from tributary_attribution.credit_settings import conversion_life_seconds
+from tributary_attribution.known import MAX_CAUSING_EVENTS, CausingEvent
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.steps import let_others_run
 from tributary_domain.event_order import event_hash

@@ -16,7 +16,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import CreditSettings, Explanation
 from tributary_attribution.affected import Affected
-from tributary_attribution.assessment import Assessment, Known, assess, complete_since_micros
+from tributary_attribution.assessment import Assessment, assess, complete_since_micros
 from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.crediting import inherited_from
@@ -30,6 +30,7 @@ from tributary_attribution.explanations import (
     is_same_data_driven,
 )
 from tributary_attribution.knowledge_then import KnowledgeThen, Past, PastEvents
+from tributary_attribution.known import Known
 from tributary_attribution.model_choices import Evidence, ModelChoices, name_of, no_model
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.repair import Words

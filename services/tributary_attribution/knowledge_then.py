@@ -12,8 +12,8 @@ from typing import Protocol
 
 from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary_attribution.assessment import Known
 from tributary_attribution.counting import is_retracted, rivals
+from tributary_attribution.known import Known
 from tributary_attribution.people_then import entries_then, is_of_person, person_then
 from tributary_attribution.repair import Words
 from tributary_domain.consent import Decision

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from tributary.attribution.v1.model_pb2 import Model, ModelStatus
 from tributary.attribution.v1.reattribution_pb2 import ModelChoice
-from tributary_attribution.assessment import Assessment, Known
+from tributary_attribution.assessment import Assessment
 from tributary_attribution.crediting import model_for
+from tributary_attribution.known import Known
 from tributary_attribution.models import Models, UnknownModelError
 from tributary_domain.data_driven import DataDrivenModel
 from tributary_runtime.errors import FieldViolation, InvalidRequestError

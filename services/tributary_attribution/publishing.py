@@ -12,10 +12,11 @@ from typing import Final, NamedTuple, Protocol
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
-from tributary_attribution.assessment import Assessment, Known, assess
+from tributary_attribution.assessment import Assessment, assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.crediting import revise
 from tributary_attribution.families import Families
+from tributary_attribution.known import Known
 from tributary_attribution.models import Models, UnknownModelError
 from tributary_attribution.pinned_settings import PinnedSettings, UnknownSettingsError
 from tributary_attribution.rates import Rates, UnknownRatesError

@@ -17,10 +17,11 @@ from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import CreditSettings
 from tributary.attribution.v1.reattribution_pb2 import ModelChoice, ReattributionPage
 from tributary_attribution.affected import Affected
-from tributary_attribution.assessment import Assessment, Known, is_incomplete
+from tributary_attribution.assessment import Assessment, is_incomplete
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.directory import Directory
 from tributary_attribution.explanations import is_same_credit, is_same_data_driven
+from tributary_attribution.known import Known
 from tributary_attribution.model_choices import ModelChoices, name_of, no_model
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.simulated_settings import simulated

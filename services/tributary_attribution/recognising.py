@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from tributary_attribution.assessment import Assessment, Known, complete_since_micros
+from tributary_attribution.assessment import Assessment, complete_since_micros
 from tributary_attribution.credit_settings import journey_life_seconds
+from tributary_attribution.known import Known
 from tributary_attribution.views import Views
 from tributary_domain.revision import Cause
 from tributary_domain.traces import Consents, Trace, is_in_time, resolve

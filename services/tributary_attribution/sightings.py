@@ -7,7 +7,7 @@ from typing import Final
 
 from tributary_attribution.affected import Affected, Joined
 from tributary_attribution.arrivals import Arrival
-from tributary_attribution.assessment import CausingEvent
+from tributary_attribution.known import CausingEvent
 from tributary_attribution.linking import Linked, Seen
 from tributary_attribution.order_edges import Observed, edges_between
 from tributary_domain.ties import edges_of, most_telling

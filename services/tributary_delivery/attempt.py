@@ -22,8 +22,9 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryOperation,
 )
 from tributary_delivery.candidates import consent_basis
-from tributary_delivery.destinations.adapter import Mapped, Permits, Pinned, never
+from tributary_delivery.destinations.adapter import Mapped, Permits, Pinned
 from tributary_delivery.destinations.destination import Outcome
+from tributary_delivery.destinations.policy import never
 from tributary_delivery.residuals import CORRECTIONS, put_residual, residual
 from tributary_delivery.sent_values import FULL, Told, sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over

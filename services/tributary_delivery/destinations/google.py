@@ -6,18 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tributary_delivery.destinations import google_answer, google_event, google_reports
-from tributary_delivery.destinations.adapter import (
-    Answer,
-    Mapped,
-    Outgoing,
-    Request,
-    Trial,
-    Unmappable,
-    Verdict,
-    policy_of,
-)
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Trial, Unmappable, Verdict
 from tributary_delivery.destinations.google_clicks import MOST_ID_CHARACTERS
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.policy import policy_of
 from tributary_delivery.destinations.reporting import RequestReport
 from tributary_delivery.destinations.trials import taken
 from tributary_runtime.ad_destinations import GoogleDestination

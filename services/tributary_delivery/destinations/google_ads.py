@@ -7,18 +7,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tributary_delivery.destinations import google_ads_answer, google_ads_event
-from tributary_delivery.destinations.adapter import (
-    Answer,
-    Mapped,
-    Outgoing,
-    Request,
-    Trial,
-    Unmappable,
-    Verdict,
-    policy_of,
-)
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Trial, Unmappable, Verdict
 from tributary_delivery.destinations.google_clicks import MOST_ID_CHARACTERS
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.policy import policy_of
 from tributary_runtime.search_destinations import GoogleAdsDestination
 
 _CALLS: Final = {

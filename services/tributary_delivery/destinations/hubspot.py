@@ -7,17 +7,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tributary_delivery.destinations import hubspot_answer, hubspot_contacts, hubspot_event
-from tributary_delivery.destinations.adapter import (
-    Answer,
-    Mapped,
-    Outgoing,
-    Request,
-    Trial,
-    Unmappable,
-    Verdict,
-    policy_of,
-)
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Trial, Unmappable, Verdict
 from tributary_delivery.destinations.destination import RETRY
+from tributary_delivery.destinations.policy import policy_of
 from tributary_runtime.crm_destinations import HubSpotDestination
 
 TOKEN_URL: Final = "https://api.hubapi.com/oauth/v1/token"  # noqa: S105 - an address

@@ -8,17 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tributary_delivery.destinations import meta_answer, meta_event
-from tributary_delivery.destinations.adapter import (
-    Answer,
-    Mapped,
-    Outgoing,
-    Request,
-    Trial,
-    Unmappable,
-    Verdict,
-    policy_of,
-)
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Trial, Unmappable, Verdict
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.policy import policy_of
 from tributary_delivery.destinations.trials import REFUSAL, refused, taken, without
 from tributary_runtime.ad_destinations import MetaDestination
 

@@ -11,18 +11,10 @@ from typing import Any, Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_delivery.destinations import microsoft_answer, microsoft_event
-from tributary_delivery.destinations.adapter import (
-    Answer,
-    Mapped,
-    Outgoing,
-    Request,
-    Trial,
-    Unmappable,
-    Verdict,
-    policy_of,
-)
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Trial, Unmappable, Verdict
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.placing import Places
+from tributary_delivery.destinations.policy import policy_of
 from tributary_delivery.destinations.trials import REFUSAL, row_refused, without
 from tributary_runtime.search_destinations import MicrosoftDestination
 

@@ -10,17 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from tributary_delivery.destinations import pinterest_answer, pinterest_event
-from tributary_delivery.destinations.adapter import (
-    Answer,
-    Mapped,
-    Outgoing,
-    Request,
-    Trial,
-    Unmappable,
-    Verdict,
-    policy_of,
-)
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Trial, Unmappable, Verdict
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.policy import policy_of
 from tributary_delivery.destinations.trials import taken
 from tributary_runtime.social_destinations import PinterestDestination
 

@@ -7,17 +7,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tributary_delivery.destinations import reddit_answer, reddit_event
-from tributary_delivery.destinations.adapter import (
-    Answer,
-    Mapped,
-    Outgoing,
-    Request,
-    Trial,
-    Unmappable,
-    Verdict,
-    policy_of,
-)
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Trial, Unmappable, Verdict
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.policy import policy_of
 from tributary_delivery.destinations.trials import REFUSAL, refused, taken, without
 from tributary_runtime.social_destinations import RedditDestination
 

@@ -7,17 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from tributary_delivery.destinations import snap_answer, snap_event
-from tributary_delivery.destinations.adapter import (
-    Answer,
-    Mapped,
-    Outgoing,
-    Request,
-    Trial,
-    Unmappable,
-    Verdict,
-    policy_of,
-)
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Trial, Unmappable, Verdict
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.policy import policy_of
 from tributary_delivery.destinations.trials import taken
 from tributary_runtime.social_destinations import SnapDestination
 

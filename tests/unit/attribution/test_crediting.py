@@ -16,8 +16,8 @@ from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.event.v1.conversion_pb2 import ValueSource
 from tributary.event.v1.event_pb2 import Traffic
 from tributary_attribution.arrivals import ArrivalReader
-from tributary_attribution.assessment import CausingEvent, Known
 from tributary_attribution.crediting import Revision, revise
+from tributary_attribution.known import CausingEvent, Known
 from tributary_attribution.views import Views
 from tributary_domain.event_order import event_hash
 from tributary_runtime.workspaces import Workspace
