@@ -65,14 +65,19 @@ def test_the_smallest_demo_holds_too_and_says_what_it_has_none_of() -> None:
     assert {"bots", "refunds"} <= set(result["missing"])
 
 
-def test_a_demo_that_is_told_to_end_leaves_nothing_behind(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tributary_cli", "demo", "--events", "1000"]
-    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+def test_a_demo_that_is_told_to_end_while_it_starts_stops_what_it_started_and_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    scratch, kept = tmp_path / "scratch", tmp_path / "kept"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "tributary_cli", "demo", "--events", "1000", "--keep", str(kept)]
+    environ = {**os.environ, "TMPDIR": str(scratch)}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ) as demo:
         try:
-            eventually(lambda: any(tmp_path.glob("tributary-demo-*/stack/logs/query.log")))
+            eventually(lambda: any(kept.rglob("query.log")))
             demo.send_signal(signal.SIGTERM)
             assert demo.wait(60) != 0
         finally:
             demo.kill()
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []
+    assert "bye bye" in (kept / "redis" / "redis.log").read_text()

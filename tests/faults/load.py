@@ -36,6 +36,8 @@ class Load:
     unanswered: int = 0
     """Batches whose answer never came: each may turn an ACCEPTED into a DUPLICATE."""
     answered: asyncio.Event = field(default_factory=asyncio.Event)
+    most: float = 1.0
+    """Of the answers: who sends may wait while more are there."""
 
     async def run(self) -> None:
         """Returns when every caller has an answer for every event."""

@@ -82,6 +82,12 @@ class Result:
         return all(check.ok for check in self.checks)
 
 
+async def _stop(stack: Stack, starting: asyncio.Task[None]) -> None:
+    """Stops a stack, also one that is still being started: a thread starts it, which nobody can interrupt."""
+    await asyncio.wait([starting])
+    await asyncio.to_thread(stack.stop)
+
+
 async def run_demo(
     directory: Path, *, events: int, seed: int, events_per_second: float, show: Show, disturb: Disturb | None = None
 ) -> Result:
@@ -116,8 +122,9 @@ async def run_demo(
             environment=_ENVIRONMENT,
             announce=show.announce,
         )
-        await asyncio.to_thread(stack.start)
-        closing.push_async_callback(asyncio.to_thread, stack.stop)
+        starting = asyncio.create_task(asyncio.to_thread(stack.start))
+        closing.push_async_callback(_stop, stack, starting)
+        await asyncio.shield(starting)
         past, future = now - timedelta(days=60), now + timedelta(days=1)
         reports = await closing.enter_async_context(
             aclosing(Reports(stack.addresses["query"], workspace.api_key, start_time=past, end_time=future))
