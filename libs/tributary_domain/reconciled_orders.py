@@ -86,8 +86,8 @@ class Orders:
             firsts = [one for one in self.cycles[name] if one in observed and _is_first(one, observations, stand_ins)]
             if not firsts:
                 continue
-            plain = next((one for one in sorted(self.plains.get(name, ())) if one in observed), None)
-            ways = [*firsts, *([plain] if plain else [])]
+            plains = sorted(observed.intersection(self.plains.get(name, ())))
+            ways = [*firsts, *plains[:1]]  # one more stands in for who was erased: it lends nothing
             nearest = min(
                 ways,
                 key=lambda one: (
@@ -98,8 +98,8 @@ class Orders:
                     one,
                 ),
             )
-            for one in ways:
-                found[one] = ToldOrder(nearest if plain else one, is_merged=one == plain)
+            for one in (*firsts, *plains):
+                found[one] = ToldOrder(nearest if plains else one, is_merged=one in plains)
         return found
 
 
