@@ -37,7 +37,7 @@ from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
 from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.shared_orders import SharedOrders
-from tributary_attribution.stand_ins import StandIns
+from tributary_attribution.stand_ins import StandIns, taking_place
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
 from tributary_runtime.clock import Clock
@@ -295,7 +295,9 @@ class Erasing:
     async def _forget(self, erasure: Erasure) -> Erasure:
         forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
         await self._stand_ins.take_place(erasure)
-        conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids)
+        # What a family goes on knowing of an order that was told without its cycle waits at the order itself: it stays.
+        stays = taking_place(erasure)
+        conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids, stays)
         letters = await self._dead_letters.remove(await self._dead_letters.of_erased(erasure))
         return counted(erasure, {**forgotten, "live_conversions": conversions, "dead_letters": letters})
 

@@ -144,8 +144,7 @@ class StandIns:
         if any(one.revision > keys[key] for key, one in stored.items()):
             raise Backpressure("Conversions of the person were published meanwhile.", pause_seconds=1.0)
         life_seconds = conversion_life_seconds([self._directory.get(workspace)])
-        members = [Member(name, Membership(role), tuple(families)) for name, role, families in erasure.members]
-        named = {one.conversion_id for one in members if is_stand_in(one.conversion_id)}
+        named = {name for name, _, _ in erasure.members if is_stand_in(name)}
         found = await self._records.contents(workspace, named)
         lost = {}
         for name, content in found.items():
@@ -153,14 +152,10 @@ class StandIns:
             revision = ConversionRevised.FromString(content.revised).revision
             lost[conversion_key(workspace, name)] = LostConversion(revision, content.revised, parts)
         await self._conversions.restore(lost, life_seconds)
-        kept: dict[str, dict[bytes, bytes]] = {}
-        for member in members:
-            for key, fields in kept_of(member, workspace).items():
-                kept.setdefault(key, {}).update(fields)
         gone: dict[str, list[bytes]] = defaultdict(list)
         for key, field in erasure.memberships:
             gone[key].append(bytes.fromhex(field))
-        await self._conversions.replace(gone, kept, life_seconds)
+        await self._conversions.replace(gone, taking_place(erasure), life_seconds)
 
     async def credit_others(self, erasure: Erasure) -> None:
         """Credits the others of the families again.
@@ -252,6 +247,15 @@ class StandIns:
             source_rank=events[0].source_rank,
             is_retracted=facts.is_retracted,
         )
+
+
+def taking_place(erasure: Erasure) -> dict[str, dict[bytes, bytes]]:
+    """Returns what is kept by key, in families and at conversions, in the place of what was kept of an erasure's."""
+    kept: dict[str, dict[bytes, bytes]] = {}
+    for name, role, families in erasure.members:
+        for key, fields in kept_of(Member(name, Membership(role), tuple(families)), erasure.workspace).items():
+            kept.setdefault(key, {}).update(fields)
+    return kept
 
 
 def _lead_families(erasure: Erasure, conversions: Iterable[Affected]) -> tuple[str, ...]:

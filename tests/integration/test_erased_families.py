@@ -304,6 +304,27 @@ async def test_an_order_is_adjusted_without_its_cycle_after_who_told_it_so_is_er
         await attribution.lose_state()
 
 
+@pytest.mark.parametrize("rank", [1, 2])
+async def test_an_order_counts_once_when_another_tells_it_without_its_cycle_after_who_did_is_erased(
+    attribution: Attribution, workspace: str, rank: int
+) -> None:
+    named = an_order_told_twice(workspace, 1)
+    del named["renewal"]
+    await happen(attribution, named)
+    await erase(attribution, "visitor:1")
+    events = Events(workspace)
+    once = {"purchase": (60 * UNIT, 1)}
+    told: dict[str, Any] = {"order_id": "o-1", "micros": 95 * UNIT, "at": NOON + 90 * UNIT, "letter": "M", "rank": rank}
+    await happen(attribution, {"again": events.order("customer:1", event_id="again", **told)})
+    assert (await totals(attribution))[1] == once
+    touched = events.touch("customer:1", at=NOON - 2 * DAY, channel="Display", event_id="late")
+    await happen(attribution, {"late": touched})
+    assert (await totals(attribution))[1] == once
+    await happen(attribution, {"refund": events.refund(5 * UNIT, at=NOON + 3 * DAY, order_id="o-1", event_id="r")})
+    assert (await totals(attribution))[1] == {"purchase": (55 * UNIT, 1)}
+    await assert_batch_agrees(attribution)
+
+
 _RENEWED: dict[str, Any] = {
     **{"kind": "RENEWAL", "cycle": "3", "subscription": "s-1", "name": "purchase"},
     **{"at": NOON + 40 * DAY, "event_id": "renewed"},

@@ -8,7 +8,7 @@ several processes. Fails closed.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -151,8 +151,15 @@ class Erasures:
             await self._ask(self._client.zrem(keys.path_due(at), name))
         return counts
 
-    async def forget_conversions(self, workspace: str, conversion_ids: Collection[str]) -> int:
+    async def forget_conversions(
+        self, workspace: str, conversion_ids: Collection[str], stays: Mapping[str, Collection[bytes]]
+    ) -> int:
         """Destroys what is kept of conversions; returns how many there were.
+
+        Args:
+            workspace: Whose.
+            conversion_ids: Which.
+            stays: Fields that are never gone, by key: they say whose a conversion is if it comes again.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
@@ -161,7 +168,12 @@ class Erasures:
         for conversion_id in conversion_ids:
             name = conversion_key(workspace, conversion_id)
             shard = shard_of_key(name, self._shards)
-            count += await self._ask(self._client.delete(keys.conversion(shard, name)))
+            key, staying = keys.conversion(shard, name), stays.get(name)
+            if not staying:
+                count += await self._ask(self._client.delete(key))
+            elif gone := set(await self._ask(self._client.hkeys(key))).difference(staying):
+                await self._ask(self._client.hdel(key, *sorted(gone)))
+                count += 1
             await self._ask(self._client.zrem(keys.deferred(shard), name))
             await self._ask(self._client.zrem(keys.deferred_since(shard), name))
         return count
