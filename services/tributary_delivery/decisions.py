@@ -32,6 +32,7 @@ from tributary_delivery.doubts import IN_DOUBT, Done, Doubts, not_again
 from tributary_delivery.ledger import (
     Ledger,
     first_sent,
+    first_tried,
     ineligible,
     left_wrong,
     superseded,
@@ -275,14 +276,15 @@ class Decisions:
         """Has a change sent of what the destination has."""
         job, revised = attempt.job, attempt.revised
         if self._corrects:  # it names what it changes
-            deliveries = await self._orders.sent(revised, recalled)
+            deliveries = await self._orders.sent(job, revised, recalled)
             now_micros, most_seconds = self._clock.unix_micros(), self._settings.confirmation_seconds
             wait_seconds = unconfirmed_seconds(deliveries, self._lane.destination, now_micros, most_seconds)
             if wait_seconds:
                 later = Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=wait_seconds)
                 prepared.done.append((later, None))
                 return
-            pinned = first_sent(deliveries, self._lane.destination)
+            destination = self._lane.destination
+            pinned = first_sent(deliveries, destination) or first_tried(deliveries, destination)
             attempt = replace(attempt, pinned=pinned, known_as=pinned.known_as if pinned is not None else None)
             if pinned is not None and self._is_elsewhere(attempt):
                 about = (job, revised, attempt.operation, attempt.taken, attempt.told, recalled)

@@ -19,6 +19,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_SUPERSEDED,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     INELIGIBLE_REASON_UNSPECIFIED,
+    OUTCOME_CLASS_PERMANENT,
     Delivery,
     DeliveryOperation,
     IneligibleReason,
@@ -110,6 +111,11 @@ def _is_left_wrong(one: Delivery, taken: Delivery) -> bool:
     return is_tried or one.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION
 
 
+def is_refused(line: Delivery) -> bool:
+    """Tells whether a line says by itself that nothing was taken: of more attempts than one it has the last answer."""
+    return line.state == DELIVERY_STATE_DEAD and line.attempts == 1 and line.outcome == OUTCOME_CLASS_PERMANENT
+
+
 def attempts_at(deliveries: list[Delivery], destination_id: str, revision: int) -> int:
     """Returns how many attempts at a revision were made, by the ledger."""
     own = (one for one in deliveries if one.destination_id == destination_id and one.revision == revision)
@@ -131,6 +137,16 @@ def first_sent(deliveries: list[Delivery], destination_id: str) -> Pinned | None
     """
     own = (one for one in deliveries if one.destination_id == destination_id and not _is_test(one))
     first = next((one for one in own if one.state == DELIVERY_STATE_ACCEPTED), None)
+    return None if first is None else _pinned(first)
+
+
+def first_tried(deliveries: list[Delivery], destination_id: str) -> Pinned | None:
+    """Returns how a destination was sent a creation of which nobody knows whether it took it; None: it was sent none.
+
+    Arguments as of `first_sent`.
+    """
+    own = (one for one in deliveries if one.destination_id == destination_id and one.attempts)
+    first = next((one for one in own if one.operation == DELIVERY_OPERATION_CREATE), None)
     return None if first is None else _pinned(first)
 
 

@@ -1,7 +1,8 @@
 """Orders that were told with and without the cycle of a subscription: a destination has each once.
 
 The one rule: what was sent of an order before it counted with its cycle is, from then on, the other conversion's. It is
-told under the name that it has there, as a change of what is there, as far as there is a way to say one. Who was sent
+told under the name that it has there, as a change of what is there, as far as there is a way to say one; also where
+nobody knows whether it is there: under another name it would be a second one for certain. Who was sent
 both before anybody knew that they are one is told to take the plain one back.
 """
 
@@ -11,8 +12,8 @@ from typing import Final, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import MatchResolution, SameOrder
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, Delivery
-from tributary_delivery.ledger import remembered
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, DELIVERY_STATE_ACCEPTED, Delivery
+from tributary_delivery.ledger import is_refused, remembered
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.visible_ids import shared_id
 from tributary_domain.stand_ins import is_stand_in
@@ -32,6 +33,10 @@ class Jobs(Protocol):
         Raises:
             StorageUnavailableError: Nobody can tell now.
         """
+        ...
+
+    async def is_untaken(self, lane: Lane, conversion_id: str) -> bool:
+        """Tells whether it is known that no attempt at a creation was taken; raises likewise."""
         ...
 
 
@@ -59,36 +64,44 @@ class SameOrders:
         if not self._may_share(state.merged_into):
             return False
         counted = state.merged_into.conversion_id
-        is_own = self._was_created(await recalled.deliveries(counted))
+        is_own = await self._may_be_there(counted, recalled)
         return not is_own and not await self._jobs.is_begun(self._lane, counted, is_creation=True)
 
     async def is_awaited(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> bool:
         """Tells whether something is on its way of the order in whose place a conversion counts: that comes first."""
-        if job.taken is not None or job.maybe_taken or not await self._takes_over(revised, recalled):
+        if job.taken is not None or job.maybe_taken or not await self._takes_over(job, revised, recalled):
             return False
         plain = revised.state.merged_from.conversion_id
         return await self._jobs.is_begun(self._lane, plain, is_creation=False)
 
-    async def sent(self, revised: ConversionRevised, recalled: Recollection) -> list[Delivery]:
-        """Returns what the ledger has of a conversion, after what it has of the order that became it.
+    async def sent(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> list[Delivery]:
+        """Returns what the ledger has of a conversion, after what it has of the order that became it."""
+        own = await recalled.deliveries(job.conversion_id)
+        return [*await self.before(job, revised, recalled), *own]
 
-        Of that only what was taken: what never was is nothing that could be this one's.
+    async def before(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> list[Delivery]:
+        """Returns what the ledger has of the order that became a conversion, and that is that one's now.
+
+        Of that only what was taken, or may have been: what never was is nothing that could be this one's.
         """
-        own = await recalled.deliveries(revised.state.conversion_id)
-        if not await self._takes_over(revised, recalled):
-            return own
-        before = await recalled.deliveries(revised.state.merged_from.conversion_id)
+        if not await self._takes_over(job, revised, recalled):
+            return []
+        plain = revised.state.merged_from.conversion_id
+        before = await recalled.deliveries(plain)
         taken, _ = remembered(before, self._lane.destination)
-        return own if taken is None or not taken.counted else [*before, *own]
+        is_there = taken.counted if taken is not None else await self._may_be_there(plain, recalled)
+        return before if is_there else []
 
-    async def _takes_over(self, revised: ConversionRevised, recalled: Recollection) -> bool:
+    async def _takes_over(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> bool:
         state = revised.state
         if not state.HasField("merged_from") or not self._settings.shares_ids or self._settings.has_newest:
             return False
         if is_stand_in(state.merged_from.conversion_id):  # nobody knows what it was sent as
             return False
         may_share = self._may_share(revised.match) or self._is_one(revised.match, state.merged_from)
-        return may_share and not self._was_created(await recalled.deliveries(state.conversion_id))
+        if not may_share or job.maybe_taken:
+            return False
+        return job.never_sent or not await self._may_be_there(job.conversion_id, recalled)
 
     def _is_one(self, one: MatchResolution | SameOrder, other: MatchResolution | SameOrder) -> bool:
         """Tells whether browser tags told both by one id."""
@@ -99,9 +112,12 @@ class SameOrders:
         """Tells whether what counts may go by the other's name: not where its own tag has told it by another."""
         return not shared_id(counted, self._settings.id)
 
-    def _was_created(self, deliveries: list[Delivery]) -> bool:
-        """Tells whether a destination was, or may have been, sent a conversion as one of its own."""
-        return any(
-            one.destination_id == self._lane.destination and one.operation == DELIVERY_OPERATION_CREATE and one.attempts
-            for one in deliveries
-        )
+    async def _may_be_there(self, conversion_id: str, recalled: Recollection) -> bool:
+        """Tells whether a destination has, or may have, a conversion as one of its own."""
+        lines = await recalled.deliveries(conversion_id)
+        own = [one for one in lines if one.destination_id == self._lane.destination and one.attempts]
+        taken = next((one for one in own if one.state == DELIVERY_STATE_ACCEPTED), None)
+        if taken is not None:  # a change first: it took what was there of another
+            return taken.operation == DELIVERY_OPERATION_CREATE
+        is_tried = any(one.operation == DELIVERY_OPERATION_CREATE and not is_refused(one) for one in own)
+        return is_tried and not await self._jobs.is_untaken(self._lane, conversion_id)

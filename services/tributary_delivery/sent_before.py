@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREDIT, DELIVERY_OPERATION_RESTATE
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREDIT, DELIVERY_OPERATION_RESTATE, Delivery
 from tributary_delivery.candidates import is_superseded
 from tributary_delivery.ledger import attempts_at, first_sent, remembered, tried_as, tried_micros
 from tributary_delivery.recollection import Recollection
@@ -50,16 +50,39 @@ class SentBefore:
                 taken = replace(taken, value_micros=UNKNOWN_VALUE)
             return taken, job.maybe_taken, doubt_micros
         deliveries = await recalled.deliveries(job.conversion_id)
-        taken, maybe_taken = remembered(deliveries, self._lane.destination)
+        # The ledger's line of what was refused is as that of what is in doubt: the job knows better.
+        taken, maybe_taken = (None, 0) if job.never_sent else remembered(deliveries, self._lane.destination)
         if taken is None and not maybe_taken:
-            before, _ = remembered(await self._orders.sent(revised, recalled), self._lane.destination)
-            if before is not None:
-                taken = replace(before, revision=min(before.revision, revised.revision - 1), residual=LACKED)
-                return taken, 0, job.doubt_micros if job.tried_revision == revised.revision else 0
+            before = await self._orders.before(job, revised, recalled)
+            passed = self._passed_to(revised, before, deliveries, is_certain=job.risks_duplicates)
+            doubt_micros = job.doubt_micros if job.tried_revision == revised.revision else 0
+            if passed is not None or job.never_sent:
+                return passed, 0, doubt_micros
         if taken is not None and await self._was_passed_on(revised, taken, recalled):
             taken = replace(taken, value_micros=PASSED_ON, residual=NO_RESIDUAL)
         doubt_micros = tried_micros(deliveries, self._lane.destination, maybe_taken)
         return taken, maybe_taken, 0 if job.risks_duplicates else doubt_micros
+
+    def _passed_to(
+        self, revised: ConversionRevised, before: list[Delivery], own: list[Delivery], *, is_certain: bool
+    ) -> Taken | None:
+        """Returns what a destination has of a conversion by what it was sent of the order before; None: nothing.
+
+        Args:
+            revised: The conversion.
+            before: What the ledger has of the order.
+            own: What it has of the conversion.
+            is_certain: Whether only what certainly was taken counts.
+        """
+        taken, maybe_taken = remembered(before, self._lane.destination)
+        if taken is not None:
+            taken, _ = remembered([*before, *own], self._lane.destination)
+        elif maybe_taken and not is_certain:  # told as a change: as one of its own it could be a second one
+            tried = tried_as(before, self._lane.destination, maybe_taken)
+            taken = Taken(maybe_taken, UNKNOWN_VALUE, counted=True, told="" if tried is None else tried.told)
+        if taken is None:
+            return None
+        return replace(taken, revision=min(taken.revision, revised.revision - 1), residual=LACKED)
 
     async def _was_passed_on(self, revised: ConversionRevised, taken: Taken, recalled: Recollection) -> bool:
         """Tells whether an object was left to a later stage of its lead since it was told: no line says so.
@@ -91,7 +114,7 @@ class SentBefore:
             kept = taken.told
         if kept or DELIVERY_OPERATION_RESTATE not in self._sender.operations:
             return read(kept) or now
-        first = first_sent(await self._orders.sent(revised, recalled), self._lane.destination)
+        first = first_sent(await self._orders.sent(job, revised, recalled), self._lane.destination)
         told = read(first.told) if first is not None else None
         if told is not None or now.value is not SentValue.CREDITED:
             return told or now

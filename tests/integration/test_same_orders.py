@@ -30,8 +30,9 @@ from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
 )
 from tributary.event.v1.conversion_pb2 import RECURRENCE_KIND_FIRST
+from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.http import Cut
-from tributary_cli.demo.fakes.server import FakeServer, Fault
+from tributary_cli.demo.fakes.server import LOST, FakeServer, Fault
 from tributary_domain.consent import DENIED, UNSAID, Decision, packed
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.delivery_job import Lane
@@ -59,6 +60,8 @@ class AnOrder:
     """
 
     def __init__(self, rig: Rig, workspace: str, kind: str, pixels: tuple[str, str] = ("", "")) -> None:
+        self.is_apart = False
+        """Whether nobody knows yet that they are one."""
         self.rig, self.lane, self.pixels = rig, Lane(workspace, kind.replace("_", "-")), pixels
         self.plain = a_purchase(self.lane, value_micros=90 * UNIT)
         self.cycle = a_purchase(self.lane, 1, value_micros=70 * UNIT, kind=RECURRENCE_KIND_FIRST)
@@ -87,7 +90,8 @@ class AnOrder:
             click.click_time.FromMicroseconds(state.conversion_time.ToMicroseconds() - UNIT)
             if not is_plain:
                 state.order_key.cycle = "1"
-                state.merged_from.conversion_id, state.merged_from.pixel_event_id = PLAIN, self.pixels[0]
+                if not self.is_apart:
+                    state.merged_from.conversion_id, state.merged_from.pixel_event_id = PLAIN, self.pixels[0]
             elif not revision.counted:
                 state.merged_into.conversion_id, state.merged_into.pixel_event_id = CYCLE, self.pixels[1]
                 is_taken_back = revision.cause == REVISION_CAUSE_RETRACTION
@@ -226,6 +230,68 @@ async def test_a_cycle_waits_for_what_is_on_its_way_of_the_order(rig: Rig, works
         assert has(server) == [70]
     operations = [line.operation for line in await order.lines(CYCLE)]
     assert operations == [DELIVERY_OPERATION_RESTATE]
+
+
+@pytest.mark.parametrize("kind", ["linkedin", "microsoft"])
+async def test_where_nobody_knows_whether_the_order_was_taken_the_cycle_is_no_second_one(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    order = AnOrder(rig, workspace, kind)
+    with running_fake(kind) as server:
+        server.faults.append(LOST)
+        await order.told(order.plain)
+        await deliver(rig, order.lane, server)
+        await order.merge()
+        await deliver(rig, order.lane, server)
+        assert has(server) == [90 if kind == "linkedin" else 70]
+    assert {line.operation for line in await order.lines(CYCLE)} == {DELIVERY_OPERATION_RESTATE}
+
+
+@pytest.mark.parametrize("kind", ["linkedin", "google_ads"])
+async def test_a_cycle_that_was_certainly_refused_is_sent_again(rig: Rig, workspace: str, kind: str) -> None:
+    order = AnOrder(rig, workspace, kind)
+    with running_fake(kind) as server:
+        server.faults.append(Fault(takes=False, reply=Reply(429, headers={"retry-after": "0"})))
+        await order.merge()
+        await deliver(rig, order.lane, server)
+        assert has(server) == [70]
+
+
+@pytest.mark.parametrize("kind", ["linkedin", "google_ads"])
+async def test_a_cycle_is_sent_where_the_order_was_certainly_refused(rig: Rig, workspace: str, kind: str) -> None:
+    order, is_known = AnOrder(rig, workspace, kind), threading.Event()
+    refused = Fault(takes=False, until=is_known, reply=Reply(429, headers={"retry-after": "0"}))
+    with running_fake(kind) as server:
+        server.faults.append(refused)
+        await order.told(order.plain)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(deliver(rig, order.lane, server))
+            await eventually_async(lambda: done(server.asks))
+            await order.merge()
+            is_known.set()
+        await deliver(rig, order.lane, server)
+        assert has(server) == [70]
+    assert [line.operation for line in await order.lines(CYCLE)] == [DELIVERY_OPERATION_CREATE]
+
+
+@pytest.mark.parametrize("kind", ["meta", "google_ads"])
+async def test_a_cycle_that_was_refused_before_anybody_knew_is_not_there_by_itself(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    order = AnOrder(rig, workspace, kind)
+    refused = Fault(takes=False, reply=Reply(400, {"error": {"code": 100, "status": "INVALID_ARGUMENT"}}))
+    with running_fake(kind) as server:
+        await order.told(order.plain)
+        await deliver(rig, order.lane, server)
+        order.is_apart = True
+        await order.told(order.cycle)
+        server.faults.append(refused)
+        await deliver(rig, order.lane, server)
+        order.is_apart, order.cycle = False, order.cycle.then()
+        await order.merge()
+        await deliver(rig, order.lane, server)
+        assert has(server) == [90 if kind == "meta" else 70]
+    assert [line.operation for line in await order.lines(PLAIN)] == [DELIVERY_OPERATION_CREATE]
 
 
 class OfTwo(AnOrder):

@@ -193,6 +193,23 @@ class DeliveryJobs:
         except redis.RedisError as error:
             raise _failed(error) from error
 
+    async def is_untaken(self, lane: Lane, conversion_id: str) -> bool:
+        """Tells whether it is known that no attempt at the creation of a conversion was taken.
+
+        Args:
+            lane: At which destination.
+            conversion_id: Of the conversion.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        job, sent = self._names(lane, conversion_id)
+        try:
+            known = await self._client.get(sent) or b""
+            return known.endswith(_NEVER.encode()) and not int(await self._client.hget(job, "c") or 0)
+        except redis.RedisError as error:
+            raise _failed(error) from error
+
     async def marks(self, places: Collection[str]) -> dict[str, int]:
         """Returns the highest revision ever tried at each `<workspace>/<destination>`; 0 where none was.
 
