@@ -233,6 +233,8 @@ def value_lines(state: ConversionState) -> list[str]:
         lines.append(f"credited as {origin.conversion_id} of {show_time(origin.conversion_time)}: {what}")
     if state.HasField("merged_into"):
         lines.append(f"counted as {state.merged_into.conversion_id}: the same order, with its cycle")
+    if state.superseded_by:
+        lines.append(f"superseded by {state.superseded_by}: a later stage of its lead")
     if state.value_basis:
         basis = ValueBasis.Name(state.value_basis).removeprefix("VALUE_BASIS_").lower()
         parts = ", ".join(

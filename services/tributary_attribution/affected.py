@@ -60,15 +60,18 @@ class Kin:
     """Whether it is of a lead."""
     standing: StageStanding | None = None
     """Among the stages of its lead; None: it is of none, or no good."""
+    superseded_by: str = ""
+    """The id of the stage that counts in its place; empty: none does."""
     relatives: tuple[str, ...] = ()
     """Ids of the conversions that may change when it does."""
     order: OneOrder = NO_ORDER
     """What it is to the same order as somebody else told it."""
 
     @property
-    def told(self) -> tuple[str, StageStanding | None, frozenset[object]]:
+    def told(self) -> tuple[str, StageStanding | None, str, frozenset[object]]:
         """What of it another conversion may change."""
-        return "" if self.origin is None else self.origin.conversion_id, self.standing, self.order.told
+        credited = "" if self.origin is None else self.origin.conversion_id
+        return credited, self.standing, self.superseded_by, self.order.told
 
 
 NO_KIN: Final = Kin()
@@ -173,6 +176,7 @@ class Affected:
             origin=None if origin is None else origin.known(models, rates, pinned),
             is_lead=self.kin.is_lead,
             standing=self.kin.standing,
+            superseded_by=self.kin.superseded_by,
             merged_into=self.kin.order.merged_into,
             merged_from=self.kin.order.merged_from,
             told_plainly=self.kin.order.observations,

@@ -140,7 +140,7 @@ def anonymous_heir(revised: ConversionRevised, ids: Mapping[str, str], hashes: M
     if origin.conversion_id in ids or any(touch.event_id in hashes for touch in after.state.touches):
         for name in ("match", "causing_event_ids", "traceparent", "cause_accept_time"):
             after.ClearField(name)
-    rename_same_orders(after.state, ids)
+    rename_others(after.state, ids)
     if origin.conversion_id in ids:
         origin.conversion_id = ids[origin.conversion_id]
         origin.conversion_time.CopyFrom(timestamp(to_the_minute(micros(origin.conversion_time))))
@@ -158,16 +158,19 @@ def anonymous_heir(revised: ConversionRevised, ids: Mapping[str, str], hashes: M
     return after
 
 
-def rename_same_orders(state: ConversionState, ids: Mapping[str, str]) -> None:
-    """Takes from a conversion by what the same order was known whose person is erased; its random id stays.
+def rename_others(state: ConversionState, ids: Mapping[str, str]) -> None:
+    """Takes from a conversion by what those are known whose person is erased and that count in place of it, or not.
+
+    Their random ids stay.
 
     Args:
-        state: Of the conversion that counts in place of it, or in whose place it counts.
+        state: Of the conversion.
         ids: As of `anonymous_heir`.
     """
     for name in ("merged_into", "merged_from"):
         if state.HasField(name) and getattr(state, name).conversion_id in ids:
             getattr(state, name).CopyFrom(SameOrder(conversion_id=ids[getattr(state, name).conversion_id]))
+    state.superseded_by = ids.get(state.superseded_by, state.superseded_by)
 
 
 def _take_source(own: TouchSource, source: TouchSource) -> None:

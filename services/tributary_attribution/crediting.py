@@ -131,6 +131,8 @@ def revise(
         message.inherited_from.CopyFrom(inherited_from(known, assessed.origin))
     if state.status in _MERGED and known.merged_into is not None:
         message.merged_into.CopyFrom(known.merged_into)
+    if message.not_counted_reason == _SUPERSEDED:
+        message.superseded_by = known.superseded_by
     if known.merged_from is not None:
         message.merged_from.CopyFrom(known.merged_from)
     before = None if published is None else published.state
@@ -209,7 +211,7 @@ def _family_causes(before: ConversionState | None, now: ConversionState, *, is_l
     is_superseded = [one.not_counted_reason == _SUPERSEDED for one in (before, now)]
     is_adjusted = [{adjustment.event_id for adjustment in one.adjustments} for one in (before, now)]
     was_lost = before.retracted != now.retracted and is_adjusted[0] == is_adjusted[1]
-    if is_superseded[0] != is_superseded[1] or was_lost:
+    if is_superseded[0] != is_superseded[1] or before.superseded_by != now.superseded_by or was_lost:
         causes.add(Cause.STAGE_CHANGE)
     return causes
 

@@ -68,6 +68,7 @@ class HeirsOfErased:
                     one.state.inherited_from.conversion_id,
                     one.state.merged_into.conversion_id,
                     one.state.merged_from.conversion_id,
+                    one.state.superseded_by,
                 )
             )
         }

@@ -121,14 +121,16 @@ def kin_of(
         find: What was read of them; the conversion itself too.
         lent: By id of a first cycle, as `lent_to` says; of a renewal's.
     """
-    standing, root, staging = _in_lead(one, members, find)
+    standing, root, latest, staging = _in_lead(one, members, find)
     origin, renewing = _in_subscription(one, members, find, lent)
     order, credited, told = _in_order(one, members, find)
     relatives = tuple(sorted({*staging, *renewing, *told}))
     if is_stand_in(one.conversion_id):  # its credit is frozen: only what it counts for may change
         root = origin = credited = None
     if standing is not None:
-        return Kin(root, is_lead=True, standing=standing, relatives=relatives, order=order)
+        superseded_by = latest if standing is StageStanding.SUPERSEDED else ""
+        lead = Kin(root, is_lead=True, standing=standing, superseded_by=superseded_by)
+        return replace(lead, relatives=relatives, order=order)
     if credited is not None:
         return Kin(credited, relatives=relatives, order=replace(order, is_credited=True))
     is_alone = origin is None and not relatives and order is NO_ORDER
@@ -137,8 +139,11 @@ def kin_of(
 
 def _in_lead(
     one: Affected, members: Collection[Member], find: Find
-) -> tuple[StageStanding | None, Affected | None, set[str]]:
-    """Returns the standing among the stages of its lead, whose credit they have if not its own, and the others."""
+) -> tuple[StageStanding | None, Affected | None, str, set[str]]:
+    """Returns the standing among the stages of its lead, whose credit they have, which counts, and the others.
+
+    Whose credit: None: its own. Which counts: empty: none does.
+    """
     stages: dict[str, LeadStage] = {}
     others: set[str] = set()
     for conversion_id in {member.conversion_id for member in members if member.role is Membership.STAGE}:
@@ -156,11 +161,13 @@ def _in_lead(
                 roots.setdefault(member.names[0], []).append(_as_stage(member.conversion_id, seen, ROOT))
     firsts = [min(found, key=lambda stage: (stage.order_key, stage.conversion_id)) for found in roots.values()]
     others.discard(one.conversion_id)
-    for found in staged([*stages.values(), *firsts]) if stages else ():
+    standings = staged([*stages.values(), *firsts]) if stages else []
+    latest = next((found.conversion_id for found in standings if found.standing is StageStanding.LATEST), "")
+    for found in standings:
         if found.conversion_id == one.conversion_id:
             is_root = found.root_id == one.conversion_id
-            return found.standing, None if is_root else find(found.root_id), others
-    return None, None, others
+            return found.standing, None if is_root else find(found.root_id), latest, others
+    return None, None, "", others
 
 
 def _in_subscription(

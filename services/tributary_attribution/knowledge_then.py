@@ -84,7 +84,8 @@ class KnowledgeThen:
         if revised is None or not any(part.is_observation for part in parts):
             return None
         stored = replace(known.stored, revision=revised.revision, published=_published(revised))
-        then = replace(known, stored=stored, parts=parts, standing=_standing(revised.state))
+        standing, superseded_by = _standing(revised.state), revised.state.superseded_by
+        then = replace(known, stored=stored, parts=parts, standing=standing, superseded_by=superseded_by)
         plainly = [part for part in known.told_plainly if part.accept_time_micros <= moment_micros]
         valued = [part for part in known.valued_plainly if part.accept_time_micros <= moment_micros]
         then = _in_order(replace(then, told_plainly=plainly, valued_plainly=valued), revised.state)

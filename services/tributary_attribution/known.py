@@ -76,6 +76,8 @@ class Known:
     """Whether it is of a lead."""
     standing: StageStanding | None = None
     """Among the stages of its lead; None: it is of none, or no good."""
+    superseded_by: str = ""
+    """The id of the stage that counts in its place; empty: none does."""
     merged_into: SameOrder | None = None
     """Which counts in its place: the same order, told as a first cycle; None: it counts itself."""
     merged_from: SameOrder | None = None

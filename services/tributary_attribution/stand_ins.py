@@ -19,7 +19,7 @@ from typing import Final
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.affected import Affected, Kin
-from tributary_attribution.anonymous import anonymous_events, anonymous_revision, rename_same_orders
+from tributary_attribution.anonymous import anonymous_events, anonymous_revision, rename_others
 from tributary_attribution.assessment import assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.directory import Directory
@@ -205,7 +205,8 @@ class StandIns:
         revised = anonymous_revision(one.stored.published, name, place, seen, hashes)
         content = tuple(event.SerializeToString(deterministic=True) for event in events)
         order = replace(one.kin.order, adjustments=(), observations=())
-        kin = Kin(is_lead=one.kin.is_lead, standing=one.kin.standing, order=order)
+        latest = one.kin.superseded_by
+        kin = Kin(is_lead=one.kin.is_lead, standing=one.kin.standing, superseded_by=latest, order=order)
         stand_in = Affected(one.workspace, name, kin=kin)
         stand_in.take(
             StoredConversion(
@@ -221,7 +222,7 @@ class StandIns:
         _, computed = await self._publisher.computed(stand_in, views)
         if computed is not None:  # in the words in which it would be published, so that nothing is published for words
             computed.revision, computed.previous_revision = revised.revision, revised.previous_revision
-            rename_same_orders(computed.state, ids)
+            rename_others(computed.state, ids)
             revised = ConversionRevised(
                 workspace=computed.workspace,
                 revision=revised.revision,

@@ -164,7 +164,11 @@ async def test_what_was_published_of_others_before_names_no_touch_of_the_person(
     old = await attribution.clickhouse.execute(_OLD_REVISIONS, asked)
     assert [row[2:] for row in old] == [(1, 1)] * 3
     kept = await attribution.clickhouse.execute(_KEPT_OF_HEIRS, asked)
+    latest = {"w": workspace, "latest": named["won 1"][1].conversion_id}
+    assert (await state_of(attribution, named["new 1"])).superseded_by == latest["latest"]
     await erase(attribution)
+    assert await attribution.clickhouse.execute(_NAMED, latest) == [(0,)]
+    assert (await state_of(attribution, named["new 1"])).superseded_by.startswith("s1:")
     now = await attribution.clickhouse.execute(_OLD_REVISIONS, asked)
     assert [row[2:] for row in now if row[:2] in [one[:2] for one in old]] == [(0, 0)] * 3
     assert not any(row[2] or row[3] for row in now)
@@ -180,9 +184,13 @@ async def test_what_was_published_of_others_before_names_no_touch_of_the_person(
     assert [touch.source.channel for touch in revised.state.touches] == ["Email"]
     assert all(touch.touch_time.ToSeconds() % 60 == 0 for touch in revised.state.touches)
     [stored] = [one for one in await ErasureRecords(attribution.clickhouse).all() if one.workspace == workspace]
-    assert (stored.destroyed["revisions_of_heirs"], stored.remaining["revisions_of_heirs"]) == (6, 0)
+    assert (stored.destroyed["revisions_of_heirs"], stored.remaining["revisions_of_heirs"]) == (7, 0)
 
 
+_NAMED = """
+    SELECT count()
+    FROM conversion_revisions FINAL
+    WHERE workspace = %(w)s AND position(revised, %(latest)s) > 0"""
 _OLD_REVISIONS = """
     SELECT conversion_id, revision, has(touch_event_ids, %(ann)s) OR arrayExists(t -> toSecond(t) > 0, touch_times),
         multiSearchAny(revised, [%(ann)s, %(anns)s[1], %(anns)s[2]])

@@ -216,6 +216,11 @@ async def test_a_stage_that_is_taken_back_gives_way_to_the_one_before(attributio
         ("", 50),
         ("RETRACTED", 0),
     ]
+    root = await attribution.published(named["root"][1].conversion_id)
+    assert root is not None
+    assert root.state.superseded_by == named["qualified"][1].conversion_id
+    explained = await attribution.explainer.explain(attribution.workspace.id, root.state.conversion_id)
+    assert explained.reproduces_revision
     await attribution.record(*named.values(), taken_back)
     await assert_batch_agrees(attribution)
 

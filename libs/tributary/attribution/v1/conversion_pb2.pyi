@@ -242,7 +242,7 @@ class _NotCountedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NotC
     NOT_COUNTED_REASON_TRAFFIC: _NotCountedReason.ValueType  # 5
     """It is internal or test traffic."""
     NOT_COUNTED_REASON_SUPERSEDED_STAGE: _NotCountedReason.ValueType  # 6
-    """A later stage of the lead counts."""
+    """A later stage of the lead counts (`ConversionState.superseded_by`)."""
     NOT_COUNTED_REASON_MERGED_ORDER: _NotCountedReason.ValueType  # 7
     """Another observer told the same order as the first cycle of a subscription: that conversion counts
     (`ConversionState.merged_into`).
@@ -264,7 +264,7 @@ NOT_COUNTED_REASON_RETRACTED: NotCountedReason.ValueType  # 4
 NOT_COUNTED_REASON_TRAFFIC: NotCountedReason.ValueType  # 5
 """It is internal or test traffic."""
 NOT_COUNTED_REASON_SUPERSEDED_STAGE: NotCountedReason.ValueType  # 6
-"""A later stage of the lead counts."""
+"""A later stage of the lead counts (`ConversionState.superseded_by`)."""
 NOT_COUNTED_REASON_MERGED_ORDER: NotCountedReason.ValueType  # 7
 """Another observer told the same order as the first cycle of a subscription: that conversion counts
 (`ConversionState.merged_into`).
@@ -319,6 +319,7 @@ class ConversionState(_message.Message):
     INHERITED_FROM_FIELD_NUMBER: _builtins.int
     MERGED_INTO_FIELD_NUMBER: _builtins.int
     MERGED_FROM_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_BY_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion's id, "c1:..."."""
     name: _builtins.str
@@ -367,6 +368,10 @@ class ConversionState(_message.Message):
     """Which part of what was stated is credited: as the workspace said when it was published first. A refund takes off the
     same part of what it says; where it does not say what the basis needs, its proportion. A default value is credited
     whole.
+    """
+    superseded_by: _builtins.str
+    """Which conversion counts in place of it, with NOT_COUNTED_REASON_SUPERSEDED_STAGE: the latest stage of its lead. Empty
+    otherwise, and of what was published before this was kept.
     """
     @_builtins.property
     def order_key(self) -> Global___OrderKey:
@@ -511,10 +516,11 @@ class ConversionState(_message.Message):
         inherited_from: Global___InheritedCredit | None = ...,
         merged_into: Global___SameOrder | None = ...,
         merged_from: Global___SameOrder | None = ...,
+        superseded_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "lead", b"lead", "merged_from", b"merged_from", "merged_into", b"merged_into", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "items", b"items", "lead", b"lead", "merged_from", b"merged_from", "merged_into", b"merged_into", "missing_amounts", b"missing_amounts", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_basis", b"value_basis", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "items", b"items", "lead", b"lead", "merged_from", b"merged_from", "merged_into", b"merged_into", "missing_amounts", b"missing_amounts", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "superseded_by", b"superseded_by", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_basis", b"value_basis", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
