@@ -30,7 +30,7 @@ from tributary_delivery.destinations.looking import Looking
 from tributary_delivery.destinations.tokens import TokenError, Tokens
 from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.exchange import Exchange
-from tributary_delivery.lead_objects import NameStores
+from tributary_delivery.lead_objects import LeadObjects, NameStores
 from tributary_delivery.ledger import Memory
 from tributary_delivery.looks import look_and_write
 from tributary_delivery.match_keys import MatchKeyOpener
@@ -143,6 +143,11 @@ class BatchSender:
     def account(self) -> str:
         """Where conversions are known."""
         return self._settings.account
+
+    @property
+    def leads(self) -> LeadObjects | None:
+        """Names the objects of leads; None: it is no CRM."""
+        return self._wording.leads
 
     def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the id by which the destination knows a conversion that it is told of first."""

@@ -68,6 +68,7 @@ def decide(
     maybe_taken: bool = False,
     told: Told | None = None,
     is_passed_on: bool = False,
+    is_taken_back: bool = False,
 ) -> Decision:
     """Returns what a destination is sent.
 
@@ -78,6 +79,7 @@ def decide(
         maybe_taken: Whether its creation was tried and never confirmed. Then it is corrected as if it were there.
         told: Which value it is told; None: as the settings say.
         is_passed_on: Whether what was sent, or may have been, is the same order's with its cycle.
+        is_taken_back: Whether what a stage of a lead was sent as is not the lead's object (`superseded_stages`).
     """
     if taken is not None and taken.revision >= revised.revision:
         return Decision(is_known=True)
@@ -89,12 +91,15 @@ def decide(
     was_sent = taken is not None or maybe_taken
     if is_passed_on and taken is None:  # once it is certain that it was taken
         return Decision(DELIVERY_OPERATION_CREATE)
-    if was_sent and (is_passed_on or (settings.has_objects and _is_passed_on(revised, taken))):
+    is_of_later = settings.has_objects and not is_taken_back and _is_passed_on(revised, taken)
+    if was_sent and (is_passed_on or is_of_later):
         return Decision(is_passed_on=True)
     ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
     if ineligible is None and not was_sent and is_test(revised.state):
         return Decision(DELIVERY_OPERATION_TEST)
-    operation = _operation(revised, taken, told or told_of(settings), maybe_taken=maybe_taken)
+    is_wanted = stands(revised.state) and not is_taken_back
+    about = (revised, taken, told or told_of(settings))
+    operation = _operation(*about, maybe_taken=maybe_taken, is_wanted=is_wanted)
     return Decision(operation, _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED)
 
 
@@ -185,9 +190,9 @@ def _in_scope(revised: ConversionRevised, settings: DestinationSettings) -> bool
 
 
 def _operation(
-    revised: ConversionRevised, taken: Taken | None, told: Told, *, maybe_taken: bool
+    revised: ConversionRevised, taken: Taken | None, told: Told, *, maybe_taken: bool, is_wanted: bool
 ) -> DeliveryOperation.ValueType:
-    is_wanted = stands(revised.state)  # else it has no value there either: a refund of what was taken back is no news
+    # What is not wanted has no value there either: a refund of what was taken back is no news.
     if taken is None:
         return DELIVERY_OPERATION_RETRACT if maybe_taken and not is_wanted else DELIVERY_OPERATION_CREATE
     may_be_there = taken.counted or taken.value_micros == UNKNOWN_VALUE  # or is again, after it was taken back

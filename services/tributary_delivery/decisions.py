@@ -45,6 +45,7 @@ from tributary_delivery.same_orders import LACKED, SameOrders
 from tributary_delivery.sender import Sender
 from tributary_delivery.sent_before import SentBefore
 from tributary_delivery.sent_values import Told, told_of
+from tributary_delivery.superseded_stages import Fate, SupersededStages
 from tributary_domain.consent import DENIED
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
@@ -62,7 +63,8 @@ from tributary_storage.redis.delivery_job import (
 
 _DENIED: Final = Permits(DENIED, DENIED)
 _AWAIT_SECONDS: Final = 2.0
-"""After how long it is looked again whether the order in whose place a conversion counts was taken."""
+"""After how long it is looked again whether the order in whose place a conversion counts was taken, or whether the
+stage that counts in its place is stored."""
 _PASSED_ON: Final = "Another conversion counts in its place, and has what was sent of it."
 _TOO_LATE: Final = f"{IN_DOUBT}, and the destination would not know it again by now."
 _ELSEWHERE: Final = "It was sent to {}, which workspaces.yaml no longer names; what is there now knows nothing of it."
@@ -88,6 +90,7 @@ class Decisions:
         clock: Tells whether that is over.
         ledger: Where it is written that a newer revision took the place of one that was tried.
         orders: Which conversion has what was sent of an order that was told in two ways.
+        stages: Whose is what was sent of a stage that a later one of its lead took the place of.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Decisions:
         clock: Clock,
         ledger: Ledger,
         orders: SameOrders,
+        stages: SupersededStages,
     ) -> None:
         self._lane = lane
         self._settings = settings
@@ -107,6 +111,7 @@ class Decisions:
         self._clock = clock
         self._ledger = ledger
         self._orders = orders
+        self._stages = stages
         self._before = SentBefore(lane, settings, sender, orders)
         self._doubts = Doubts(lane, sender, ledger)
         self._corrects = DELIVERY_OPERATION_CREDIT not in sender.operations
@@ -124,14 +129,17 @@ class Decisions:
         told = await self._before.told(job, revised, taken, maybe_taken, recalled)
         was_sent = taken is not None or maybe_taken > 0
         is_passed_on = was_sent and await self._orders.is_passed_on(revised, recalled)
-        decision = decide(
-            revised, self._settings, taken, maybe_taken=maybe_taken > 0, told=told, is_passed_on=is_passed_on
-        )
+        fate = await self._stages.fate(job, revised, maybe_taken, recalled) if was_sent else Fate.PASSED_ON
+        if fate is Fate.AWAITED:
+            prepared.done.append((Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=_AWAIT_SECONDS), None))
+            return
+        changed = {"is_passed_on": is_passed_on, "is_taken_back": fate is Fate.TAKEN_BACK}
+        decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0, told=told, **changed)
         if taken is not None and taken.residual == LACKED and decision.operation == DELIVERY_OPERATION_CREDIT:
             decision = replace(decision, operation=DELIVERY_OPERATION_RESTATE)  # told once as this one, whatever it has
         if taken is not None and self._was_told(job, revised, decision):
             taken = replace(taken, value_micros=UNKNOWN_VALUE)
-            decision = decide(revised, self._settings, taken, told=told)
+            decision = decide(revised, self._settings, taken, told=told, **changed)
         operation = self._operation(decision, taken)
         about = (job, revised, operation, taken, told, recalled)
         if decision.is_passed_on:

@@ -1,7 +1,9 @@
 """By what a CRM knows the object of a lead: as it was told first, by the lead's id or by its root order.
 
 The one rule: a lead is one object. What nobody has told there yet claims its name for all that its lead is known by;
-where the claims were lost, or an earlier version told it, the ledger knows the name.
+where the claims were lost, or an earlier version told it, the ledger knows the name. Where its id and its root order
+were each told before a stage named both, it is called as what was told first: from then on by either. What becomes of
+the other object: `superseded_stages`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Protocol
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_TEST, DELIVERY_STATE_ACCEPTED, Delivery
 from tributary_delivery.ledger import Memory
-from tributary_domain.families import lead_names
+from tributary_domain.families import Member, Membership, lead_names, whole
 from tributary_domain.lead_claims import ObjectKind
 from tributary_runtime.crm_destinations import CrmDestination
 from tributary_storage.clickhouse.past_families import PastMember
@@ -67,13 +69,40 @@ class LeadObjects:
         """
         wanted = [self._named(revised, name) for revised, name in proposed]
         known = await self._stores.claims.known_names(self._lane, wanted)
-        unknown = [revised for (revised, _), name in zip(proposed, known, strict=True) if not name]
-        past = await self._past_names(unknown) if unknown else {}
-        claimed = [
-            replace(one, name=past.get(revised.state.conversion_id, name or one.name))
-            for one, name, (revised, _) in zip(wanted, known, proposed, strict=True)
-        ]
+        unsettled = [revised for (revised, _), names in zip(proposed, known, strict=True) if not _is_settled(names)]
+        first = await self._first_names(unsettled) if unsettled else {}
+        claimed = []
+        for one, names, (revised, _) in zip(wanted, known, proposed, strict=True):
+            name = first.get(revised.state.conversion_id) or names[0] or names[1] or one.name
+            lost_by_id, lost_by_order = ("" if other == name else other for other in names)
+            claimed.append(replace(one, name=name, lost=(lost_by_id, lost_by_order)))
         return await self._stores.claims.names(self._lane, claimed)
+
+    async def name(self, revised: ConversionRevised, deliveries: Sequence[Delivery], proposed: str) -> str:
+        """Returns the name of one lead's object, by a stage of it: as that was told, else as `names`.
+
+        Args:
+            revised: The stage.
+            deliveries: What the ledger has of it, oldest revision first.
+            proposed: What the object is called if nobody told it by what the stage knows of it.
+        """
+        told = [line for line in deliveries if self._is_told(line)]
+        if told or not names_of_lead(revised):
+            return _first(told).visible_id if told else proposed
+        [name] = await self.names([(revised, proposed)])
+        return name
+
+    async def holder(self, revised: ConversionRevised, name: str) -> str:
+        """Returns the id of the stage that an object of a lead was told of last, by the ledger; "": of none.
+
+        Args:
+            revised: A stage of the lead.
+            name: What the object is called.
+        """
+        lines = (await self._told([revised]))[revised.state.conversion_id]
+        taken = [line for line in lines if line.state == DELIVERY_STATE_ACCEPTED and line.visible_id == name]
+        last = max(taken, key=lambda line: (line.attempt_time.ToMicroseconds(), line.revision), default=None)
+        return "" if last is None else last.conversion_id
 
     def kind(self, revised: ConversionRevised) -> str:
         """Returns which of the objects of its order, or lead, a conversion is."""
@@ -83,27 +112,53 @@ class LeadObjects:
         known_by = names_of_lead(revised)
         return LeadName((known_by[0], known_by[-1]), ObjectKind(self._settings.account, self.kind(revised)), name)
 
-    async def _past_names(self, conversions: Sequence[ConversionRevised]) -> Mapping[str, str]:
-        """Returns what the objects of leads are called by the ledger, by conversion id; without those it has not."""
-        names = {name for revised in conversions for name in names_of_lead(revised)}
-        members = await self._stores.families.of_names(self._lane.workspace, names)
+    async def _first_names(self, conversions: Sequence[ConversionRevised]) -> Mapping[str, str]:
+        """Returns what objects of leads were called first by the ledger, by conversion id; without those it lacks."""
+        told = await self._told(conversions)
+        return {conversion_id: _first(lines).visible_id for conversion_id, lines in told.items() if lines}
+
+    async def _told(self, conversions: Sequence[ConversionRevised]) -> Mapping[str, list[Delivery]]:
+        """Returns what the destination was told of the objects of leads, by the id of a conversion of theirs."""
+        members = await self._members({name for revised in conversions for name in names_of_lead(revised)})
+        by_name: dict[str, list[Member]] = {}
+        for one in members:
+            for name in one.member.names:
+                by_name.setdefault(name, []).append(one.member)
         ids = {one.member.conversion_id for one in members}
         sent = await self._memory.deliveries_of(self._lane.workspace, ids) if ids else {}
         found = {}
         for revised in conversions:
-            own, kind = set(names_of_lead(revised)), self.kind(revised)
+            names, kind = whole(names_of_lead(revised), by_name), self.kind(revised)
             related = {
                 one.member.conversion_id
                 for one in members
-                if own.intersection(one.member.names) and self._settings.object_of(one.name, is_stage=True) == kind
+                if names.intersection(one.member.names) and self._settings.object_of(one.name, is_stage=True) == kind
             }
-            lines = [line for one in related for line in sent.get(one, ()) if self._is_told(line)]
-            if lines:
-                first = min(lines, key=lambda line: (line.state != DELIVERY_STATE_ACCEPTED, line.revision))
-                found[revised.state.conversion_id] = first.visible_id
+            lines = [line for one in sorted(related) for line in sent.get(one, ()) if self._is_told(line)]
+            found[revised.state.conversion_id] = lines
+        return found
+
+    async def _members(self, names: set[str]) -> Collection[PastMember]:
+        """Returns all stages of leads: those too that only another one's names lead to."""
+        found: dict[PastMember, None] = {}
+        asked, left = set[str](), names
+        while left:
+            found |= dict.fromkeys(await self._stores.families.of_names(self._lane.workspace, left))
+            asked |= left
+            left = {name for one in found if one.member.role is Membership.STAGE for name in one.member.names} - asked
         return found
 
     def _is_told(self, line: Delivery) -> bool:
         """Tells whether a line is about something that the destination was told, in the account that is there now."""
         is_here = line.sent_account in ("", self._settings.account) and line.operation != DELIVERY_OPERATION_TEST
         return line.destination_id == self._lane.destination and is_here and bool(line.attempts and line.visible_id)
+
+
+def _is_settled(names: tuple[str, str]) -> bool:
+    """Tells whether what was claimed by a lead's id and by its root order is one name, as far as it was claimed."""
+    return any(names) and ("" in names or names[0] == names[1])
+
+
+def _first(told: Sequence[Delivery]) -> Delivery:
+    """Returns what was told first of an object that was taken, if one was."""
+    return min(told, key=lambda line: (line.state != DELIVERY_STATE_ACCEPTED, line.revision))

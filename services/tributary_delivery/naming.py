@@ -52,9 +52,10 @@ class Naming:
         self._adapter = adapter
         self._policy = adapter.policy
         self._claims = stores.claims
-        self._leads: LeadObjects | None = None
+        self.leads: LeadObjects | None = None
+        """Names the objects of leads; None: it is no CRM."""
         if isinstance(settings, CrmDestination):
-            self._leads = LeadObjects(lane, settings, stores, memory)
+            self.leads = LeadObjects(lane, settings, stores, memory)
 
     async def name(self, attempts: Sequence[Attempt], formed: Formed, now_micros: int) -> list[Attempt]:
         """Returns attempts with what their conversions are known by.
@@ -73,8 +74,8 @@ class Naming:
         """Returns the id by which the destination knows a conversion that it is told of first."""
         policy, state, destination = self._policy, revised.state, self._lane.destination
         most = policy.most_id_characters
-        if self._leads is not None and with_store:  # else it is one of an earlier version
-            return object_id(revised, destination, self._leads.kind(revised), most_characters=most)
+        if self.leads is not None and with_store:  # else it is one of an earlier version
+            return object_id(revised, destination, self.leads.kind(revised), most_characters=most)
         name = state.name if with_store and self._settings.shares_name(state.name) else ""
         return visible_id(
             revised, destination, id_is_order=policy.id_is_order, most_characters=most, with_store=with_store, name=name
@@ -95,9 +96,9 @@ class Naming:
     async def _named_leads(self, attempts: Sequence[Attempt]) -> Mapping[str, str]:
         """Returns the names of leads' objects, by conversion id: of those that were not sent yet, and say no name."""
         new = [one for one in attempts if one.known_as is None and not one.is_test and names_of_lead(one.revised)]
-        if self._leads is None or not new:
+        if self.leads is None or not new:
             return {}
-        names = await self._leads.names([(one.revised, self.visible_id(one.revised)) for one in new])
+        names = await self.leads.names([(one.revised, self.visible_id(one.revised)) for one in new])
         return {
             one.job.conversion_id: name
             for one, name in zip(new, names, strict=True)

@@ -29,6 +29,7 @@ from tributary_delivery.permissions import Permissions, why_not
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.same_orders import Jobs, SameOrders
 from tributary_delivery.sender import Refused, Sender
+from tributary_delivery.superseded_stages import SupersededStages
 from tributary_domain.consent import DENIED, GRANTED
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
@@ -81,7 +82,8 @@ class Preparation:
         self._clock = clock
         self._doubts = Doubts(lane, sender, ledger)
         orders = SameOrders(lane, settings, jobs)
-        self._decisions = Decisions(lane, settings, sender, rules, clock, ledger, orders)
+        stages = SupersededStages(lane, settings, sender, newest)
+        self._decisions = Decisions(lane, settings, sender, rules, clock, ledger, orders, stages)
 
     async def prepare(self, jobs: Sequence[Job]) -> Prepared:
         """Decides about jobs; one that ClickHouse is needed for while it is out holds no other up.

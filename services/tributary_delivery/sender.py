@@ -10,6 +10,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DeliveryOperation, IneligibleReason
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.destination import Destination, Message, Outcome
+from tributary_delivery.lead_objects import LeadObjects
 from tributary_delivery.turns import Turn
 from tributary_storage.redis.delivery_job import KnownAs
 
@@ -100,6 +101,11 @@ class Sender(Protocol):
         """As `DestinationSettings.account`."""
         ...
 
+    @property
+    def leads(self) -> LeadObjects | None:
+        """Names the objects of leads there; None: a lead is none there."""
+        ...
+
     def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the id by which the destination knows a conversion that it is told of first.
 
@@ -152,6 +158,7 @@ class OneByOne:
     is_overtaken = False
     unanswered_seconds = 0.0
     account = ""
+    leads = None
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination

@@ -33,7 +33,7 @@ from tributary_delivery.destinations.adapter import (
 )
 from tributary_delivery.destinations.destination import PERMANENT, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
-from tributary_delivery.lead_objects import NameStores
+from tributary_delivery.lead_objects import LeadObjects, NameStores
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.naming import Naming
@@ -188,6 +188,11 @@ class Wording:
     def _has_nothing_to_say(self, retraction: Outgoing) -> bool:
         """Tells whether a retraction would change nothing there."""
         return self._policy.retracts_by_value and retraction.amount_micros is None
+
+    @property
+    def leads(self) -> LeadObjects | None:
+        """Names the objects of leads; None: it is no CRM."""
+        return self._naming.leads
 
     def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the id by which the destination knows a conversion that it is told of first."""

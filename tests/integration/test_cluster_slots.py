@@ -133,9 +133,12 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     wanted = [WantedSecond(one, digest, 9, 1, 8, 9) for one, digest in (("c1:a", "x"), ("c1:b", "x"), ("c1:b", "y"))]
     assert await claims.seconds(lane, [*wanted, WantedSecond("c1:c", "x", 9, 1, 8, 9)]) == [9, 8, 9, None]
     kind = ObjectKind("account", "")
-    assert await claims.known_names(lane, [LeadName(("id", "order"), kind, "")]) == [""]
+    assert await claims.known_names(lane, [LeadName(("id", "order"), kind, "")]) == [("", "")]
     leads = [LeadName(("id", "id"), kind, "L"), LeadName(("id", "order"), kind, "1001")]
     assert await claims.names(lane, leads) == ["L", "L"]
+    moved = LeadName(("id", "order"), kind, "1001", lost=("L", "L"))
+    assert (await claims.names(lane, [moved]), await claims.names(lane, leads[:1])) == (["1001"], ["1001"])
+    assert await claims.names(lane, [LeadName(("id", "order"), kind, "L", lost=("1001", "1001"))]) == ["L"]
     await client.set(job_keys.old_lead_name("shop", "crm", kind.old_digest("id")), "L", ex=60)
     names, other = NamesInJobs(client), Lane("shop", "other")
     assert await names.old_lanes() == {lane}
@@ -144,7 +147,7 @@ async def deliver(client: redis.asyncio.Redis) -> None:
         0,
     )
     assert await names.forget({lane, other}, [family_id("id"), family_id("order")], ["c1:a"]) >= 2
-    assert await claims.known_names(lane, leads) == ["", ""]
+    assert await claims.known_names(lane, leads) == [("", "")] * 2
     again = [Wish("c1:a", 1), Wish("c1:c", 3, risks_duplicates=True)]
     assert await ReplayedJobs(client).plan(lane, again, 4) == [Replayed.KNOWN, Replayed.PLANNED]
     refused = [Refusal("c1:a", 1, is_creation=True)]

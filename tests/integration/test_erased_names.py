@@ -61,8 +61,8 @@ class Lead:
         self.lead_id, self.root = f"lead-{self.word}", f"root-{self.word}"
         self.digests = [family_id(name) for name in lead_names(self.lead_id, "", self.root)]
 
-    async def tell(self, server: Any, *tokens: str, stage: str = "new", at: int = NOON, **named: str) -> None:
-        """Lets a stage happen, and be told."""
+    async def tell(self, server: Any, *tokens: str, stage: str = "new", at: int = NOON, **named: str) -> str:
+        """Lets a stage happen, and be told; returns its conversion id."""
         named = named or {"lead_id": self.lead_id, "root": self.root}
         families = Families(Events(self.lane.workspace))
         own = families.stage(*tokens, stage=stage, at=at, event_id=f"{stage}-{at}", **named)
@@ -72,6 +72,7 @@ class Lead:
         assert revised is not None
         await self.rig.plan(self.lane, revised)
         await deliver(self.rig, self.lane, server, **KINDS)
+        return own[1].conversion_id
 
     async def traces(self) -> list[str]:
         """Returns the keys of jobs that have anything of it: in their names, or in what they hold."""
@@ -140,6 +141,31 @@ async def test_an_erased_lead_leaves_nothing_in_the_store_of_jobs_and_comes_agai
         assert not any(verified.values()), verified
         await lead.tell(server, BOB, stage="won", at=erasure.until_micros + 1, lead_id=lead.lead_id)
         assert set(server.fake.counted) == {lead.root, f"lead:{lead.lead_id}"}
+
+
+async def test_a_lead_that_was_told_as_two_objects_is_one_and_is_forgotten_by_all_its_names(
+    attribution: Attribution, lead: Lead
+) -> None:
+    ids = []
+    with running_fake("hubspot") as server:
+        for at, named in enumerate(({"lead_id": lead.lead_id}, {"root": lead.root}, {})):
+            ids.append(await lead.tell(server, ANN, stage=f"stage-{at}", at=NOON + at, **named))
+        for conversion_id in ids[:2]:
+            superseded = await attribution.published(conversion_id)
+            assert superseded is not None
+            assert superseded.state.superseded_by == ids[2]
+            await lead.rig.plan(lead.lane, superseded)
+        await deliver(lead.rig, lead.lane, server, **KINDS)
+        assert {name: int(value) for name, value in server.fake.values.items()} == {
+            f"lead:{lead.lead_id}": 10,
+            lead.root: 0,
+        }
+        again = await lead.tell(server, ANN, stage="stage-4", at=NOON + 4, root=lead.root)
+        [line] = await lead.rig.deliveries(lead.lane, again)
+        assert line.visible_id == f"lead:{lead.lead_id}"
+    await erased(attribution)
+    await lead.forgetting().forget()
+    assert await lead.traces() == []
 
 
 async def test_what_was_being_sent_to_a_destination_that_hangs_is_known_by_no_name_any_more(

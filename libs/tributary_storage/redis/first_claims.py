@@ -53,6 +53,8 @@ class LeadName:
     """Its id and its root order, as `families.lead_names`: the same twice where it has only one of them."""
     kind: ObjectKind
     name: str
+    lost: tuple[str, str] = ("", "")
+    """What was claimed by its id, and by its root order, and is called so no more; "": nothing."""
 
     def claimed(self, by_id: bytes | None, by_order: bytes | None) -> str:
         """Returns how it was named before; "": it was not."""
@@ -84,8 +86,8 @@ class FirstClaims:
         answers = await self._run(_CLAIM, names, arguments)
         return [None if int(one) < 0 else int(one) for one in answers]
 
-    async def known_names(self, lane: Lane, wanted: Sequence[LeadName]) -> list[str]:
-        """Returns what the objects of leads are called; "": not named yet.
+    async def known_names(self, lane: Lane, wanted: Sequence[LeadName]) -> list[tuple[str, str]]:
+        """Returns what the objects of leads are called, by id and by root order; "": not named yet.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
@@ -100,10 +102,11 @@ class FirstClaims:
             found = await asking.execute() if wanted else []
         except redis.RedisError as error:
             raise translate(error, "jobs", _NOTHING_SENT) from error
-        names: list[str] = []
+        names: list[tuple[str, str]] = []
         for number, one in enumerate(wanted):
             by_id, by_order, old = found[number * 3 : number * 3 + 3]
-            names.append(one.claimed(by_id, by_order) or (old[0] or old[1] or b"").decode())
+            known_by_id = one.claimed(by_id, None) or (old[0] or b"").decode()
+            names.append((known_by_id, one.claimed(None, by_order) or (old[1] or b"").decode()))
         return names
 
     async def names(self, lane: Lane, wanted: Sequence[LeadName]) -> list[str]:
@@ -118,6 +121,8 @@ class FirstClaims:
             arguments: list[Argument] = [LEAD_LIFE_SECONDS]
             for one in some:
                 arguments += (one.kind.field, *(seal(lead_name, one.name) for lead_name in one.known_by))
+                for lead_name, lost in zip(one.known_by, one.lost, strict=True):
+                    arguments.append(seal(lead_name, lost) if lost else b"")
             answers = await self._run(_NAME, [key for one in some for key in _places(lane, one)], arguments)
             before = [one.claimed(*answers[number * 2 : number * 2 + 2]) for number, one in enumerate(some)]
             for place, name in zip(pending, before, strict=True):

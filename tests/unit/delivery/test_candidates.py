@@ -174,6 +174,28 @@ def test_a_stage_whose_object_a_later_one_has_takes_it_back_only_where_the_lead_
 
 
 @pytest.mark.parametrize(
+    ("taken", "is_taken_back", "operation"),
+    [
+        pytest.param(BEFORE, True, DELIVERY_OPERATION_RETRACT, id="the lead is another object"),
+        pytest.param(replace(BEFORE, value_micros=PASSED_ON), True, DELIVERY_OPERATION_RETRACT, id="it was passed on"),
+        pytest.param(None, True, DELIVERY_OPERATION_RETRACT, id="it may be there"),
+        pytest.param(TAKEN_BACK, True, DELIVERY_OPERATION_CREDIT, id="it is taken back already"),
+        pytest.param(BEFORE, False, None, id="the lead is the same object"),
+    ],
+)
+def test_a_superseded_stage_is_taken_back_where_its_lead_is_another_object(
+    taken: Taken | None, operation: int | None, *, is_taken_back: bool
+) -> None:
+    message = revised(counted=False)
+    message.state.not_counted_reason = NOT_COUNTED_REASON_SUPERSEDED_STAGE
+    decision = decide(
+        message, a_batch_destination("hubspot"), taken, maybe_taken=taken is None, is_taken_back=is_taken_back
+    )
+    assert decision.is_passed_on == (not is_taken_back)
+    assert operation is None or decision.operation == operation
+
+
+@pytest.mark.parametrize(
     ("taken", "is_passed_on", "operation"),
     [
         pytest.param(BEFORE, False, DELIVERY_OPERATION_RETRACT, id="both are there"),
