@@ -2,13 +2,15 @@
 
 The one rule: a family is named by what callers send, so that whoever comes first, the next finds it by the same name.
 The stages of a lead are named by the lead, or by the order that was its first conversion, or by both, which makes both
-one family. Whoever must not be told names it by its id (`ids.family_id`), which leads to the same. An order that
-is the first cycle of a subscription is named as whoever tells it without the cycle would name it.
+one family. So does a conversion that is known by several names: an order that tells its lead's id and that later stages
+name, or a stage of which two observers call the lead differently. Whoever must not be told names it by its id
+(`ids.family_id`), which leads to the same. An order that is the first cycle of a subscription is named as whoever tells
+it without the cycle would name it.
 """
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Membership(IntEnum):
@@ -23,6 +25,13 @@ class Membership(IntEnum):
     """A cycle that decided nothing: it inherits, or is a trial."""
     PLAIN = 5
     """It would be the order of a first cycle as it is told without the cycle, if it were observed."""
+
+
+LEADING: Final = (Membership.STAGE, Membership.ROOT)
+"""As what a conversion makes all families that it is in one: it is of one lead."""
+
+_NO_LEADS: Final = ("subscription:", "first:")
+"""How names begin that are no lead's."""
 
 
 class Member(NamedTuple):
@@ -64,31 +73,47 @@ def first_name(name: str, store: str, order_id: str) -> str:
     return f"first:{len(name)}:{name}:{len(store)}:{store}:{order_id}"
 
 
+def may_be_lead(name: str) -> bool:
+    """Tells whether a name may be that of a lead; an id may."""
+    return not name.startswith(_NO_LEADS)
+
+
 def unread(names: Iterable[str], members: Mapping[str, Iterable[Member]]) -> set[str]:
-    """Returns the names of a family that lead on and whose members are not known yet; none: it is whole.
+    """Returns the names of families that members lead on to and whose own are not known yet; none: all are.
 
     Args:
-        names: Some of the family.
+        names: Where reading began.
         members: By name, as far as they were read.
     """
-    return whole(names, members) - members.keys()
+    return {*names, *(name for own in members.values() for member in own for name in member.names)} - members.keys()
 
 
-def whole(names: Iterable[str], members: Mapping[str, Iterable[Member]]) -> set[str]:
-    """Returns all names of a family, as far as its members are known.
+def whole(members: Mapping[str, Iterable[Member]]) -> dict[str, set[str]]:
+    """Returns by each name all names of its family, as far as its members are known.
 
     Args:
-        names: Some of them.
         members: By name.
     """
-    found: set[str] = set()
-    left = list(names)
-    while left:
-        name = left.pop()
-        if name not in found:
-            found.add(name)
-            left += [other for member in members.get(name, ()) for other in member.names]
-    return found
+    families = {name: {name} for name in members}
+    known_by: dict[str, str] = {}
+    for name, own in members.items():
+        for member in own:
+            for other in member.names:
+                _join(families, name, other)
+            if member.role in LEADING:
+                _join(families, name, known_by.setdefault(member.conversion_id, name))
+    return families
+
+
+def _join(families: dict[str, set[str]], name: str, other: str) -> None:
+    """Makes the families of two names one."""
+    larger, smaller = families[name], families.setdefault(other, {other})
+    if larger is smaller:
+        return
+    if len(larger) < len(smaller):
+        larger, smaller = smaller, larger
+    larger |= smaller
+    families.update(dict.fromkeys(smaller, larger))
 
 
 class NamedBy(NamedTuple):

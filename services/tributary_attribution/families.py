@@ -14,10 +14,10 @@ from typing import Protocol
 
 from tributary_attribution.affected import NO_KIN, Affected
 from tributary_attribution.credit_settings import conversion_life_seconds
-from tributary_attribution.kinship import inherits, kin_of, lent_to, names_of, order_names
-from tributary_attribution.memberships import family_key, kept_of, roots_of
+from tributary_attribution.kinship import inherits, kin_of, lent_to, names_as_lead, names_of, order_names
+from tributary_attribution.memberships import family_key, kept_of, members_of, roots_of
 from tributary_attribution.restoration import Restoration
-from tributary_domain.families import Member, Membership, parse_name, unread, whole
+from tributary_domain.families import LEADING, Member, Membership, parse_name, unread, whole
 from tributary_domain.ids import family_id
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart
@@ -111,16 +111,14 @@ class Families:
     async def _relate(self, some: Sequence[Affected], known: dict[str, Affected]) -> None:
         """Relates conversions of one workspace; what is read of their relatives is known from then on."""
         workspace = some[0].workspace
-        names = {one.key: {family_id(name): name for name in names_of(one)} for one in some}
-        families, is_new = await self._read(
-            workspace, {key: name for own in names.values() for key, name in own.items()}
-        )
-        theirs = {
-            one.key: [member for family in sorted(whole(names[one.key], families)) for member in families[family]]
-            for one in some
-        }
-        members = [member for members in theirs.values() for member in members]
-        await self._find(workspace, members, known, may_be_lost=is_new)
+        own = {one.key: names_of(one) for one in some}
+        began = {family_id(name): name for one in some for name in (*own[one.key], *names_as_lead(one))}
+        families = await self._lead_on(workspace, began, known)
+        names_by = whole(families)
+        theirs: dict[str, list[Member]] = {}
+        for one in some:
+            ids = set().union(*(names_by[family_id(name)] for name in own[one.key]))
+            theirs[one.key] = [member for family in sorted(ids) for member in families[family]]
 
         def find(conversion_id: str) -> Affected | None:
             return known.get(conversion_key(workspace.id, conversion_id))
@@ -142,7 +140,8 @@ class Families:
         ]
         if not firsts:
             return {}
-        families, is_new = await self._read(workspace, {key: name for _, own in firsts for key, name in own.items()})
+        families: _Members = {}
+        is_new = await self._read(workspace, {key: name for _, own in firsts for key, name in own.items()}, families)
         await self._find(workspace, chain.from_iterable(families.values()), known, may_be_lost=is_new)
 
         def find(conversion_id: str) -> Affected | None:
@@ -153,17 +152,68 @@ class Families:
             for one, own in firsts
         }
 
-    async def _read(self, workspace: Workspace, names: dict[str, str]) -> tuple[_Members, bool]:
-        """Returns the members of families and of all that these lead to, and whether any family is new to Redis.
+    async def _lead_on(self, workspace: Workspace, names: dict[str, str], known: dict[str, Affected]) -> _Members:
+        """Returns the members of families, and of all that these and the conversions of leads lead to.
+
+        What conversions are known by is read with them: nothing more is asked of a lead whose conversions have no other
+        names than it was found by.
+
+        Args:
+            workspace: Whose.
+            names: As of `_read`.
+            known: By key; takes the members that decide something.
+        """
+        families: _Members = {}
+        is_new = is_lacking = False
+        while names or is_lacking:
+            is_new = await self._read(workspace, names, families) or is_new
+            members = list(chain.from_iterable(families.values()))
+            await self._find(workspace, members, known, may_be_lost=is_new)
+            ids = {member.conversion_id for member in members if member.role in LEADING}
+            leading = [known[conversion_key(workspace.id, conversion_id)] for conversion_id in sorted(ids)]
+            is_lacking = await self._give_back(workspace, leading, families)
+            further = {family_id(name): name for one in leading for name in names_as_lead(one, is_member=True)}
+            names = {family: name for family, name in further.items() if family not in families}
+        return families
+
+    async def _give_back(self, workspace: Workspace, leading: Iterable[Affected], families: _Members) -> bool:
+        """Gives leads back the conversions that were restored; ClickHouse finds these by one observer's names only.
+
+        Args:
+            workspace: Whose.
+            leading: Conversions of leads.
+            families: As they were read; takes what they lack.
+
+        Returns:
+            Whether they lacked anything.
+        """
+        kept: dict[str, dict[bytes, bytes]] = defaultdict(dict)
+        for one in leading:
+            told = [part.event.conversion for part in one.parts if part.is_observation] if one.was_lost else []
+            for member in chain.from_iterable(members_of(workspace, one.conversion_id, said) for said in told):
+                ids = tuple(map(family_id, member.names))
+                as_read = member._replace(names=ids)
+                lacking = [family for family in ids if as_read not in families.get(family, (as_read,))]
+                if member.role in LEADING and lacking:
+                    for family in lacking:
+                        families[family].append(as_read)
+                    for key, fields in kept_of(member, workspace.id).items():
+                        kept[key] |= fields
+        if kept:
+            await self._conversions.observe(kept, conversion_life_seconds([workspace]))
+        return bool(kept)
+
+    async def _read(self, workspace: Workspace, names: dict[str, str], families: _Members) -> bool:
+        """Reads the members of families and of all that these lead to by their names.
 
         Args:
             workspace: Whose.
             names: Id of a family -> its name; the id where nobody shall read that. Takes what the members call theirs.
+            families: By id; takes the members, which name theirs by ids, too.
 
         Returns:
-            By id of the family; members name theirs by ids, too.
+            Whether any family is new to Redis.
         """
-        families: _Members = {}
         is_new = False
         begun = list(names)
         while left := sorted(unread(begun, families)):
@@ -182,7 +232,7 @@ class Families:
                     names.update((one, one) for one in ids if one not in names)
                     found[member._replace(names=tuple(ids))] = None
                 families[family] = list(found)
-        return families, is_new
+        return is_new
 
     async def _recall(self, workspace: Workspace, names: dict[str, str], loss: int) -> dict[str, StoredConversion]:
         """Gives families back what ClickHouse knows of them; returns what is kept of them then."""

@@ -15,7 +15,15 @@ from tributary_domain.business_keys import plain_order
 from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts
 from tributary_domain.conversion_parts import Standing
 from tributary_domain.event_order import OrderKey
-from tributary_domain.families import Member, Membership, first_name, lead_names, subscription_name
+from tributary_domain.families import (
+    Member,
+    Membership,
+    first_name,
+    lead_names,
+    may_be_lead,
+    order_name,
+    subscription_name,
+)
 from tributary_domain.lead_stages import ROOT, LeadStage, StageStanding, staged
 from tributary_domain.renewals import Cycle, CycleKind, inherits_from, is_renewal
 from tributary_domain.revision import Cause
@@ -69,6 +77,27 @@ def names_of(one: Affected) -> set[str]:
             adjustment = part.event.adjustment
             if adjustment.order_id and not adjustment.cycle:
                 names.add(first_name(adjustment.conversion_name, adjustment.store, adjustment.order_id))
+    return names
+
+
+def names_as_lead(one: Affected, *, is_member: bool = False) -> set[str]:
+    """Returns the names that a conversion's lead may be known by, as far as it knows them itself.
+
+    A stage that has an order number may be how a lead began that is named by it. Whether anybody named it is kept at
+    it, but for what came before it, or was lost with the store: that is to be looked for.
+
+    Args:
+        one: With its parts.
+        is_member: Whether it was read as one of a lead, and nothing of it may have come first.
+    """
+    names = {name for name in names_of(one) if may_be_lead(name)}
+    if not is_member or one.was_lost:
+        told = (part.event.conversion for part in one.parts if part.is_observation)
+        names.update(
+            order_name(conversion.store, conversion.order_id)
+            for conversion in told
+            if conversion.HasField("lead") and conversion.order_id and not conversion.HasField("recurrence")
+        )
     return names
 
 

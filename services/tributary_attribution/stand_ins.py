@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
@@ -30,7 +29,7 @@ from tributary_attribution.publishing import Publisher
 from tributary_attribution.views import Views
 from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash
-from tributary_domain.families import Member, Membership
+from tributary_domain.families import Member, Membership, may_be_lead
 from tributary_domain.ids import family_id
 from tributary_domain.revision import Cause
 from tributary_domain.stand_ins import is_stand_in, place_of, to_the_minute
@@ -41,9 +40,6 @@ from tributary_storage.clickhouse.stand_ins import StandIn, StandInRecords
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.redis.conversions import Conversions, LostConversion, StoredConversion, conversion_key
 from tributary_storage.redis.journey_layout import event_field
-
-_NO_LEADS: Final = ("subscription:", "first:")
-"""How names begin that are no lead's."""
 
 
 class StandIns:
@@ -261,7 +257,7 @@ def taking_place(erasure: Erasure) -> dict[str, dict[bytes, bytes]]:
 
 def _lead_families(erasure: Erasure, conversions: Iterable[Affected]) -> tuple[str, ...]:
     """Returns the ids of what the leads of conversions are known by, with those that an erasure knew before."""
-    names = {name for one in conversions for name in names_of(one) if not name.startswith(_NO_LEADS)}
+    names = {name for one in conversions for name in names_of(one) if may_be_lead(name)}
     return tuple(sorted({*erasure.families, *map(family_id, names)}))
 
 

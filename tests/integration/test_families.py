@@ -166,6 +166,81 @@ async def test_stages_share_the_journey_of_the_root_and_only_the_latest_counts_i
     await assert_batch_agrees(attribution)
 
 
+def a_lead_of_two_names(workspace: str, number: int, *, ends: str = "won") -> Names:
+    """A lead that began with an order which tells its id; one stage is named by this id, the last by the order."""
+    families, own, order_id = Families(Events(workspace)), f"l-{number}", f"o-{number}"
+    visitor, contact = f"visitor:{number}", f"email:{number}"
+    new: dict[str, Any] = {"lead_id": own, "order_id": order_id, "micros": 10 * UNIT, "event_id": f"{number}-new"}
+    qualified: dict[str, Any] = {"lead_id": own, "micros": 40 * UNIT, "event_id": f"{number}-qualified"}
+    end: dict[str, Any] = {"root": order_id, "micros": 100 * UNIT, "event_id": f"{number}-end"}
+    return {
+        "before": families.events.touch(visitor, at=NOON - DAY, channel="Email", event_id=f"{number}-before"),
+        "root": families.stage(visitor, stage="new", **new),
+        "qualified": families.stage(contact, stage="qualified", at=NOON + DAY, **qualified),
+        "end": families.stage(contact, stage=ends, at=NOON + 2 * DAY, **end),
+    }
+
+
+def a_stage_of_two_leads(workspace: str, number: int) -> Names:
+    """A stage that is an order, of which the shop and the CRM call the lead differently; each goes on with its own."""
+    families, order_id = Families(Events(workspace)), f"o-{number}"
+    visitor, contact = f"visitor:{number}", f"email:{number}"
+    shop, crm = {"lead_id": f"shop-{number}"}, {"lead_id": f"crm-{number}"}
+
+    def stage(who: str, stage: str, at: int, micros: int, **more: Any) -> Admitted:
+        event_id = f"{number}-{stage}-{more['lead_id']}"
+        return families.stage(who, stage=stage, at=at, micros=micros, event_id=event_id, **more)
+
+    return {
+        "before": families.events.touch(visitor, at=NOON - DAY, channel="Email", event_id=f"{number}-before"),
+        "root": stage(visitor, "new", NOON, 10 * UNIT, **shop),
+        "won": stage(visitor, "won", NOON + DAY, 50 * UNIT, order_id=order_id, rank=1, **shop),
+        "won again": stage(contact, "won", NOON + DAY + UNIT, 50 * UNIT, order_id=order_id, letter="M", **crm),
+        "upsold": stage(contact, "upsell", NOON + 2 * DAY, 70 * UNIT, **crm),
+        "end": stage(visitor, "renewed", NOON + 3 * DAY, 30 * UNIT, **shop),
+    }
+
+
+async def test_a_lead_is_one_by_all_names_that_its_conversions_have_in_any_order_of_arrival(
+    attribution: Attribution, workspace: str
+) -> None:
+    rng = random.Random(7)
+    for number in range(6):
+        lead = a_lead_of_two_names(workspace, number, ends=("won", "lost")[number % 2])
+        how = await arrive(attribution, lead, rng)
+        counts = [("SUPERSEDED_STAGE", 10), ("SUPERSEDED_STAGE", 40), ("", 100)]
+        if number % 2:
+            counts = [("RETRACTED", 0)] * 3
+        assert await told(attribution, lead) == {
+            name: (*standing, ["before"], "" if name == "root" else "root")
+            for name, standing in zip(("root", "qualified", "end"), counts, strict=True)
+        }, how
+    for number in range(6, 9):
+        lead = a_stage_of_two_leads(workspace, number)
+        how = await arrive(attribution, lead, rng)
+        found = await told(attribution, lead)
+        assert {name: (one[0], one[3]) for name, one in found.items()} == {
+            "root": ("SUPERSEDED_STAGE", ""),
+            "won again": ("SUPERSEDED_STAGE", "root"),
+            "upsold": ("SUPERSEDED_STAGE", "root"),
+            "end": ("", "root"),
+        }, how
+    await assert_batch_agrees(attribution)
+
+
+@pytest.mark.parametrize("last", ["root", "qualified", "end"])
+async def test_a_lead_is_one_by_all_names_after_redis_has_forgotten_it(
+    attribution: Attribution, workspace: str, last: str
+) -> None:
+    lead = a_lead_of_two_names(workspace, 1)
+    await attribution.record(*lead.values())
+    await attribution.handle(*(one for name, one in lead.items() if name != last))
+    await attribution.lose_state()
+    await attribution.handle(lead[last])
+    found = await told(attribution, lead)
+    assert [one[:2] for one in found.values()] == [("SUPERSEDED_STAGE", 10), ("SUPERSEDED_STAGE", 40), ("", 100)]
+
+
 async def test_a_revision_says_that_the_lead_moved_on_and_because_of_which_event(
     attribution: Attribution, workspace: str
 ) -> None:

@@ -205,8 +205,8 @@ def _leads(known: Mapping[Place, _Known]) -> dict[str, StagedConversion]:
         if not place[1] and (name := order_name("", place[0])) in members:
             members[name].append(Member("|".join(place), Membership.ROOT, (name,)))
     found = {}
-    for name in list(members):
-        ids = {member.conversion_id for own in whole([name], members) for member in members[own]}
+    for names in whole(members).values():
+        ids = {member.conversion_id for own in names for member in members[own]}
         stages = [_stage(conversion_id, known[_place(conversion_id)]) for conversion_id in ids]
         if any(stage.is_good and stage.stage != ROOT for stage in stages):
             found |= {one.conversion_id: one for one in staged(stages)}

@@ -27,9 +27,10 @@ class Families:
         name: str = "lead",
         at: int = NOON,
         micros: int | None = 10_000_000,
+        order_id: str = "",
         **more: Any,
     ) -> Admitted:
-        letter, event = self.events.order(*tokens, at=at, order_id="", micros=micros, **more)
+        letter, event = self.events.order(*tokens, at=at, order_id=order_id, micros=micros, **more)
         conversion = event.event.conversion
         conversion.name = name
         conversion.lead.lead_id, conversion.lead.root_order_id, conversion.lead.stage = lead_id, root, stage
@@ -115,10 +116,10 @@ def _awkward(families: Families, rng: random.Random, own: str) -> list[Admitted]
         names = rng.choice((("a", ""), ("b", ""), ("", "1"), ("", "2"), ("a", "1"), ("b", "2")))
         lead_id, root = (f"{own}-{text}" if text else "" for text in names)
         stage = rng.choice(("new", "qualified", "won", "lost"))
-        name = rng.choice(("lead", "purchase", "deal"))
-        conversions.append(
-            families.stage(rng.choice(people), stage=stage, lead_id=lead_id, root=root, name=name, at=at(), **more())
-        )
+        told = {"lead_id": lead_id, "root": root, "name": rng.choice(("lead", "purchase", "deal"))}
+        if rng.random() < 0.4:  # an order of its own, by which others name their lead, perhaps, or which is a root
+            told["order_id"] = f"{own}-{rng.randrange(1, 5)}"
+        conversions.append(families.stage(rng.choice(people), stage=stage, at=at(), **told, **more()))
     for number in range(rng.randrange(6)):
         kind = rng.choice(("TRIAL", "FIRST", "RENEWAL", "RENEWAL", "UPGRADE", "REACTIVATION"))
         cycle = f"{number // 2}"
