@@ -16,9 +16,11 @@ class Gate:
 
     Args:
         is_open: Whether it starts open: where there are no guards to wait for.
+        opens_in_part: Whether a process that begins is of use while some nodes of a cluster do not answer.
     """
 
-    def __init__(self, *, is_open: bool = False) -> None:
+    def __init__(self, *, is_open: bool = False, opens_in_part: bool = False) -> None:
+        self.opens_in_part = opens_in_part
         self.closings = 0
         """How often it was closed; who sees it change does not know what became of the effects in between."""
         self.why = ""

@@ -4,7 +4,8 @@ The one rule: a process that must not acknowledge says so to the probe *and* to 
 that refuses (a Redis that may forget) closes the gate, and it stays closed until all guards pass; a guard that cannot
 tell (a Redis that does not answer) takes the process out of the load balancer after a few tries, while calls and loops
 that were not refused before go on to find out for themselves. Where only some nodes of a Redis Cluster do not answer,
-the process stays: the shards of the others go on.
+the process stays: the shards of the others go on. Who can serve those alone may begin so; who was refused, and who
+needs all of them, must know of all.
 
 What loops do while the gate is closed: nothing. The clients of the stores run no command for them, so nothing is read,
 written or acknowledged; a loop sees an outage, pauses, and goes on by itself when the gate opens. What a worker had
@@ -135,6 +136,7 @@ class Readiness:
         self._health = health
         self._gate = gate
         self._failures = 0
+        self._is_refused = False  # since a guard refused, until all pass
         self._is_draining = False
         self._told: str | None = "not checked"  # the reason last logged; None: that it is ready
         self.leaving: TributaryError | None = None
@@ -180,6 +182,7 @@ class Readiness:
             except PartOutageError as outage:
                 part = guard.name, outage
             except PreconditionError as refused:
+                self._is_refused = True
                 await self._close(guard.name, refused.reason, refused.message, refuses_calls=True)
                 return False
             except (TributaryError, TimeoutError) as failure:
@@ -192,15 +195,17 @@ class Readiness:
                 return False
         if part is None:
             await self._open()
-        elif self.opened.is_set() and self.closed is None:
+        elif (self.opened.is_set() or self._gate.opens_in_part) and not self._is_refused:
             await self._go_on_without(*part)
-        else:  # who begins, and who was refused, must know all
+        else:
             name, away = part
             await self._close(name, away.reason, away.message, refuses_calls=self.closed is not None)
         return part is None
 
     async def _go_on_without(self, guard: str, outage: PartOutageError) -> None:
         self._failures = 0
+        self._gate.open()
+        self.opened.set()
         if self._told != outage.message:
             log.warning("part_of_store_away", guard=guard, reason=outage.message)
             self._told = outage.message
@@ -208,6 +213,7 @@ class Readiness:
 
     async def _open(self) -> None:
         self._failures = 0
+        self._is_refused = False
         self._gate.open()
         self.opened.set()
         if self._told is not None:

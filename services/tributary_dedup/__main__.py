@@ -46,7 +46,7 @@ from tributary_storage.redis.sweeper import Sweeper
 
 async def main(settings: DedupSettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
-    clock, gate, log_url = SystemClock(), Gate(), settings.log_url.get_secret_value()
+    clock, gate, log_url = SystemClock(), Gate(opens_in_part=True), settings.log_url.get_secret_value()
     replicas = settings.dedup_replicas if settings.durability is DurabilityMode.REPLICATED else 0
     async with AsyncExitStack() as closing:  # closes in reverse order
         checks = await closing.enter_async_context(connect(log_url, name="dedup-checks"))

@@ -13,6 +13,9 @@ open: ClickHouse is asked as soon as it answers, and until then the recorder wri
 about the log before this run. If Redis was restarted, no dedup lived through it and ClickHouse is out as well, nobody
 can vouch for it: it stays closed until ClickHouse answers, or the operator vouches for it. That opens the door until
 ClickHouse answers, and no longer: what is known to be missing is confirmed, not vouched for.
+
+While some nodes of a cluster do not answer, the shards of the others go on, also for a process that begins then: each
+shard knows which runs it was compared in. Those that are away are compared once they are back, before they are used.
 """
 
 from __future__ import annotations
@@ -59,6 +62,10 @@ class Log(Protocol):
         """Notes that a run was compared with ClickHouse, and lacks nothing that was not confirmed."""
         ...
 
+    async def passed_nodes(self) -> set[str]:
+        """Returns the runs of nodes that all shards that answer say were compared."""
+        ...
+
     async def loss_micros(self) -> int:
         """Returns when the last confirmed loss was, microseconds since 1970; 0: there was none."""
         ...
@@ -102,17 +109,23 @@ class Continuity:
 
         Raises:
             PreconditionError: It is an older copy, or nobody can tell whether it is.
-            PartOutageError: Some nodes of a cluster do not answer; those that do have not restarted since all did.
+            PartOutageError: Some nodes of a cluster do not answer; those that do have not restarted since they were
+                compared.
             StorageUnavailableError: The log does not answer.
         """
         runs, is_whole = await self._event_log.runs()
         if not is_whole:
-            if runs <= self._seen_runs:
-                raise PartOutageError("Some nodes of the event log do not answer.", metadata={"store": "log"})
-            raise StorageUnavailableError("The event log did not answer.", metadata={"store": "log"})
+            if not runs <= self._seen_runs:
+                if not runs <= await self._event_log.passed_nodes():
+                    raise StorageUnavailableError("The event log did not answer.", metadata={"store": "log"})
+                self.loss_micros = await self._event_log.loss_micros()
+                self.is_known = True
+            raise PartOutageError("Some nodes of the event log do not answer.", metadata={"store": "log"})
         run = name_of_runs(runs)
         self.loss_micros = await self._event_log.loss_micros()
         if await self._event_log.passed_run() == run:
+            if runs != self._seen_runs:
+                await self._event_log.note_passed(run)  # an earlier version noted it of no shard
             await self._see(runs)
             self.is_known = True
             return

@@ -35,6 +35,8 @@ from tests.support.stores import Stores, create_test_epoch
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
+from tributary_dedup.continuity import Continuity as LogContinuity
+from tributary_dedup.continuity import Positions
 from tributary_domain.shards import shard_of_key
 from tributary_ingestion.match_keys import Sealing
 from tributary_runtime.channels import open_channel
@@ -52,6 +54,7 @@ from tributary_storage.redis.cluster_slots import slot_of
 from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.fill import LogFill
+from tributary_storage.redis.log_keeping import LogKeeping
 
 ROOT = Path(__file__).parents[2]
 ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
@@ -251,6 +254,9 @@ class Nothing:
     async def marks(self) -> Marks:
         return {}
 
+    async def last_positions(self) -> Positions:
+        return {}
+
 
 @pytest.mark.parametrize("lost", [pytest.param(0, id="of the epoch"), pytest.param(2, id="of others")])
 async def test_a_node_of_the_state_store_that_hangs_holds_up_only_new_people_whose_keys_lie_on_it(
@@ -353,6 +359,12 @@ async def test_dedup_serves_and_records_all_of_it_and_the_other_shards_while_a_n
                 meanwhile = await send("meanwhile")
                 assert set(meanwhile.values()) == {ACCEPTED, UNDECIDED}
                 await are_recorded(meanwhile)
+                process.kill()
+                process.start()
+                await asyncio.to_thread(process.wait_until_ready)
+                begun = await _answered(send("begun"))
+                assert set(begun.values()) == {ACCEPTED, UNDECIDED}, "who begins serves the other shards, too"
+                await are_recorded(begun)
                 lost.kill()
                 assert set((await send("later")).values()) == {ACCEPTED, UNDECIDED}
             finally:
@@ -361,6 +373,34 @@ async def test_dedup_serves_and_records_all_of_it_and_the_other_shards_while_a_n
             await eventually_async(all_decided)
     finally:
         await asyncio.to_thread(running.__exit__, None, None, None)
+
+
+async def test_who_begins_while_a_node_hangs_vouches_for_no_shard_that_was_not_compared(
+    cluster: Cluster, client: ClusterRedis
+) -> None:
+    await prepare(cluster.url)
+    keeping = LogKeeping(client, AN_EPOCH.shards)
+    owners = {shard: await cluster.owner_of(slot_of(keys.log_passed(shard))) for shard in range(AN_EPOCH.shards)}
+    lost = owners[0]
+    emptied = next(shard for shard, owner in owners.items() if owner != lost)
+
+    def begun() -> LogContinuity:
+        return LogContinuity(keeping, Nothing(), is_vouched_for=False)
+
+    await begun()()
+    await client.delete(*[keys.log_passed(emptied)])  # as after a version that noted it of no shard
+    await begun()()
+    async with cluster.without(lost):
+        guard = begun()
+        with pytest.raises(PartOutageError):
+            await guard()
+        assert guard.is_known, "what the others hold is recorded"
+        await client.delete(keys.log_passed(emptied))
+        guard = begun()
+        with pytest.raises(StorageUnavailableError) as raised:
+            await guard()
+        assert not isinstance(raised.value, PartOutageError)
+        assert not guard.is_known
 
 
 async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, client: ClusterRedis) -> None:

@@ -172,3 +172,12 @@ async def read_run_id(client: redis.asyncio.Redis) -> str:
 def name_of_runs(runs: Iterable[str]) -> str:
     """Returns one name for the runs of all nodes."""
     return "+".join(sorted(runs))
+
+
+def runs_of_name(name: str) -> set[str]:
+    """Returns the runs that `name_of_runs` named.
+
+    >>> sorted(runs_of_name(name_of_runs({"b", "a"})))
+    ['a', 'b']
+    """
+    return {*name.split("+")} - {""}

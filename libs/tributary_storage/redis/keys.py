@@ -16,6 +16,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | log   | `trb:{l3}:verdicts`                        | hash   | for ever                   | dedup       |
 | log   | `trb:{l3}:rounds`                          | zset   | 20 minutes                 | dedup       |
 | log   | `trb:{l3}:dead:<group>`                    | stream | 30 days                    | its group   |
+| log   | `trb:{l3}:passed`                          | string | for ever                   | its guards  |
 | log   | `trb:{backlog}:<slot>`                     | hash   | a day                      | dedup       |
 | state | `trb:{r:<name>}:rate`                      | string | seconds                    | ingestion   |
 | state | `trb:{v3}:velocity:<counted>`              | zset   | its window                 | ingestion   |
@@ -86,6 +87,11 @@ def begin(run: str) -> str:
 def passed(role: str) -> str:
     """Returns the run of Redis whose data were compared with what ClickHouse knows of them."""
     return f"trb:passed:{role}"
+
+
+def log_passed(shard: int) -> str:
+    """Returns the same, for who begins while other nodes of a cluster do not answer: kept with what it is said of."""
+    return f"trb:{{l{shard}}}:passed"
 
 
 RECORD_GROUP: Final = "record"

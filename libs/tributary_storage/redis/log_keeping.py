@@ -14,6 +14,7 @@ import redis.asyncio
 
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis import keys
+from tributary_storage.redis.client import runs_of_name
 from tributary_storage.redis.epoch import read_epoch
 from tributary_storage.redis.event_log import places
 from tributary_storage.redis.keys import EVENT_LOG_GROUPS, Lane, event_dead_letters
@@ -36,6 +37,7 @@ class LogKeeping:
 
     def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
         self._client: Any = client
+        self._passed = [keys.log_passed(shard) for shard in range(shards)]
         self._places = places(shards)
         self._dead_letters = [event_dead_letters(shard, group) for group in EVENT_LOG_GROUPS for shard in range(shards)]
         self._keeping = StreamKeeping(client, list(self._places), _unavailable, known_groups=EVENT_LOG_GROUPS)
@@ -90,12 +92,34 @@ class LogKeeping:
         return (await self._run("GET", keys.passed("log")) or b"").decode()
 
     async def note_passed(self, run: str) -> None:
-        """Notes that a run of Redis was compared with ClickHouse.
+        """Notes that a run of Redis was compared with ClickHouse, of each shard first.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
+        pipeline = self._client.pipeline(transaction=False)
+        for key in self._passed:
+            pipeline.set(key, run)
+        try:
+            await pipeline.execute()
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
         await self._run("SET", keys.passed("log"), run)
+
+    async def passed_nodes(self) -> set[str]:
+        """Returns the runs of nodes that every shard that answers was compared in; of what one lacks nobody vouches.
+
+        Raises:
+            StorageUnavailableError: No shard answered.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for key in self._passed:
+            pipeline.get(key)
+        answers = await pipeline.execute(raise_on_error=False)
+        told = [runs_of_name((one or b"").decode()) for one in answers if not isinstance(one, redis.RedisError)]
+        if not told:
+            raise _unavailable(answers[0])
+        return set.intersection(*told)
 
     async def loss_micros(self) -> int:
         """Returns when the last confirmed loss was, microseconds since 1970; 0: there was none.

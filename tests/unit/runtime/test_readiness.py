@@ -129,6 +129,18 @@ async def test_where_only_some_nodes_do_not_answer_the_process_goes_on_and_says_
     assert not is_serving(health)
 
 
+async def test_who_is_of_use_in_part_begins_so_unless_it_was_refused(store: Store, health: Health) -> None:
+    readiness = Readiness([store], health, Gate(opens_in_part=True))
+    for failure, serves in ((OUTAGE, False), (REFUSAL, False), (PART, False), (None, True), (PART, True)):
+        store.failure = failure
+        await readiness.check()
+        assert (is_serving(health), readiness.closed is None) == (serves, serves), failure
+    beginning = Readiness([store], health, Gate(opens_in_part=True))
+    await beginning.check()
+    assert beginning.closed is None
+    assert beginning.opened.is_set()
+
+
 async def test_what_was_refused_stays_refused_while_nobody_can_tell(
     readiness: Readiness, store: Store, health: Health
 ) -> None:
