@@ -126,9 +126,10 @@ class LeadObjects:
                 by_name.setdefault(name, []).append(one.member)
         ids = {one.member.conversion_id for one in members}
         sent = await self._memory.deliveries_of(self._lane.workspace, ids) if ids else {}
-        found = {}
+        found, families = {}, whole(by_name)
         for revised in conversions:
-            names, kind = whole(names_of_lead(revised), by_name), self.kind(revised)
+            own, kind = names_of_lead(revised), self.kind(revised)
+            names = {name for one in own for name in families.get(one, {one})}
             related = {
                 one.member.conversion_id
                 for one in members
