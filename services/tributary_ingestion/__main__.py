@@ -30,8 +30,8 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.imports import Imports
 from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.data_keys import LazyDataKeys
 from tributary_storage.redis.human_verdicts import HumanVerdicts
+from tributary_storage.redis.lazy_data_keys import LazyDataKeys
 from tributary_storage.redis.peppers import Peppers
 from tributary_storage.redis.rates import SharedRates
 from tributary_storage.redis.velocity import Velocity
@@ -83,7 +83,7 @@ async def main(settings: IngestionSettings) -> None:
                 retained,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),
-            loops=[workspaces, admission, addresses, backlog, human_checks, retained],
+            loops=[workspaces, admission, addresses, backlog, human_checks, retained, data_keys],
             authenticator=Authenticator(workspaces, clock),
             clock=clock,
         )

@@ -10,16 +10,19 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from tests.support.eventually import eventually_async
 from tests.support.sealing import KEY, NOW, Hurried, a_sealing, orders, rules, sealed
 from tests.support.stores import create_test_epoch, running_redis
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_domain.sealing import DataKey, SealError, key_name, name_of
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.epoch import confirm_loss
+from tributary_storage.redis.lazy_data_keys import GUARD_SECONDS, LazyDataKeys
 
 NAMES = [("shop", key_name("shop", f"visitor:{number}")) for number in range(50)]
 
@@ -199,3 +202,57 @@ async def test_a_state_store_that_hangs_is_given_up_in_time_and_asked_again_late
             private_redis.resume()
         assert await store.obtain({NAMES[0]: a_key(b"c" * 40)}, 60) == {NAMES[0]: b"a" * 40}
         assert own_client.connection_pool.connection_kwargs["socket_timeout"] == 0.3
+
+
+class Still(SystemClock):
+    """A clock that is moved by hand."""
+
+    now = 0.0
+
+    def monotonic_seconds(self) -> float:
+        return self.now
+
+
+async def test_who_comes_while_somebody_looks_at_the_store_is_told_what_that_one_is_told(
+    private_redis: RedisServer,
+) -> None:
+    await create_test_epoch(private_redis.url)
+    async with connect(private_redis.url, name="test") as client:
+        clock = Still()
+        store = LazyDataKeys(client, clock)
+        first = await store.open()
+        for is_kept in (True, False):
+            clock.now += GUARD_SECONDS
+            await client.config_set("appendfsync", "always" if is_kept else "everysec")
+            await client.config_resetstat()
+            found = await asyncio.gather(*[store.open() for _ in range(20)], return_exceptions=True)
+            assert {type(one) for one in found} == {DataKeys if is_kept else StorageUnavailableError}
+            assert (await client.info("commandstats"))["cmdstat_info"]["calls"] <= 2  # of one look; this is one more
+        await client.config_set("appendfsync", "always")
+        assert await store.open() is first
+
+
+async def test_while_keys_are_wanted_nobody_waits_for_a_look_at_the_store(private_redis: RedisServer) -> None:
+    await create_test_epoch(private_redis.url)
+    async with connect(private_redis.url, name="test", timeout_seconds=60) as client, asyncio.TaskGroup() as group:
+        clock, stop = Still(), asyncio.Event()
+        store = LazyDataKeys(client, clock)
+        opened = await store.open()
+        looking = group.create_task(store.run(stop))
+        await client.config_resetstat()
+        clock.now += 0.6 * GUARD_SECONDS
+
+        async def was_looked_at() -> None:
+            asked = (await client.info("commandstats")).get("cmdstat_hgetall", {"calls": 0})
+            assert asked["calls"] == 2  # the second is the last question of a look
+
+        await eventually_async(was_looked_at)
+        private_redis.pause()
+        try:
+            clock.now += 0.6 * GUARD_SECONDS
+            async with asyncio.timeout(30):
+                assert await store.open() is opened
+        finally:
+            private_redis.resume()
+        stop.set()
+        await looking

@@ -15,7 +15,7 @@ from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.settings import DurabilityMode
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.redis.data_keys import LazyDataKeys
+from tributary_storage.redis.lazy_data_keys import LazyDataKeys
 
 KEY = bytes(range(32))
 NOW = 1_795_000_000_000_000

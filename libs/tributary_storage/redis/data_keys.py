@@ -13,27 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import redis.asyncio
-import structlog
-from redis.exceptions import ResponseError
 
 from tributary_domain.shards import shard_of_key
-from tributary_runtime.clock import Clock
-from tributary_runtime.errors import PartOutageError, PreconditionError, StorageUnavailableError
-from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis import keys
-from tributary_storage.redis.client import read_answering_runs
-from tributary_storage.redis.durability import Durability
-from tributary_storage.redis.epoch import Epoch, require_epoch
 from tributary_storage.redis.replication import Replication
 from tributary_storage.redis.scripts import Argument, Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run, run_some
 
-log = structlog.get_logger(__name__)
-
-GUARD_SECONDS: Final = 1.0
-"""For how long a Redis that became forgetful is trusted, as in `readiness`."""
-
-_RETRY_DELAY_SECONDS: Final = 5.0
 _OBTAIN: Final = Script("obtain_data_keys")
 _REWRAP: Final = Script("rewrap_data_keys")
 
@@ -174,94 +160,3 @@ class DataKeys:
         shard = shard_of_key(text, self.shards)
         beside = keys.data_key_tombstone(shard, text) if has_tombstone else ""
         return Piece(shard, keys.data_key(shard, text), arguments, beside)
-
-
-class LazyDataKeys:
-    """The store of data keys, found when first asked for: who seals nothing needs no state store.
-
-    What is sealed under a key that Redis forgets is lost, and nobody would notice: so a store that may forget makes no
-    keys. It is asked when keys are asked for, at most once in `GUARD_SECONDS`. A node of a cluster that does not answer
-    costs its own keys alone.
-
-    Keys that were obtained are as good as the store they are from. Where its loss was confirmed, or it runs anew and
-    may have less than before, the store that is returned is another object: what came from the one before is forgotten.
-
-    Args:
-        client: The Redis of role state.
-        clock: Ages what the guard said.
-        mode: What makes acknowledged work safe.
-        replicas: In mode `replicated`: how many must have a key before it is used.
-    """
-
-    def __init__(
-        self,
-        client: redis.asyncio.Redis,
-        clock: Clock,
-        mode: DurabilityMode = DurabilityMode.FSYNC,
-        replicas: int = 1,
-    ) -> None:
-        self._client = client
-        self._clock = clock
-        self._mode = mode
-        self._replicas = replicas if mode is DurabilityMode.REPLICATED else 0
-        self._opened: DataKeys | None = None
-        self._guard: Durability | None = None
-        self._checked_seconds = -GUARD_SECONDS
-        self._loss_micros = 0
-        self._runs: set[str] = set()
-
-    async def open(self) -> DataKeys:
-        """Returns the store.
-
-        Raises:
-            StorageUnavailableError: The state store does not answer, or may forget; send the same again.
-            PreconditionError: It was never migrated.
-        """
-        if self._opened is None or self._guard is None:
-            epoch = await require_epoch(self._client, "state")
-            self._guard = Durability(self._client, "state", self._mode, epoch=epoch, replicas=self._replicas)
-            self._opened = DataKeys(self._client, epoch.shards, self._replicas)
-            self._loss_micros, self._runs = epoch.loss_time_micros, await self._read_runs()
-        now = self._clock.monotonic_seconds()
-        if now - self._checked_seconds >= GUARD_SECONDS:
-            try:
-                runs = await self._read_runs()
-                seen = await self._look(self._guard)
-            except PreconditionError as refused:
-                log.error("data_keys_refused", reason=refused.message)
-                message = "The state store cannot keep what it takes now; send the events again, with the same ids."
-                raise StorageUnavailableError(
-                    message, metadata={"store": "state"}, retry_delay_seconds=_RETRY_DELAY_SECONDS
-                ) from refused
-            self._checked_seconds = now
-            loss_micros = self._loss_micros if seen is None else seen.loss_time_micros
-            if loss_micros != self._loss_micros or not runs <= self._runs:
-                self._opened = DataKeys(self._client, self._opened.shards, self._replicas)
-                self._loss_micros = loss_micros
-            self._runs |= runs  # of nodes that do not answer now, too
-        return self._opened
-
-    async def _look(self, guard: Durability) -> Epoch | None:
-        """Returns the epoch, if the store keeps what it takes; None: its node of a cluster does not answer.
-
-        Raises:
-            StorageUnavailableError: The state store does not answer.
-            PreconditionError: It may forget, or was never migrated.
-        """
-        try:
-            await guard()
-        except PartOutageError:  # of those that answer, nothing speaks against going on
-            try:
-                return await require_epoch(self._client, "state")
-            except StorageUnavailableError:
-                return None
-        return await require_epoch(self._client, "state")
-
-    async def _read_runs(self) -> set[str]:
-        """Returns what names the runs of the nodes that answer; nothing where Redis does not tell."""
-        try:
-            return (await read_answering_runs(self._client))[0]
-        except ResponseError:
-            return set()
-        except redis.RedisError as error:
-            raise failed(error) from error

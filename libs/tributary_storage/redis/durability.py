@@ -105,11 +105,12 @@ class Durability:
         wanted = _WANTED.get(self._mode)
         if wanted is None:
             return []
+        pipeline = node.pipeline(transaction=False)  # of several names at once only Redis 7 tells
+        for name in wanted:
+            pipeline.config_get(name)
         problems = []
-        for name, value in wanted.items():
-            try:
-                told = await node.config_get(name)
-            except ResponseError:
+        for (name, value), told in zip(wanted.items(), await pipeline.execute(raise_on_error=False), strict=True):
+            if isinstance(told, ResponseError):
                 return [
                     f"The Redis of role {self._role} does not tell its settings (CONFIG): see that it keeps what it "
                     "acknowledges, then set TRIBUTARY_DURABILITY=attested."
