@@ -1,5 +1,6 @@
 """`IngestionService`: from the contract to the use cases and back, nothing else."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -19,7 +20,7 @@ from tributary_ingestion.admission import Admission
 from tributary_ingestion.caller_events import Sender
 from tributary_ingestion.fraud import Fraud
 from tributary_ingestion.import_methods import ImportMethods
-from tributary_ingestion.match_keys import Sealing
+from tributary_ingestion.match_keys import Sealed, Sealing
 from tributary_ingestion.packed import Packed
 from tributary_ingestion.peppers import PepperCheck
 from tributary_ingestion.quotas import Quotas
@@ -194,10 +195,10 @@ class IngestionServicer:
                         packed = await self._fraud.judge(packed, rules, remaining_seconds)
                     if remaining_seconds is not None:
                         remaining_seconds -= self._clock.monotonic_seconds() - started
+                    sealed = await self._sealing.seal(packed, rules)
                 else:
-                    packed = await self._fraud.judge(packed, rules)
+                    packed, sealed = await self._judge_and_seal(packed, rules)
                 sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)
-                sealed = await self._sealing.seal(packed, rules)
                 outcomes = await unsealed_events.admit(
                     self._admission,
                     sender,
@@ -210,6 +211,18 @@ class IngestionServicer:
                 answers = verdicts.decided(packed, outcomes)
         verdicts.tell(answers)
         return answers
+
+    async def _judge_and_seal(self, packed: Sequence[Packed], rules: WorkspaceRules) -> tuple[Sequence[Packed], Sealed]:
+        """Asks the counters of bursts and the data keys at once: what is sealed does not depend on what is judged."""
+        if not (rules.wrapping_keys and any(one.counts for one in packed)):  # one of both waits for nothing
+            packed = await self._fraud.judge(packed, rules)
+            return packed, await self._sealing.seal(packed, rules)
+        judging = asyncio.create_task(self._fraud.judge(packed, rules))
+        try:
+            sealed = await self._sealing.seal(packed, rules)
+            return await judging, sealed
+        finally:
+            judging.cancel()  # without effect on what is done
 
     async def _pack(self, request: _Batch, rules: WorkspaceRules, receive_micros: int) -> Sequence[Packed]:
         events, visits = request.events, self._visits.of(rules)
