@@ -25,7 +25,9 @@ _BASE64: Final = re.compile(r"(?<![\w+/-])[\w+/-]{43}(?![\w+/-])", re.ASCII)
 _PIECE: Final = re.compile(r"[\s/?#&=:;,]")
 """What parts of a path, decoded, and of a link within it end with."""
 _LONG: Final = re.compile(r"[0-9a-f]{64}|[0-9A-F]{64}")
-"""SHA-256, as a part of a path."""
+"""SHA-256, as a part of a path or of a campaign."""
+_DEVICES: Final = (["mobile"], ["mobiles"])
+"""What a part of a path says alone of pages for them, not of whose number comes next."""
 
 _THINGS: Final = frozenset(
     words_of(
@@ -66,7 +68,7 @@ def _names_a_hash(name: str) -> bool:
 def _names_somebody(part: str) -> bool:
     words = words_of(part)
     return any(word.removesuffix("s") in _PAGES_OF_PEOPLE for word in words) and (
-        words[-1].removesuffix("s") not in _THINGS
+        words[-1].removesuffix("s") not in _THINGS and words not in _DEVICES
     )
 
 
@@ -95,6 +97,18 @@ def is_hashed_parameter(name: str, value: str) -> bool:
     if _RUN.search(said) is None or _ALONE.search(f"{name}={value}") is None:
         return _is_in_base64(name, value)
     return not (_names_a_thing(name) and value.replace("-", "").isalnum())
+
+
+def is_hashed_campaign(value: str) -> bool:
+    """Tells whether a part of a campaign, whichever, is or holds a SHA-256: ids of campaigns look like shorter hashes.
+
+    >>> md5, sha256 = "b4c9a289323b21a01c3e940f150eb9b8", "b4c9a289323b21a01c3e940f150eb9b8" * 2
+    >>> [is_hashed_campaign(value) for value in (sha256, f"em%3A{sha256}", md5, f"{sha256}-spring")]
+    [True, True, False, False]
+    """
+    if not may_hold_hash(value):
+        return False
+    return any(_LONG.fullmatch(piece) is not None for piece in _PIECE.split(plainer(value)[-1]))
 
 
 def is_hashed_property(name: str, value: str) -> bool:

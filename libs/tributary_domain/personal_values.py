@@ -14,7 +14,13 @@ from typing import Final
 
 from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
 from tributary_domain.numbering_plans import is_as_written
-from tributary_domain.personal_hashes import HASH_CHARACTERS, is_hashed_parameter, is_hashed_part, is_hashed_property
+from tributary_domain.personal_hashes import (
+    HASH_CHARACTERS,
+    is_hashed_campaign,
+    is_hashed_parameter,
+    is_hashed_part,
+    is_hashed_property,
+)
 from tributary_domain.personal_names import plainer, words_of
 
 _SHORTEST: Final = 7
@@ -36,6 +42,8 @@ _AGENT: Final = re.compile(
     r"\b(?:Linux|Android|Windows|Macintosh|iPhone|iPad|iPod|iOS|X11|CrOS|compatible)\b"
 )
 """A browser's, or that of an app: what it is, its version, and in brackets what it runs on. Each word is begun once."""
+_BEGINS_AGENT: Final = re.compile(r"/\d[\w.+-]*?(?:\+|\s|%(?:25)*20)\(")
+"""What of one no other path has: a version, a blank, and a bracket."""
 _CALLED: Final = re.compile(r"\s*(?:tel|sms|callto|fax|whatsapp):[\s/]*[+(]{0,2}\d[\d ()./-]{5,}", re.IGNORECASE)
 """A link that is called, or written to."""
 _MAY_BE_FROM_ABROAD: Final = re.compile(r"(?<![\w.])00[1-9]")
@@ -95,23 +103,40 @@ def is_telling_campaign(name: str, value: str) -> bool:
     """Tells whether a part of a campaign (source, content, ...), as it stands in a link or an event, is somebody's.
 
     >>> md5 = "b4c9a289323b21a01c3e940f150eb9b8"
-    >>> is_telling_campaign("content", md5), is_telling_campaign("id", md5), is_telling_campaign("term", "red shoes")
-    (True, False, False)
+    >>> is_telling_campaign("content", md5), is_telling_campaign("id", md5), is_telling_campaign("id", md5 * 2)
+    (True, False, True)
     >>> is_telling_campaign("term", "203.0.113.7"), is_telling_campaign("content", "YW5uQGV4YW1wbGUuY29t")
     (True, True)
     """
     if len(value) < _SHORTEST:
         return False
-    if (name in _FREE and is_hashed_parameter(name, value)) or holds_encoded_address(value):
+    if is_hashed_campaign(value) or (name in _FREE and is_hashed_parameter(name, value)):
         return True
-    return holds_encoded_part(value) or (_may_be_telling(value) and _is_telling(name, _plain(value)))
+    if holds_encoded_address(value) or holds_encoded_part(value):
+        return True
+    return _may_be_telling(value) and _is_telling(name, _plain(value))
 
 
 def may_hold_telling_part(path: str) -> bool:
     """Tells whether a path may have a part that is somebody's by what it looks like; quick, as for nearly all."""
     if path.count(".") > 2 or ":" in path or ("00" in path and _MAY_BE_FROM_ABROAD.search(path) is not None):
         return True
+    if "(" in path and _BEGINS_AGENT.search(path) is not None:
+        return True
     return "%" in path and ("00" in path or _SIGN.search(path) is not None)  # of an agent, an address or a link
+
+
+def agent_begins(text: str) -> int:
+    """Returns where in a path or a fragment, decoded, a user agent begins whose slashes part it; -1: there is none.
+
+    What names no device may be a page about a library: /docs/okhttp/4.9.3.
+
+    >>> agent_begins("/a/Mozilla/5.0 (X11; Linux)"), agent_begins("/docs/okhttp/4.9.3"), agent_begins("/Size/42 (slim)")
+    (3, -1, -1)
+    """
+    if "(" not in text:
+        return -1
+    return next((found.start() for found in _AGENT.finditer(text) if "(" in found[0]), -1)
 
 
 def is_telling_part(before: str, part: str) -> bool:

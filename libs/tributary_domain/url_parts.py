@@ -4,6 +4,7 @@ The one rule: such a part has no name of its own; what stands in it decides, and
 """
 
 import re
+from itertools import accumulate
 from typing import Final
 
 from tributary_domain.encoded_addresses import holds_encoded_part
@@ -11,6 +12,7 @@ from tributary_domain.personal import AT_SIGN, IN_URL, PHONE
 from tributary_domain.personal_hashes import may_hold_hash
 from tributary_domain.personal_names import plainer
 from tributary_domain.personal_values import (
+    agent_begins,
     is_telling_campaign,
     is_telling_parameter,
     is_telling_part,
@@ -118,11 +120,29 @@ def clean_path(path: str) -> str:
         return path
     path = IN_URL.sub("-", path)
     pieces = _PATH_SIGN.split(path)
+    begin = _agent_begins(pieces)
+    if begin is not None:  # where it ends, its parts do not say
+        pieces[begin:] = ["-"]
     telling = telling_parts(pieces[::2])
     pieces[::2] = [
         piece if not piece or (_may_stay(piece) and at not in telling) else "-" for at, piece in enumerate(pieces[::2])
     ]
     return "".join(pieces)
+
+
+def holds_agent(text: str) -> bool:
+    """Tells whether a path or a fragment holds a user agent whose slashes part it."""
+    return _agent_begins(_PATH_SIGN.split(text)) is not None
+
+
+def _agent_begins(pieces: list[str]) -> int | None:
+    """Returns the place among the pieces of a path where a user agent begins that is spread over them."""
+    plain = [plainer(piece)[-1].replace("+", " ") for piece in pieces]
+    begin = agent_begins("".join(plain))
+    if begin < 0:
+        return None
+    ends = accumulate(map(len, plain))
+    return next(at for at, end in enumerate(ends) if end > begin)
 
 
 def may_hold_part(path: str) -> bool:

@@ -20,6 +20,7 @@ from tributary_domain.url_parameters import CLICK, MAIL, MAILERS, PARAMETERS, PE
 from tributary_domain.url_parts import (
     DOUBTFUL,
     clean_path,
+    holds_agent,
     holds_inner,
     holds_user,
     is_telling_campaign_part,
@@ -187,7 +188,8 @@ def _read_carefully(url: str) -> Url:
     if fragment:
         parts = _FRAGMENT_PART.split(fragment)
         found = [_judge(pair) for part in parts for _, pair in _pairs(part)]
-        if any(kind is PERSONAL for kind, _, _ in found) or holds_encoded_part(fragment) or telling_parts(parts):
+        is_somebodys = any(kind is PERSONAL for kind, _, _ in found) or holds_encoded_part(fragment)
+        if is_somebodys or telling_parts(parts) or holds_agent(fragment):
             hash_sign = fragment = ""
         for kind, name, value in found:  # of the routes of a page that is an app: what its query says goes before
             if not (name in utm if kind is UTM else name in click_ids):

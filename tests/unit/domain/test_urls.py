@@ -12,6 +12,7 @@ import pytest
 from tributary_domain.urls import read_url
 
 _ADDRESS = b"ann@example.com"
+AGENT = "Mozilla/5.0%20(X11;%20Linux%20x86_64)%20AppleWebKit/537.36%20(KHTML,%20like%20Gecko)"
 MD5, SHA1, SHA256 = (hashlib.new(name, _ADDRESS).hexdigest() for name in ("md5", "sha1", "sha256"))
 BASE64 = base64.urlsafe_b64encode(hashlib.sha256(_ADDRESS).digest()).decode().rstrip("=")
 
@@ -143,6 +144,8 @@ def encoded(text: str) -> list[str]:
                 *(f"next=%2Fa%3Fem%3D{SHA256}", f"next=%252Fa%253Fem%253D{MD5}", f"e=%7B%22k%22%3A%22{MD5}%22%7D"),
                 *(f"em=tv.1~em.{BASE64}", f"hashed={BASE64}=", f"customer_order={MD5}", f"order_id=1,em:{MD5}"),
                 *(f"utm_content={MD5}", f"utm_term={SHA256}"),
+                *(f"utm_{name}={SHA256}" for name in ("campaign", "id", "source")),
+                *(f"utm_campaign=em%3A{SHA256}", f"utm_id={SHA256.upper()}"),
             )
         ),
         *(
@@ -203,6 +206,9 @@ def encoded(text: str) -> list[str]:
                 *((f"/in/{e}{JWT[1:]}/y", "/in/-/y") for e in ("%65", "%2565")),
                 *((f"/in/e%79J{JWT[3:]}", "/in/-"), (f"/p#%65{JWT[1:]}", "/p")),
                 *(("/p#/u/203.0.113.7", "/p"), ("/p#00491712345678", "/p")),
+                *((f"/a/{AGENT}", "/a/-"), (f"/a/{AGENT}/x?a=1", "/a/-?a=1"), (f"/p#/a/{AGENT}", "/p")),
+                *(("/a/Mozilla/5.0%20(X11)", "/a/-"), ("/a/Mozilla/5.0+(X11)", "/a/-"), ("/p#Dalvik/2.1 (L)", "/p")),
+                *(("/a/b=Mozilla/5.0%2520(X11)", "/a/-"), ("/a/Shop/7%20(x%3B%20iPhone)", "/a/-")),
             )
         ),
         *(
@@ -215,6 +221,13 @@ def encoded(text: str) -> list[str]:
                 *("/p?utm_content=https://x.example/releases/10.2.1.4", "/p?utm_campaign=spring/11%2F26"),
                 *("/p?to=https%3A%2F%2F10.0.0.1%2Fx", "/p?to=https%3A%2F%2Fx.example%2F%3Fapp_version%3D1.2.3.4"),
                 *("/p?to=https://x.example/orders/00491712345678", "/p?to=%2Freleases%2F10.2.1.4", "/p?at=1/2/2026"),
+                *(
+                    "/Size/42+(slim)",
+                    "/docs/okhttp/4.9.3",
+                    "/wiki/Mozilla/5.0",
+                    "/a/Foo/7%20(2026)",
+                    "/p#/Size/42 (slim)",
+                ),
                 *("/p?x=Size/42+(slim)", "/p?tel_shop=1", "/p?utm_source=a.b.c.d", "/p?sdk=4.0.1.2"),
             )
         ),
@@ -227,7 +240,7 @@ def encoded(text: str) -> list[str]:
             for said, kept in (
                 (f"/u/{SHA256}/off", "/u/-/off"),
                 (f"/u/{SHA256.upper()}?a=1", "/u/-?a=1"),
-                *((f"/{before}/{MD5}/x", f"/{before}/-/x") for before in ("email", "users", "customer-hash")),
+                *((f"/{before}/{MD5}/x", f"/{before}/-/x") for before in ("email", "users", "mobile-number")),
                 *((f"/unsubscribe/{SHA1}?a=1", "/unsubscribe/-?a=1"), (f"/x;em={MD5}", "/x;-")),
                 *((f"/r/a%2Femail%2F{it}", "/r/-") for it in (MD5, SHA1, SHA256)),
                 *((f"/r/a%252Femail%252F{SHA256}", "/r/-"), (f"/email%3A{MD5}", "/-")),
@@ -249,6 +262,7 @@ def encoded(text: str) -> list[str]:
                 *(f"/p?x={MD5[1:]}", f"/p?x={SHA256}0", f"/p?x=g{MD5}", f"/p?x={'1' * 32}", f"/p?x={BASE64}"),
                 *("/p?id=01890a5d-ac96-774b-bcce-b302099a8057", f"/{MD5}.js", f"/o/{MD5}", f"/a-{SHA256}.js"),
                 *(f"/email/{MD5}.png", f"/customer-orders/{MD5}", f"/email/{'1' * 32}", f"/o/a%2Fimg%2F{MD5}"),
+                *(f"/mobile/{MD5}", f"/Mobiles/{MD5}/x", f"/p?utm_campaign={SHA256}-spring"),
             )
         ),
         pytest.param("https://s.example/wiki/Name:Ann", "https://s.example/wiki/Name:Ann", id="a path's own words"),
