@@ -22,6 +22,7 @@ from tributary_cli.doctor_checks import (
     check_vouching,
     check_workspaces,
 )
+from tributary_cli.doctor_ids import check_ids
 from tributary_cli.doctor_retention import check_retention
 from tributary_cli.doctor_warehouses import check_warehouses
 from tributary_cli.local import data_option, running_installation
@@ -85,6 +86,7 @@ async def _examine_installation(environ: Mapping[str, str]) -> list[Check]:
     checks += check_vouching(environ)
     if clickhouse_url := environ.get("TRIBUTARY_CLICKHOUSE_URL"):
         checks.append(await check_clickhouse(clickhouse_url))
+        checks += await check_ids(clickhouse_url)
         if workspaces_file:
             checks += await check_retention(Path(workspaces_file), clickhouse_url)
     if workspaces_file and (jobs_url := environ.get("TRIBUTARY_JOBS_URL")):

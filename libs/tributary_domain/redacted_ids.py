@@ -28,6 +28,8 @@ _NAMING: Final = tuple(
     )
 )
 """What decides which conversion or adjustment it is: those are told apart by what was sent."""
+TOLD_APART: Final = frozenset({"event_id", *(group.field(at) for group, places in _NAMING for at in places)})
+"""The fields of which digests are made, without a key: whoever reads the stores can try addresses against them."""
 _SEND_THE_ORIGINAL: Final = (
     "This is shown in place of an id that was personal, and leads to nothing: send the original id, or name the "
     "conversion by its conversion_id."

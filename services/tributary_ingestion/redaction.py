@@ -21,7 +21,7 @@ from tributary_domain.personal import (
 from tributary_domain.personal_names import is_personal_property
 from tributary_domain.property_values import clean_property
 from tributary_domain.reasons import Reason, ReasonCode
-from tributary_domain.redacted_ids import stored_event_id
+from tributary_domain.redacted_ids import TOLD_APART, stored_event_id
 from tributary_domain.url_parts import is_telling_campaign_part
 
 Token = Callable[[str], str]
@@ -30,6 +30,12 @@ Token = Callable[[str], str]
 _WIDE: Final = tuple(sign.encode() for sign in "\uff20\ufe6b\uff0b")
 _WORDS: Final = ("name", "category", "brand")
 """Texts of an item that are for people."""
+_CUT: Final = "This held what looks like an e-mail address or a phone number, taken out: send it among identifiers."
+_ID: Final = (
+    "This id holds what looks like an e-mail address or a phone number. A token is stored in its place; but what tells "
+    "it apart is a digest without a key, and whoever reads the stores can try addresses against it: send an id that is "
+    "nobody's."
+)
 _NAMED: Final = "A property was named as what is personal, and taken out: send it among identifiers, or in the context."
 
 _TELLING: Final = (
@@ -158,5 +164,4 @@ def _redact_items(items: Any, field: str, token: Token, changed: list[str]) -> N
 
 
 def _redacted(field: str) -> Reason:
-    message = "This held what looks like an e-mail address or a phone number, taken out: send it among identifiers."
-    return Reason(ReasonCode.PERSONAL_DATA_REDACTED, field, message)
+    return Reason(ReasonCode.PERSONAL_DATA_REDACTED, field, _ID if field in TOLD_APART else _CUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from tests.support.ports import free_address
 from tests.support.stores import Stores, running_redis
 from tributary_cli.command_line import cli
+from tributary_storage.clickhouse.client import connect
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,33 @@ def test_doctor_says_until_when_lost_claims_are_looked_up(environment: dict[str,
     days = [datetime.fromtimestamp(loss_seconds + 86_400 * days, UTC).date() for days in (37, 400)]
     assert f"event ids until {days[0]}" in said
     assert f"orders and refunds until {days[1]}" in said
+
+
+def test_doctor_says_which_workspaces_use_addresses_as_ids(environment: dict[str, str], workspace: str) -> None:
+    _migrate(environment)
+    ids = ("x1:" + "0" * 24, "")
+    rows = [
+        (f"{workspace}-orders", "e-1", *ids),
+        (f"{workspace}-events", *ids, ""),
+        (f"{workspace}-texts", "e-2", "", ""),
+    ]
+    asyncio.run(_record(environment["TRIBUTARY_CLICKHOUSE_URL"], rows))
+    _, checks = _examine(environment)
+    found = {name: check["is_ok"] for name, check in checks.items() if name.startswith(f"ids:{workspace}")}
+    assert found == {f"ids:{workspace}-orders": False, f"ids:{workspace}-events": False}
+
+
+_WARNED = """
+    INSERT INTO events (workspace, event_id, order_id, adjustment_id, event_time, verdict, reason_codes)
+    SELECT %(row)s[1], %(row)s[2], %(row)s[3], %(row)s[4], now64(6), 'ACCEPTED', ['PERSONAL_DATA_REDACTED']
+"""
+
+
+async def _record(clickhouse_url: str, rows: list[tuple[str, str, str, str]]) -> None:
+    """Records events of now that were warned of: workspace, event id, order id and adjustment id of each."""
+    async with connect(clickhouse_url, name="tests") as clickhouse:
+        for named in rows:
+            await clickhouse.execute(_WARNED, {"row": list(named)})
 
 
 @pytest.mark.parametrize("mode", ["fsync", "attested", "none"])

@@ -328,3 +328,21 @@ def test_an_event_whose_id_is_personal_says_what_it_is_claimed_by() -> None:
     assert admitted.event_digest == packed.event_digest == event_digest("shop", "order of ann@example.com")
     plain = AdmittedEvent.FromString(take(an_event("conversion"), RULES, NOW, backfill=False).admitted)
     assert plain.event_digest == b"", "of its id"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        *((path, "a digest without a key") for path in ("event_id", "conversion.order_id", "adjustment.adjustment_id")),
+        *((path, "among identifiers") for path in ("session_id", "conversion.pixel_event_id", "properties")),
+    ],
+)
+def test_a_warning_says_of_an_id_that_its_digest_stays(path: str, said: str) -> None:
+    event = an_event(path)
+    if path == "properties":
+        event.properties["customer_email"] = "ann"
+    else:
+        *parents, name = path.split(".")
+        setattr(getattr(event, parents[0]) if parents else event, name, "ann@example.com")
+    [reason] = take(event, RULES, NOW, backfill=False).reasons
+    assert (reason.code.value, reason.field, said in reason.message) == ("PERSONAL_DATA_REDACTED", path, True)

@@ -137,8 +137,9 @@ class Context(_message.Message):
     out, by their name or by what they hold; so is a link within a link that has one. A parameter of unknown name that
     has the shape of a hash ("em=973dfe46...", of an address, as ad tags write it) is one, unless its name says of what
     thing it is ("order", "clickid"); click ids stay. What is cut of properties by what it looks like is cut of
-    parameters, of campaigns, too, and a dash stands for a part of the path that is: of hashes a SHA-256, and a shorter one
-    behind a part that names a person ("/email/973dfe46..."). However often a link within is percent-encoded, up to
+    parameters, of campaigns, too (of which all but `utm_content` and `utm_term` keep a hash that is shorter than SHA-256:
+    ids look like it), and a dash stands for a part of the path that is: of hashes a SHA-256, and a shorter one behind a
+    part that names a person ("/email/973dfe46..."). A user agent goes with all of the path behind it. However often a link within is percent-encoded, up to
     three times. A phone number without its country code in a parameter of another name ("q=0171 2345678") cannot be
     told from an order number, and stays.
     """

@@ -184,7 +184,9 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """
     REASON_CODE_PERSONAL_DATA_REDACTED: _ReasonCode.ValueType  # 107
     """Warning: a text held what looks like an e-mail address, or a phone number with its country code. A keyed token stands
-    for an id now, the same for the same id; from anything else it was cut. Or a property was named as what is personal,
+    for an id now, the same for the same id; from anything else it was cut. What an event, an order or an adjustment is
+    told apart by is still a digest of its id as sent, without a key, against which whoever reads the stores can try
+    addresses: use ids that are nobody's. Or a property was named as what is personal,
     or it or a part of a campaign held what looks like it: a network address, a user agent, a phone number, a token of a
     log-in, or an e-mail address in base64 or as a hash.
     """
@@ -315,7 +317,9 @@ definition must not cost a conversion.
 """
 REASON_CODE_PERSONAL_DATA_REDACTED: ReasonCode.ValueType  # 107
 """Warning: a text held what looks like an e-mail address, or a phone number with its country code. A keyed token stands
-for an id now, the same for the same id; from anything else it was cut. Or a property was named as what is personal,
+for an id now, the same for the same id; from anything else it was cut. What an event, an order or an adjustment is
+told apart by is still a digest of its id as sent, without a key, against which whoever reads the stores can try
+addresses: use ids that are nobody's. Or a property was named as what is personal,
 or it or a part of a campaign held what looks like it: a network address, a user agent, a phone number, a token of a
 log-in, or an e-mail address in base64 or as a hash.
 """
