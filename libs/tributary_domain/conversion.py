@@ -185,7 +185,7 @@ def conversion_facts(
     original, currency = (None, "") if default is None or not seen else default
     if valued_by:
         original, currency = valued_by.amount_micros, valued_by.currency_code
-    applied = _each_once(adjustments, findings)
+    applied = each_once(adjustments, findings)
     if not currency:
         currency = next((a.currency_code for a in reversed(applied) if a.kind is AdjustmentKind.RESTATEMENT), "")
     if currency:
@@ -257,14 +257,20 @@ def _valued_by(seen: Iterable[Observation], findings: set[ConversionFinding]) ->
     return best
 
 
-def _each_once(adjustments: Iterable[Adjustment], findings: set[ConversionFinding]) -> list[Adjustment]:
-    """Returns the adjustments that count in event order, one per identity: the earliest report of it."""
+def each_once(adjustments: Iterable[Adjustment], findings: set[ConversionFinding] | None = None) -> list[Adjustment]:
+    """Returns the adjustments that count in event order, one per identity: the earliest report of it.
+
+    Args:
+        adjustments: In any order, with any repeats.
+        findings: Takes what is odd about them.
+    """
     first: dict[tuple[str, str], Adjustment] = {}
     ordered = sorted(set(adjustments), key=lambda part: (part.order_key, part.event_id, repr(part)))
     for part in ordered:
         if part.standing is Standing.GOOD:
             known = first.setdefault(part.identity, part)
-            if (known.amount_micros, known.currency_code) != (part.amount_micros, part.currency_code):
+            is_same = (known.amount_micros, known.currency_code) == (part.amount_micros, part.currency_code)
+            if findings is not None and not is_same:
                 findings.add(ConversionFinding.ADJUSTMENT_CONFLICT)
     return list(first.values())
 

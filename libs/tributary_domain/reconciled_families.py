@@ -208,10 +208,11 @@ def heirs(
         stage_of[key] = next((one.stage for one in stand_ins[key] if one.stage), stage_of[key])
         kind_of[key] = next((one.kind for one in stand_ins[key] if one.kind), kind_of[key])
     leads: dict[str, tuple[Staged, Staged]] = {}  # of a good one of a lead: what it began with, and its latest stage
-    for ids in _leads(family, observations, stand_ins, declared):
+    naming = _naming(family, observations, declared)
+    for ids in _leads(family, observations, stand_ins, naming):
         own = [one for one in good if one.conversion_id in ids]
         if stages := [one for one in own if stage_of[one.conversion_id]]:
-            lead = [*stages, *_roots(own, observations, stage_of, stand_ins)]
+            lead = [*stages, *_roots(own, observations, stage_of, stand_ins, naming)]
             ends = min(lead, key=_place), max(stages, key=_place)
             leads |= {one.conversion_id: ends for one in lead}
     firsts: dict[str, Staged | None] = {}
@@ -240,20 +241,26 @@ def heirs(
     return _through(found)
 
 
+def _naming(
+    family: Collection[str], observations: Mapping[str, Sequence[Related]], declared: Collection[str]
+) -> dict[tuple[str, str], set[str]]:
+    """Returns the names that the first conversion of a lead may have, by the shop and the number of its order."""
+    naming: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in (one for key in family for one in observations.get(key, ())):
+        if one.root_order_id:
+            naming[one.store, one.root_order_id].update((one.name, *declared))
+    return naming
+
+
 def _leads(
     family: Collection[str],
     observations: Mapping[str, Sequence[Related]],
     stand_ins: Mapping[str, Sequence[StandIn]],
-    declared: Collection[str],
+    naming: Mapping[tuple[str, str], Collection[str]],
 ) -> list[set[str]]:
     """Returns the conversions of each lead: a family may hold several, whose orders are cycles of one subscription."""
     theirs: dict[str, set[str]] = defaultdict(set)
-    said = [one for key in family for one in observations.get(key, ())]
-    naming: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for one in said:
-        if one.root_order_id:
-            naming[one.store, one.root_order_id].update((one.name, *declared))
-    for one in said:
+    for one in (one for key in family for one in observations.get(key, ())):
         if one.lead_id:
             theirs[_lead(one.lead_id)].add(one.conversion_id)
         if one.root_order_id:
@@ -301,14 +308,18 @@ def _roots(
     observations: Mapping[str, Sequence[Related]],
     stage_of: Mapping[str, str],
     stand_ins: Mapping[str, Sequence[StandIn]],
+    naming: Mapping[tuple[str, str], Collection[str]],
 ) -> list[Staged]:
     """Returns the first conversions of leads that are no stages: of each order number the earliest, and no cycle."""
     first: dict[str, Staged] = {}
-    named = {(one.store, one.root_order_id) for said in observations.values() for one in said if one.root_order_id}
     for one in good:
         key = one.conversion_id
-        told = {(said.store, said.order_id) for said in observations.get(key, ()) if not said.cycle}
-        orders = {_order(*order) for order in told & named}
+        told = [said for said in observations.get(key, ()) if not said.cycle]
+        orders = {
+            _order(said.store, said.order_id)
+            for said in told
+            if said.name in naming.get((said.store, said.order_id), ())
+        }
         for order in orders.union(*(left.families for left in stand_ins.get(key, ()) if left.role == _ROOT)):
             if not stage_of[key]:
                 first.setdefault(order, one)

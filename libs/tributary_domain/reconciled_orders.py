@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tributary_domain.business_keys import plain_id
 from tributary_domain.families import first_name
 from tributary_domain.ids import family_id
+from tributary_domain.reconciled_shares import SeveralCycles
 
 if TYPE_CHECKING:
     from tributary_domain.reconciled_families import Related, Staged, StandIn
@@ -53,17 +54,35 @@ class Orders:
     def lent(self, observations: Mapping[str, Sequence[Related]]) -> dict[str, str]:
         """Returns by what an order is without the cycle the conversion that its adjustments and its value are of, too.
 
-        None where somebody of the order was erased: what stands in for it changes no more.
+        None where it was told as several first cycles: that depends on what was said of these, too (`several`).
 
         Args:
             observations: By conversion.
         """
         found: dict[str, str] = {}
-        for family, cycles in self.cycles.items():
-            places = [(_anchor(observations.get(one, ())), one) for one in cycles if _is_first(one, observations)]
-            if places and not any(one.startswith("s1:") for one in cycles):
-                found |= dict.fromkeys(self.plains.get(family, ()), min(places)[1])
+        for family, firsts in self._firsts(observations):
+            if len(firsts) == 1:
+                found |= dict.fromkeys(self.plains.get(family, ()), firsts[0])
         return found
+
+    def several(self, observations: Mapping[str, Sequence[Related]]) -> list[SeveralCycles]:
+        """Returns the orders that were told as several first cycles.
+
+        Args:
+            observations: By conversion.
+        """
+        found = ((self.plains.get(family, ()), firsts) for family, firsts in self._firsts(observations))
+        return [SeveralCycles(plains, firsts) for plains, firsts in found if len(firsts) > 1]
+
+    def _firsts(self, observations: Mapping[str, Sequence[Related]]) -> Iterator[tuple[str, list[str]]]:
+        """Yields families with what are first cycles there, in event order.
+
+        Not those of which somebody was erased: what stands in for it changes no more.
+        """
+        for family, cycles in self.cycles.items():
+            if not any(one.startswith("s1:") for one in cycles):
+                firsts = (one for one in cycles if _is_first(one, observations))
+                yield family, [one for _, one in sorted((_anchor(observations[one]), one) for one in firsts)]
 
     def told(
         self,

@@ -3,6 +3,9 @@
 The one rule: they are one order, whoever tells what and when. It is counted with the cycle, and adjusted whichever way
 an adjustment names it. Both have the credit of the one that the observer nearest to the buyer told: a browser has the
 path, a backend the cycle.
+
+Where several first cycles have its number, each is worth what was told of it: what the order is worth as a whole is the
+value of none of them. What is said of the whole changes all (`shared_adjustments`).
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ class Told(NamedTuple):
     """The lowest source rank of its observations."""
     is_frozen: bool = False
     """Whether it stands in for a conversion whose person was erased: it has the credit of both already."""
+    is_retracted: bool = False
+    """Whether it was taken back by its own name: where others are there, it was told by mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,10 @@ class SplitOrder:
     """What becomes of an order that was told in both ways, or may be."""
 
     counted_id: str
-    """The conversion that counts in place of the plain one."""
-    adjusted_id: str
-    """The one that adjustments of the plain one change, too; empty: none, for what was erased changes no more."""
+    """The conversion that counts in place of the plain one; of several the first that was not taken back."""
+    adjusted_ids: tuple[str, ...]
+    """Those that adjustments of the plain one change, too, in event order; none where one was erased: that changes no
+    more. Where it is one, the value of the plain one is its own, too."""
     credited_id: str
     """Whose credit all have; empty: nobody told it plainly, and each has its own."""
 
@@ -51,7 +57,7 @@ def split_order(plain: Told | None, cycles: Iterable[Told]) -> SplitOrder | None
     ordered = sorted(cycles, key=lambda one: (one.order_key, one.conversion_id))
     if not ordered:
         return None
-    counted = ordered[0]
+    living = [one for one in ordered if not one.is_retracted] or ordered[:1]
     credited = ""
     if plain is not None:
         nearest = min(
@@ -59,7 +65,7 @@ def split_order(plain: Told | None, cycles: Iterable[Told]) -> SplitOrder | None
         )
         credited = nearest.conversion_id
     return SplitOrder(
-        counted_id=counted.conversion_id,
-        adjusted_id="" if any(one.is_frozen for one in ordered) else counted.conversion_id,
+        counted_id=living[0].conversion_id,
+        adjusted_ids=() if any(one.is_frozen for one in ordered) else tuple(one.conversion_id for one in living),
         credited_id=credited,
     )

@@ -13,7 +13,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import CreditedTouch, TouchSource
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
-from tributary_attribution.kinship import Seen
+from tributary_attribution.seen import Seen
 from tributary_domain.conversion import ConversionFacts
 from tributary_domain.stand_ins import to_the_minute
 from tributary_storage.clickhouse.names import micros, timestamp

@@ -13,7 +13,13 @@ from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.findings import Finding, FindingKind, finding
 from tributary_domain.outliers import Outlier, find_outliers
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.clickhouse.reconciliation_sources import MergedStages, ReconciliationSources, SplitOrder, Sums
+from tributary_storage.clickhouse.reconciliation_sources import (
+    MergedStages,
+    ReconciliationSources,
+    SeveralFirstCycles,
+    SplitOrder,
+    Sums,
+)
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 
 Checked = tuple[dict[str, int], list[Finding]]
@@ -46,9 +52,12 @@ class CrossChecks:
         matched, found = await self._deals.check(scope, workspace, now_micros)
         counts |= matched
         split, merged = await self._sources.split_orders(scope), await self._sources.merged_stages(scope)
-        counts |= {name: number for name, number in _orders(len(split), len(merged)) if number}
+        several = await self._sources.several_first_cycles(scope)
+        counts |= {name: number for name, number in _orders(len(split) + len(several), len(merged)) if number}
         most = self._sources.MOST
-        answers.add([_split(scope, one, now_micros) for one in split], is_cut=len(split) >= most)
+        twice = [_split(scope, one, now_micros) for one in split]
+        twice += [_several(scope, one, now_micros) for one in several]
+        answers.add(twice, is_cut=max(len(split), len(several)) >= most)
         answers.add([_merged(scope, one, now_micros) for one in merged], is_cut=len(merged) >= most)
         counts |= {"conversions": sums.conversions, "changed": sums.changed}
         counts["outliers"] = len(outliers)
@@ -101,7 +110,7 @@ def _merged(scope: Scope, one: MergedStages, now_micros: int) -> Finding:
     )
 
 
-def _order(one: SplitOrder | MergedStages) -> str:
+def _order(one: SplitOrder | SeveralFirstCycles | MergedStages) -> str:
     return f"{one.store}/{one.order_id}" if one.store else one.order_id
 
 
@@ -116,6 +125,30 @@ def _split(scope: Scope, one: SplitOrder, now_micros: int) -> Finding:
         expected=f"one conversion of {one.name} {order}",
         actual=f"{order}:{one.cycle} {one.value_micros} micros {one.currency}, "
         f"{order} {one.plain_micros} micros {one.plain_currency}",
+        find_micros=now_micros,
+    )
+
+
+def _several(scope: Scope, one: SeveralFirstCycles, now_micros: int) -> Finding:
+    order, number = _order(one), len(one.cycles)
+    parts = [f"{order}:{told.cycle} {told.original_micros} micros {told.currency}" for told in one.cycles]
+    message = (
+        f"Told as {number} first cycles, of which each counts for what was told of it. Retract those that are none."
+    )
+    expected = f"a first cycle of {one.name} {order} for each subscription"
+    if one.plain_id:
+        message = (
+            f"Told as {number} first cycles and, as {one.plain_id}, without a cycle, which does not count beside them: "
+            "each counts for what was told of it. Retract by their cycles those that are none."
+        )
+        expected = f"first cycles of {one.name} {order} that are worth {one.plain_micros} micros {one.plain_currency}"
+    return finding(
+        scope.reconciliation_id,
+        FindingKind.ORDER_SPLIT,
+        message,
+        conversion_id=",".join(told.conversion_id for told in one.cycles),
+        expected=expected,
+        actual=", ".join(parts),
         find_micros=now_micros,
     )
 

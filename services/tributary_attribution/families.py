@@ -14,8 +14,9 @@ from typing import Protocol
 
 from tributary_attribution.affected import NO_KIN, Affected
 from tributary_attribution.credit_settings import conversion_life_seconds
-from tributary_attribution.kinship import inherits, kin_of, lent_to, names_as_lead, names_of, order_names
+from tributary_attribution.kinship import inherits, kin_of, names_as_lead, names_of, order_names
 from tributary_attribution.memberships import family_key, kept_of, members_of, roots_of
+from tributary_attribution.order_kin import lent_to
 from tributary_attribution.restoration import Restoration
 from tributary_domain.families import LEADING, Member, Membership, parse_name, unread, whole
 from tributary_domain.ids import family_id

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import NO_KIN, Affected, Kin
 from tributary_attribution.credit_settings import declared_for
-from tributary_attribution.one_order import NO_ORDER, OneOrder, adjustments_of, same_order
-from tributary_attribution.pinned_values import default_value
+from tributary_attribution.one_order import NO_ORDER
+from tributary_attribution.order_kin import in_order
+from tributary_attribution.seen import Find, Seen, seen_of
 from tributary_domain.business_keys import plain_order
-from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts
-from tributary_domain.conversion_parts import Standing
-from tributary_domain.event_order import OrderKey
 from tributary_domain.families import (
     Member,
     Membership,
@@ -25,35 +23,10 @@ from tributary_domain.families import (
     subscription_name,
 )
 from tributary_domain.lead_stages import ROOT, LeadStage, StageStanding, staged
-from tributary_domain.renewals import Cycle, CycleKind, inherits_from, is_renewal
+from tributary_domain.renewals import Cycle, inherits_from, is_renewal
 from tributary_domain.revision import Cause
-from tributary_domain.split_orders import Told, split_order
 from tributary_domain.stand_ins import is_stand_in
 from tributary_storage.codec.conversion_parts import ConversionPart
-
-Find = Callable[[str], Affected | None]
-"""Conversion id -> what was read of it; None: nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a conversion's own parts say of it, as far as its family wants to know."""
-
-    facts: ConversionFacts
-    event_time_micros: int
-    event_hash: int
-    is_good: bool
-    is_observed: bool
-    """Whether anybody observed it for good: taken back, it was told all the same."""
-    stage: str
-    """Empty: it is no stage."""
-    kind: int
-    """A `CycleKind`; 0: it is no cycle."""
-
-    @property
-    def order_key(self) -> OrderKey:
-        """Its place in event order."""
-        return self.event_time_micros, self.event_hash
 
 
 def names_of(one: Affected) -> set[str]:
@@ -125,17 +98,6 @@ def inherits(one: Affected) -> bool:
     return seen is not None and bool(seen.kind) and is_renewal(seen.kind)
 
 
-def lent_to(one: Affected, members: Collection[Member], find: Find) -> tuple[ConversionPart, ...]:
-    """Returns what changes a first cycle though it names its order without the cycle.
-
-    Args:
-        one: The cycle.
-        members: Of the family of its order.
-        find: As of `kin_of`.
-    """
-    return _in_order(one, members, find)[0].adjustments
-
-
 def kin_of(
     one: Affected,
     members: Collection[Member],
@@ -152,7 +114,7 @@ def kin_of(
     """
     standing, root, latest, staging = _in_lead(one, members, find)
     origin, renewing = _in_subscription(one, members, find, lent)
-    order, credited, told = _in_order(one, members, find)
+    order, credited, told = in_order(one, members, find)
     relatives = tuple(sorted({*staging, *renewing, *told}))
     if is_stand_in(one.conversion_id):  # its credit is frozen: only what it counts for may change
         root = origin = credited = None
@@ -190,7 +152,8 @@ def _in_lead(
                 roots.setdefault(member.names[0], []).append(_as_stage(member.conversion_id, seen, ROOT))
     firsts = [min(found, key=lambda stage: (stage.order_key, stage.conversion_id)) for found in roots.values()]
     others.discard(one.conversion_id)
-    standings = staged([*stages.values(), *firsts]) if stages else []
+    # Where all stages were taken back there is no lead: orders that it was named by count each for itself.
+    standings = staged([*stages.values(), *firsts]) if any(stage.is_good for stage in stages.values()) else []
     latest = next((found.conversion_id for found in standings if found.standing is StageStanding.LATEST), "")
     for found in standings:
         if found.conversion_id == one.conversion_id:
@@ -220,93 +183,6 @@ def _in_subscription(
     rule = declared_for(one.workspace, seen.event_time_micros).renewal_credit
     origin = inherits_from(cycles[0], cycles, rule)
     return None if origin is None else find(origin.conversion_id), relatives
-
-
-def _in_order(one: Affected, members: Collection[Member], find: Find) -> tuple[OneOrder, Affected | None, set[str]]:
-    """Returns what the same order, told in another way, is to a conversion, whose credit it has, and the others."""
-    plains = {member.conversion_id: member.names for member in members if member.role is Membership.PLAIN}
-    families = {name for member in members if member.role is Membership.PLAIN for name in member.names}
-    cycles = {
-        member.conversion_id
-        for member in members
-        if member.role is Membership.CYCLE and not families.isdisjoint(member.names)
-    }
-    if one.conversion_id not in plains and one.conversion_id not in cycles:
-        return NO_ORDER, None, set()
-    is_plain = one.conversion_id in plains
-    own_families = plains[one.conversion_id] if is_plain else ()
-    others = {name for name in {*plains, *cycles} - {one.conversion_id} if seen_of(find(name)) is not None}
-    told = [_as_told(find(name)) for name in sorted(plains)]
-    firsts = [_as_told(find(name), CycleKind.FIRST) for name in sorted(cycles)]
-    plain = next(filter(None, told), None)
-    split = split_order(plain, filter(None, firsts))
-    if split is None:
-        return OneOrder(plain_families=own_families), None, others
-    known = [found for name in sorted(plains) if (found := find(name)) is not None]
-    frozen = [found for found in known if is_stand_in(found.conversion_id)]
-    parts = [part for found in known if found not in frozen for part in found.parts]
-    is_shared = plain is not None and plain.conversion_id == split.credited_id and not plain.is_frozen
-    observed = tuple(_good(parts))
-    valued = (*observed, *(part for found in frozen for part in _good(found.parts)))
-    observations = observed if is_shared else ()
-    credited = find(split.credited_id) if split.credited_id not in ("", one.conversion_id) else None
-    if is_plain:
-        counted = find(split.counted_id)
-        known_by = [*observations, *(() if counted is None else _good(counted.parts))]
-        into = same_order(split.counted_id, sorted(known_by, key=_place))
-        return OneOrder(into, plain_families=own_families, no_rivals=tuple(cycles)), credited, others
-    if one.conversion_id != split.counted_id:
-        return OneOrder(no_rivals=tuple(plains)), credited, others
-    instead = None if plain is None else same_order(plain.conversion_id, sorted(observed, key=_place))
-    order = OneOrder(merged_from=instead, observations=observations, no_rivals=tuple(plains))
-    if one.conversion_id == split.adjusted_id:
-        order = replace(order, adjustments=adjustments_of(parts), valued=valued)
-    return order, credited, others
-
-
-def _as_told(one: Affected | None, kind: int | None = None) -> Told | None:
-    """Returns a way in which an order was told; None: nobody told it so, or as a cycle of another kind."""
-    seen = seen_of(one)
-    if one is None or seen is None or not seen.is_observed or kind not in (None, seen.kind):
-        return None
-    rank = min(observation.source_rank for observation in seen.facts.observations)
-    return Told(one.conversion_id, seen.order_key, rank, is_stand_in(one.conversion_id))
-
-
-def _good(parts: Iterable[ConversionPart]) -> list[ConversionPart]:
-    """Returns what was observed for good."""
-    return [part for part in parts if part.is_observation and part.observation().standing is Standing.GOOD]
-
-
-def _place(part: ConversionPart) -> OrderKey:
-    return part.event_time_micros, part.event_hash
-
-
-def seen_of(one: Affected | None, lent: Sequence[ConversionPart] = ()) -> Seen | None:
-    """Returns what its own parts say, and what changes it through another; None: nobody observed it."""
-    if one is None:
-        return None
-    observed = {part.event.event_id: part for part in one.parts if part.is_observation}
-    name = next((part.event.conversion.name for part in observed.values()), "")
-    published = b"" if one.stored is None else one.stored.published
-    facts = conversion_facts(
-        [part.observation() for part in observed.values()],
-        [part.adjustment() for part in (*one.parts, *lent) if not part.is_observation],
-        default_value(one.workspace, name, ConversionRevised.FromString(published).state if published else None),
-    )
-    if facts.anchor is None:
-        return None
-    ranked = sorted(facts.observations, key=lambda observation: -observation.source_rank)
-    said = [observed[observation.event_id].event.conversion for observation in ranked]
-    return Seen(
-        facts=facts,
-        event_time_micros=facts.anchor.event_time_micros,
-        event_hash=facts.anchor.event_hash,
-        is_good=facts.status is ConversionStatus.COUNTED,
-        is_observed=facts.status in (ConversionStatus.COUNTED, ConversionStatus.RETRACTED),
-        stage=next((conversion.lead.stage for conversion in said if conversion.HasField("lead")), ""),
-        kind=next((conversion.recurrence.kind for conversion in said if conversion.HasField("recurrence")), 0),
-    )
 
 
 def _as_stage(conversion_id: str, seen: Seen, stage: str) -> LeadStage:

@@ -20,11 +20,12 @@ class OneOrder:
     merged_from: SameOrder | None = None
     """Of one that was told with a cycle: in whose place it counts; None: nobody told it without."""
     adjustments: tuple[ConversionPart, ...] = ()
-    """Of one that was told with a cycle: what changed the other, and changes it, too."""
+    """Of one that was told with a cycle: what changed the other, and changes it, too; of several each its part."""
     observations: tuple[ConversionPart, ...] = ()
     """Likewise: what was observed of the other, where it has its credit: its person is recognised by that, too."""
     valued: tuple[ConversionPart, ...] = ()
-    """Likewise: what was observed of the other, whoever's credit it has: of it the value counts, too."""
+    """Likewise, where it is the only one: what was observed of the other, whoever's credit it has: of it the value
+    counts, too."""
     is_credited: bool = False
     """Whether it has the credit of another of them."""
     no_rivals: tuple[str, ...] = ()
@@ -35,10 +36,11 @@ class OneOrder:
     @property
     def told(self) -> frozenset[object]:
         """What of it another of them may change."""
-        parts = (part.event_hash for part in (*self.adjustments, *self.observations, *self.valued))
+        parts = [part.event_hash for part in (*self.observations, *self.valued)]
+        shares = ((part.event_hash, part.event.adjustment.amount.amount_micros) for part in self.adjustments)
         others = ((self.merged_into, "into"), (self.merged_from, "from"))
         told = ((one.SerializeToString(deterministic=True), way) for one, way in others if one is not None)
-        return frozenset((*told, *parts))
+        return frozenset((*told, *parts, *shares))
 
     def with_adjustments(self, parts: list[ConversionPart]) -> list[ConversionPart]:
         """Returns the parts of a conversion with what changes it through the other, in event order."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from tributary_attribution.credit_settings import declared_for
 from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn, are_all_named, families, heirs
 from tributary_domain.reconciled_orders import NO_ORDERS, orders_of
+from tributary_domain.reconciled_shares import Shared, shared
 from tributary_domain.renewals import RenewalCredit
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
@@ -64,7 +65,16 @@ class RunFamilies:
         for left in stand_ins:
             self._stand_ins[left.conversion_id].append(left)
         named = [one for family in self._found for one in sorted(family)]
-        await self._storage.name(self._scope, named, self._orders.lent(self._observations))
+        changes = await self._shared(set(named))
+        await self._storage.name(self._scope, named, self._orders.lent(grouped) | changes.lent)
+        await self._storage.share(self._scope, changes.shares)
+
+    async def _shared(self, named: set[str]) -> Shared:
+        """Returns what changes the orders of some conversions that were told as several first cycles."""
+        several = [one for one in self._orders.several(self._observations) if not named.isdisjoint(one.cycles)]
+        ids = sorted({name for one in several for name in (*one.plains, *one.cycles)})
+        parts = await self._storage.order_parts(self._scope, ids)
+        return await asyncio.to_thread(shared, several, parts)
 
     async def settle(self) -> int:
         """Says of their conversions what they count for and at whose place they are credited.

@@ -23,9 +23,10 @@ from tributary_attribution.assessment import assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.directory import Directory
 from tributary_attribution.handed_adjustments import HandedAdjustments
-from tributary_attribution.kinship import Seen, names_of, seen_of
+from tributary_attribution.kinship import names_of
 from tributary_attribution.memberships import kept_of, members_of
 from tributary_attribution.publishing import Publisher
+from tributary_attribution.seen import Seen, seen_of
 from tributary_attribution.views import Views
 from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash

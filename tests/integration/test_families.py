@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, record, running_attribution
 from tests.support.families import Families, awkward_families
+from tests.support.seeds import seeds
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_pb2 import InheritanceReason, NotCountedReason, RevisionCause
 from tributary.attribution.v1.explanation_pb2 import TouchpointExclusion
@@ -582,7 +583,7 @@ async def test_an_order_that_was_counted_twice_is_repaired(attribution: Attribut
 
 
 async def test_stream_and_batch_agree_on_awkward_families(attribution: Attribution, workspace: str) -> None:
-    rng = random.Random(23)
+    rng = random.Random(seeds().start)
     world = awkward_families(workspace, rng, 14)
     for start in range(0, len(world), 40):
         await attribution.handle(*world[start : start + 40])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.support import oracle, people
 from tests.support.life_facts import Fact, Place, edges_between, entry_of
@@ -22,6 +22,7 @@ from tributary_domain.lead_stages import ROOT, LeadStage, StagedConversion, stag
 from tributary_domain.renewals import Cycle, CycleKind, RenewalCredit, inherits_from
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import MODELS
+from tributary_domain.shared_adjustments import FirstCycle, shared_out
 from tributary_domain.split_orders import Told, split_order
 from tributary_domain.ties import telling
 from tributary_domain.windows import CreditableConversion
@@ -94,10 +95,28 @@ def _conversions(good: Sequence[Fact], person_of: Mapping[str, frozenset[str]]) 
             home = min((telling(fact.home)[0], *fact.key, fact.home) for fact in facts)[3]
             person = person_of.get(home, frozenset({home}))
             first = min(facts, key=lambda fact: fact.key)
-            _, plainly, lent = parts.get(first.told_without or ("", ""), ([], [], []))
-            told = conversion_facts(observations, [*adjustments, *lent], told_plainly=plainly)
-            known[place] = _Known(told, person, first)
+            known[place] = _Known(conversion_facts(observations, adjustments), person, first)
+    for plain, cycles in _cycles(known).items():
+        _, plainly, lent = parts.get(plain, ([], [], []))
+        split = split_order(None, [_told(place, known[place]) for place in cycles])
+        assert split is not None
+        adjusted = [_place(name) for name in split.adjusted_ids]
+        own = [FirstCycle("|".join(place), *parts[place][1:]) for place in adjusted]
+        shares = shared_out(lent, own) if len(own) > 1 else {own[0].conversion_id: lent}
+        for place, cycle in zip(adjusted, own, strict=True):
+            changes = [*cycle.adjustments, *shares[cycle.conversion_id]]
+            told = conversion_facts(cycle.observations, changes, told_plainly=plainly if len(own) == 1 else ())
+            known[place] = replace(known[place], facts=told)
     return known
+
+
+def _cycles(known: Mapping[Place, _Known]) -> dict[Place, list[Place]]:
+    """Returns the first cycles that orders were told as, by what the order is without them."""
+    found: dict[Place, list[Place]] = {}
+    for place, one in known.items():
+        if one.first.told_without is not None:
+            found.setdefault(one.first.told_without, []).append(place)
+    return found
 
 
 def _journeys(
@@ -158,18 +177,18 @@ def _origin(
 def _orders(known: Mapping[Place, _Known]) -> dict[Place, Place]:
     """Returns whose credit they have of orders that are told with and without the cycle."""
     found: dict[Place, Place] = {}
-    for place, one in known.items():
-        plain = one.first.told_without
-        if plain is not None and plain in known:
-            ways = [_told(name, known[name]) for name in (plain, place)]
+    for plain, cycles in _cycles(known).items():
+        if plain in known:
+            ways = [_told(name, known[name]) for name in (plain, *cycles)]
             split = split_order(ways[0], ways[1:])
             assert split is not None
-            found |= dict.fromkeys((plain, place), _place(split.credited_id))
+            found |= dict.fromkeys((plain, *cycles), _place(split.credited_id))
     return found
 
 
 def _told(place: Place, one: _Known) -> Told:
-    return Told("|".join(place), one.key, min(part.source_rank for part in one.facts.observations))
+    rank = min(part.source_rank for part in one.facts.observations)
+    return Told("|".join(place), one.key, rank, is_retracted=one.facts.is_retracted)
 
 
 def _credited(

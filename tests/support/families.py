@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.attribution import DAY, NOON, Admitted, Events
+from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.conversion_pb2 import RecurrenceKind
 from tributary.event.v1.event_pb2 import Traffic
 from tributary_domain.business_keys import business_key
@@ -67,6 +68,20 @@ class Families:
         event.event.adjustment.ClearField("conversion_name")
         event.event.adjustment.conversion_id = event.conversion_id = conversion[1].conversion_id
         return letter, event
+
+    def of_order(self, adjustment: Admitted, conversion: Admitted, *, with_cycle: bool) -> Admitted:
+        """Returns an adjustment of another conversion, which it names by the order."""
+        letter, event = adjustment
+        order, adjusted = conversion[1].event.conversion, event.event.adjustment
+        adjusted.conversion_name, adjusted.store, adjusted.order_id = order.name, order.store, order.order_id
+        adjusted.cycle = order.recurrence.cycle if with_cycle else ""
+        event.conversion_id = business_key(self.events.workspace, event.event, "adjustment", b"").conversion_id
+        return letter, event
+
+    def of_store(self, conversion: Admitted, store: str) -> Admitted:
+        """Returns the same of another shop."""
+        conversion[1].event.conversion.store = store
+        return conversion[0], self._named(conversion[1])
 
     def _named(self, event: Any) -> Any:
         event.conversion_id = business_key(self.events.workspace, event.event, "conversion", b"").conversion_id
@@ -134,6 +149,8 @@ def _awkward(families: Families, rng: random.Random, own: str) -> list[Admitted]
         conversions.append(
             families.cycle(rng.choice(people), kind=kind, cycle=cycle, subscription=own, at=at(), **told, **more())
         )
+    for number in range(rng.choice((0, 1, 1, 2))):
+        made += _told_in_several_ways(families, rng, conversions, f"{own}-several-{number}", people)
     for conversion in conversions:
         if rng.random() < 0.15:
             made.append(families.adjusted(events.retraction(at=NOON + 12 * DAY), conversion))
@@ -142,3 +159,44 @@ def _awkward(families: Families, rng: random.Random, own: str) -> list[Admitted]
     if rng.random() < 0.5:
         made.append(events.identify(*rng.sample(people, 2), at=NOON))
     return made + conversions
+
+
+def _told_in_several_ways(
+    families: Families, rng: random.Random, conversions: list[Admitted], order_id: str, people: list[str]
+) -> list[Admitted]:
+    """Adds an order that is told as first cycles and without any; returns what changes it, whatever that names."""
+    told: dict[str, Any] = {"order_id": order_id, "name": rng.choice(("purchase", "payment"))}
+    store = rng.choice(("", "", "de"))
+
+    def more() -> dict[str, Any]:
+        micros = rng.choice((None, 7, 40 * 1_000_000, 60 * 1_000_000))
+        return {"at": NOON + rng.randrange(3), "micros": micros, "rank": rng.choice((1, 2)), **told}
+
+    made = []
+    for number in range(rng.choice((1, 2, 2, 3))):
+        kind = rng.choice(("FIRST", "FIRST", "FIRST", "UPGRADE"))
+        own = rng.choice((order_id, f"{order_id}-{number}")) + "-s"
+        one = families.cycle(rng.choice(people), kind=kind, cycle=f"c-{number}", subscription=own, **more())
+        made.append(families.of_store(one, store))
+        if rng.random() < 0.3:
+            renewal = {**more(), "order_id": "", "at": NOON + 3 * DAY}
+            one = families.cycle(rng.choice(people), kind="RENEWAL", cycle="r", subscription=own, **renewal)
+            made.append(families.of_store(one, store))
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        plain = families.root(rng.choice(people), **more())
+        made.append(families.of_store(plain, rng.choice((store, store, "fr"))))
+    conversions += made
+    changes = []
+    orders = [one for one in made if one[1].event.conversion.order_id]
+    for _ in range(rng.choice((0, 1, 2, 3))):
+        micros, at = rng.choice((1, 5, 30, 50, 70)) * 1_000_000, NOON + DAY + rng.randrange(3)
+        letter, event = families.events.refund(micros, at=at)
+        adjustment = event.event.adjustment
+        reason = rng.choice(("REFUND", "REFUND", "REFUND", "CHARGEBACK", "REVERSAL", "RESTATEMENT", "RETRACTION"))
+        adjustment.reason = AdjustmentReason.Value(f"ADJUSTMENT_REASON_{reason}")
+        adjustment.adjustment_id = rng.choice(("", "r-1", "r-2"))
+        if reason == "RETRACTION":
+            adjustment.ClearField("amount")
+        names_cycle = rng.random() < 0.3
+        changes.append(families.of_order((letter, event), rng.choice(orders), with_cycle=names_cycle))
+    return changes

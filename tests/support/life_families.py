@@ -73,12 +73,14 @@ def _own_path(place: Place, found: Mapping[Place, Standing]) -> Place:
 
 
 def _in_orders(owns: Mapping[Place, Own]) -> dict[Place, Standing]:
-    found: dict[Place, Standing] = {}
+    orders: dict[Place, list[Place]] = {}
     for cycle, own in owns.items():
-        plain = own.first.told_without
-        if plain is not None and plain in owns:
-            nearest = min((cycle, plain), key=lambda place: (owns[place].nearest, owns[place].key))
-            found |= {cycle: Standing(nearest), plain: Standing(nearest, is_counted=False)}
+        if (plain := own.first.told_without) is not None and plain in owns:
+            orders.setdefault(plain, []).append(cycle)
+    found: dict[Place, Standing] = {}
+    for plain, cycles in orders.items():
+        nearest = min((*cycles, plain), key=lambda place: (owns[place].nearest, owns[place].key))
+        found |= dict.fromkeys(cycles, Standing(nearest)) | {plain: Standing(nearest, is_counted=False)}
     return found
 
 

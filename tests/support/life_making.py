@@ -83,6 +83,10 @@ class Maker:
             order_id = rng.choice(self._orders()) if kind == "FIRST" and rng.random() < 0.5 else own
             called = {"order_id": order_id, "cycle": f"{number}", "recurrence": kind, "subscription": own}
             self._of_family(at, people, called)
+            if order_id != own:
+                for another in range(rng.choice([0, 0, 1, 1, 2])):  # begun with the same order
+                    further = {"cycle": f"{number}-{another}", "subscription": f"{own}-{another}"}
+                    self._of_family(at + rng.choice([0, SECOND]), people, {**called, **further})
 
     def _orders(self) -> list[str]:
         """Returns the numbers of orders that people gave."""

@@ -17,10 +17,10 @@ from tests.support import oracle
 from tests.support.life_facts import DAY, MINUTE, NOW_MICROS, Fact, Place, edges_between, entry_of, message_of
 from tests.support.life_families import Own, Standing, standings
 from tests.support.life_making import Maker
+from tests.support.life_orders import worths
 from tests.support.people import oracle as people_of
 from tests.support.shop import EURO
 from tributary.event.v1.event_pb2 import Event
-from tributary_domain.conversion_parts import Adjustment, Observation
 from tributary_domain.identity import IdentityLimits
 from tributary_domain.journey import JourneyTouch, TouchKind
 from tributary_domain.settings import AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
@@ -127,14 +127,11 @@ def _answers(facts: Iterable[Fact], settings: AttributionSettings) -> dict[Place
     good = _good(facts)
     person_of = _person_of(good)
     by_place = _by_place(good)
-    owns = {}
-    for place, observed in by_place.items():
-        adjusted = [fact for fact in good if fact.adjustment and fact.conversion == place]
-        told = observed
-        if (without := observed[0].told_without) is not None:  # what changes it is of both
-            told = [*observed, *by_place.get(without, ())]
-            adjusted += [fact for fact in good if fact.adjustment and fact.conversion == without]
-        owns[place] = Own(observed, *_worth(told, adjusted))
+    adjusting: dict[Place, list[Fact]] = {}
+    for fact in good:
+        if fact.adjustment:
+            adjusting.setdefault(fact.conversion, []).append(fact)
+    owns = {place: Own(by_place[place], *worth) for place, worth in worths(by_place, adjusting).items()}
     journeys: dict[frozenset[str], list[JourneyTouch]] = {}
     family = standings(owns)
     found = {}
@@ -155,32 +152,6 @@ def _answers(facts: Iterable[Fact], settings: AttributionSettings) -> dict[Place
 def _journey(theirs: Sequence[Fact]) -> list[JourneyTouch]:
     decided = sorted((fact.micros, fact.decided) for fact in theirs if fact.decided)
     return [entry_of(fact, decided) for fact in theirs if not fact.is_internal and (fact.touch or fact.is_observation)]
-
-
-def _worth(observed: Sequence[Fact], adjusted: Sequence[Fact]) -> tuple[int, bool]:
-    value, is_retracted = oracle.value_after(
-        [
-            Observation(
-                event_time_micros=fact.micros,
-                event_id=fact.event_id,
-                source_rank=fact.rank,
-                amount_micros=fact.value,
-            )
-            for fact in observed
-        ],
-        [
-            Adjustment(
-                event_time_micros=fact.micros,
-                event_id=fact.event_id,
-                kind=fact.adjustment,
-                adjustment_id=fact.adjustment_id,
-                amount_micros=fact.amount,
-            )
-            for fact in adjusted
-            if fact.adjustment
-        ],
-    )
-    return value or 0, is_retracted
 
 
 def _credit(

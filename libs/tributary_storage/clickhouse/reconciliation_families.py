@@ -5,10 +5,11 @@ Every method raises `StorageUnavailableError` if ClickHouse does not answer; all
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn
+from tributary_domain.reconciled_shares import OrderPart, Share
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
@@ -17,7 +18,9 @@ _COLUMNS: Final = (
     *("reconciliation_id", "conversion_id", "is_settled", "slice", "person", "time", "hash", "session"),
     *("is_superseded", "is_lost", "accept_time", "frozen_at", "lends_to"),
 )
+_SHARE_COLUMNS: Final = ("reconciliation_id", "conversion_id", "event_id", "is_part", "amount_micros")
 _AT_ONCE: Final = 100_000
+_NAMED_AT_ONCE: Final = 1_000
 _MOST_ROUNDS: Final = 60_000
 """Each finds somebody new, or is the last."""
 
@@ -63,8 +66,32 @@ class ReconciliationFamilies:
             lent: By conversion, the one that its adjustments change, too.
         """
         nothing = (*((0,) * (len(_COLUMNS) - 4)), "")
-        await self._write([(scope.scratch, one, *nothing, lent.get(one, "")) for one in conversion_ids])
+        rows = [(scope.scratch, one, *nothing, lent.get(one, "")) for one in conversion_ids]
+        await self._insert("reconciliation_families", _COLUMNS, rows)
         await self._clickhouse.execute(reconciliation_statement("stage_stand_ins"), scope.values)
+
+    async def order_parts(self, scope: Scope, conversion_ids: Sequence[str]) -> list[OrderPart]:
+        """Returns what events say of orders that were told as several first cycles.
+
+        Args:
+            scope: The run.
+            conversion_ids: The cycles, and what the orders are without them.
+        """
+        found: list[OrderPart] = []
+        for start in range(0, len(conversion_ids), _NAMED_AT_ONCE):
+            values = {**scope.values, "conversions": tuple(conversion_ids[start : start + _NAMED_AT_ONCE])}
+            rows = await self._clickhouse.execute(reconciliation_statement("order_parts"), values)
+            found += [OrderPart(*row) for row in rows]
+        return found
+
+    async def share(self, scope: Scope, shares: Sequence[Share]) -> None:
+        """Notes what changes which of several first cycles; `name` comes first.
+
+        Args:
+            scope: The run.
+            shares: What changes them.
+        """
+        await self._insert("reconciliation_shares", _SHARE_COLUMNS, [(scope.scratch, *one) for one in shares])
 
     async def stand_ins(self, scope: Scope) -> list[StandIn]:
         """Returns what families go on knowing of conversions whose people were erased."""
@@ -90,9 +117,9 @@ class ReconciliationFamilies:
             place = at.slice, at.person, at.time_micros, at.event_hash, at.session
             standing = heir.is_superseded, heir.is_lost, heir.accept_time, heir.frozen_at, ""
             rows.append((scope.scratch, heir.conversion_id, 1, *place, *standing))
-        await self._write(rows)
+        await self._insert("reconciliation_families", _COLUMNS, rows)
 
-    async def _write(self, rows: list[tuple[Any, ...]]) -> None:
+    async def _insert(self, table: str, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
         for start in range(0, len(rows), _AT_ONCE):
             columns: list[list[Any]] = [list(column) for column in zip(*rows[start : start + _AT_ONCE], strict=True)]
-            await self._clickhouse.insert("reconciliation_families", _COLUMNS, columns)
+            await self._clickhouse.insert(table, names, columns)

@@ -39,6 +39,32 @@ class SplitOrder(NamedTuple):
     plain_currency: str
 
 
+class FirstCycle(NamedTuple):
+    """One of several first cycles of an order."""
+
+    time_micros: int
+    conversion_id: str
+    cycle: str
+    subscription_id: str
+    original_micros: int
+    """What it was told to be worth; likewise in `SeveralFirstCycles`."""
+    currency: str
+
+
+class SeveralFirstCycles(NamedTuple):
+    """An order that is several counted first cycles, of one subscription or worth something else than the order."""
+
+    name: str
+    store: str
+    order_id: str
+    cycles: Sequence[FirstCycle]
+    """In event order."""
+    plain_id: str
+    """Empty: nobody told the order without a cycle."""
+    plain_micros: int
+    plain_currency: str
+
+
 class MergedStages(NamedTuple):
     """A conversion that several stages of a lead were told with, because they had one order number."""
 
@@ -186,6 +212,15 @@ class ReconciliationSources:
         }
         rows = await self._clickhouse.execute(reconciliation_statement("split_orders"), values)
         return [SplitOrder(*row) for row in rows]
+
+    async def several_first_cycles(self, scope: Scope) -> list[SeveralFirstCycles]:
+        """Returns the orders that a run speaks of that are several first cycles, where something is odd about that."""
+        values = {**scope.values, "limit": self.MOST}
+        rows = await self._clickhouse.execute(reconciliation_statement("several_first_cycles"), values)
+        return [
+            SeveralFirstCycles(name, store, order_id, [FirstCycle(*one) for one in told], *whole)
+            for name, store, order_id, told, whole in rows
+        ]
 
     async def merged_stages(self, scope: Scope) -> list[MergedStages]:
         """Returns the conversions that a run speaks of that several stages of a lead were told with."""

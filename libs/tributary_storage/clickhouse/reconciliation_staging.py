@@ -38,6 +38,7 @@ _TABLES: Final = (
     "reconciliation_targets",
     "reconciliation_people",
     "reconciliation_families",
+    "reconciliation_shares",
     "reconciliation_entries",
     "reconciliation_conversions",
 )

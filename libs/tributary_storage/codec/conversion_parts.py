@@ -108,6 +108,17 @@ class ConversionPart:
             standing=self.standing,
         )
 
+    def of_amount(self, amount_micros: int | None) -> ConversionPart:
+        """Returns the same adjustment of another amount: what its parts said was of the whole."""
+        adjustment = self.admitted.event.adjustment
+        if amount_micros is None or amount_micros == adjustment.amount.amount_micros:
+            return self
+        admitted = AdmittedEvent()
+        admitted.CopyFrom(self.admitted)
+        admitted.event.adjustment.amount.amount_micros = amount_micros
+        admitted.event.adjustment.ClearField("amounts")
+        return ConversionPart(self.accept_time_micros, admitted)
+
 
 def _parts(amounts: Amounts) -> ValueParts:
     return ValueParts(**{field.name: micros for field, micros in amounts.ListFields()})

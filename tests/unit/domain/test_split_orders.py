@@ -9,8 +9,8 @@ from tributary_domain.split_orders import SplitOrder, Told, split_order
 BROWSER, BACKEND = 1, 2
 
 
-def told(conversion_id: str, at: int, rank: int, *, is_frozen: bool = False) -> Told:
-    return Told(conversion_id, (at, 0), rank, is_frozen)
+def told(conversion_id: str, at: int, rank: int, *, is_frozen: bool = False, is_retracted: bool = False) -> Told:
+    return Told(conversion_id, (at, 0), rank, is_frozen, is_retracted)
 
 
 PLAIN = told("plain", 5, BROWSER)
@@ -21,25 +21,43 @@ CYCLE = told("cycle", 3, BACKEND)
     ("plain", "cycles", "expected"),
     [
         pytest.param(PLAIN, [], None, id="no-cycle"),
-        pytest.param(None, [CYCLE], SplitOrder("cycle", "cycle", ""), id="nobody-told-it-plainly"),
-        pytest.param(PLAIN, [CYCLE], SplitOrder("cycle", "cycle", "plain"), id="the-browser-has-the-path"),
+        pytest.param(None, [CYCLE], SplitOrder("cycle", ("cycle",), ""), id="nobody-told-it-plainly"),
+        pytest.param(PLAIN, [CYCLE], SplitOrder("cycle", ("cycle",), "plain"), id="the-browser-has-the-path"),
         pytest.param(
             told("plain", 5, BACKEND),
             [told("cycle", 9, BROWSER)],
-            SplitOrder("cycle", "cycle", "cycle"),
+            SplitOrder("cycle", ("cycle",), "cycle"),
             id="cycle-has-it",
         ),
         pytest.param(
-            told("plain", 5, BACKEND), [CYCLE], SplitOrder("cycle", "cycle", "cycle"), id="of-equals-the-earliest"
+            told("plain", 5, BACKEND), [CYCLE], SplitOrder("cycle", ("cycle",), "cycle"), id="of-equals-the-earliest"
         ),
         pytest.param(
-            told("plain", 3, BACKEND), [CYCLE], SplitOrder("cycle", "cycle", "cycle"), id="at-one-time-the-lower-id"
+            told("plain", 3, BACKEND), [CYCLE], SplitOrder("cycle", ("cycle",), "cycle"), id="at-one-time-the-lower-id"
         ),
         pytest.param(
-            PLAIN, [CYCLE, told("other", 2, BACKEND)], SplitOrder("other", "other", "plain"), id="the-earliest-cycle"
+            PLAIN, [CYCLE, told("other", 2, BACKEND)], SplitOrder("other", ("other", "cycle"), "plain"), id="several"
         ),
         pytest.param(
-            PLAIN, [told("s1", 3, BACKEND, is_frozen=True)], SplitOrder("s1", "", "s1"), id="what-was-erased-is-frozen"
+            PLAIN,
+            [CYCLE, told("other", 2, BACKEND, is_retracted=True)],
+            SplitOrder("cycle", ("cycle",), "plain"),
+            id="one-of-several-was-a-mistake",
+        ),
+        pytest.param(
+            PLAIN,
+            [told("cycle", 3, BACKEND, is_retracted=True), told("other", 2, BACKEND, is_retracted=True)],
+            SplitOrder("other", ("other",), "plain"),
+            id="all-were-taken-back",
+        ),
+        pytest.param(
+            PLAIN,
+            [CYCLE, told("s1", 2, BACKEND, is_frozen=True)],
+            SplitOrder("s1", (), "s1"),
+            id="one-of-several-was-erased",
+        ),
+        pytest.param(
+            PLAIN, [told("s1", 3, BACKEND, is_frozen=True)], SplitOrder("s1", (), "s1"), id="what-was-erased-is-frozen"
         ),
     ],
 )

@@ -86,7 +86,10 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
     (`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same; but of a
     first cycle retract neither, for that would take back both: it is one with the order by itself, and this says that they
-    were published before they became one, or that the state was lost between them; what is repaired is one.
+    were published before they became one, or that the state was lost between them; what is repaired is one. Or an order is
+    several counted first cycles, and they cannot all be right: two are of one subscription, or together they were told to
+    be worth something else than the order without a cycle, which does not count beside them. Retract by their cycles those
+    that are none.
     """
     FINDING_KIND_STAGES_MERGED: _FindingKind.ValueType  # 25
     """Several stages of a lead were told with one order number: they are one conversion and one stage, and that a lead was
@@ -158,7 +161,10 @@ FINDING_KIND_ORDER_SPLIT: FindingKind.ValueType  # 24
 """One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
 (`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same; but of a
 first cycle retract neither, for that would take back both: it is one with the order by itself, and this says that they
-were published before they became one, or that the state was lost between them; what is repaired is one.
+were published before they became one, or that the state was lost between them; what is repaired is one. Or an order is
+several counted first cycles, and they cannot all be right: two are of one subscription, or together they were told to
+be worth something else than the order without a cycle, which does not count beside them. Retract by their cycles those
+that are none.
 """
 FINDING_KIND_STAGES_MERGED: FindingKind.ValueType  # 25
 """Several stages of a lead were told with one order number: they are one conversion and one stage, and that a lead was

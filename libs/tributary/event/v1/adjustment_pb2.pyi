@@ -35,7 +35,7 @@ class _AdjustmentReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Adju
     """The value is another one: replaced."""
     ADJUSTMENT_REASON_RETRACTION: _AdjustmentReason.ValueType  # 3
     """It never was a conversion: not counted, value zero. An order that is named without `cycle` is taken back also as the
-    first cycle of a subscription, as which another may have told it.
+    first cycle of a subscription, as which another may have told it; of several, as all of them.
     """
     ADJUSTMENT_REASON_CHARGEBACK: _AdjustmentReason.ValueType  # 4
     """The bank took the money back: subtracted as a refund."""
@@ -53,7 +53,7 @@ ADJUSTMENT_REASON_RESTATEMENT: AdjustmentReason.ValueType  # 2
 """The value is another one: replaced."""
 ADJUSTMENT_REASON_RETRACTION: AdjustmentReason.ValueType  # 3
 """It never was a conversion: not counted, value zero. An order that is named without `cycle` is taken back also as the
-first cycle of a subscription, as which another may have told it.
+first cycle of a subscription, as which another may have told it; of several, as all of them.
 """
 ADJUSTMENT_REASON_CHARGEBACK: AdjustmentReason.ValueType  # 4
 """The bank took the money back: subtracted as a refund."""
@@ -97,7 +97,11 @@ class Adjustment(_message.Message):
     reason: Global___AdjustmentReason.ValueType
     """Required. What changed."""
     cycle: _builtins.str
-    """Optional. With a subscription: the cycle it concerns, as in `Recurrence`, at most 64 characters."""
+    """Optional. With a subscription: the cycle it concerns, as in `Recurrence`, at most 64 characters. Where an order is
+    several first cycles and none is named, it concerns all: REFUND and CHARGEBACK are taken off the earliest until nothing
+    is left of it, then off the next, REVERSAL is given back where that was, the last first, and RESTATEMENT is split in
+    proportion to what they were told to be worth.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Required unless `reason` is RETRACTION. REFUND, CHARGEBACK: what is taken off, positive. REVERSAL: what is put back,

@@ -7,7 +7,8 @@
 -- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
 -- parts, what of that is credited, is it retracted, credited value, is that as sent.
 -- What changes an order that was told without the cycle of a subscription, or takes it back, does so as it was told with
--- that, too. Likewise what it is worth, whoever told it so was erased.
+-- that, too. Likewise what it is worth, whoever told it so was erased. Where it was told as several first cycles, these are
+-- worth what was said of each, and each has its share of what changes the order.
 -- In steps, because ClickHouse looks through a name of the same step at each of its uses, and through a column only once:
 -- as one step this takes ten times as long to plan.
 INSERT INTO reconciliation_conversions
@@ -135,19 +136,57 @@ WITH
     parts AS
     (
         SELECT
-            arrayJoin(if(
-                l.lends_to != '',
-                [(p.own_id, false), (l.lends_to, true)],
-                [(p.own_id, false)]
+            arrayJoin(arrayConcat(
+                [(p.own_id, false, false, 0::Int64)],
+                if(l.lends_to != '', [(l.lends_to, true, false, 0::Int64)], []),
+                if(p.part.is_observation, [], h.shares)
             )) AS whose,
             whose.1 AS conversion_id,
             whose.2 AS is_lent,
-            p.part AS part
+            if(
+                whose.3,
+                CAST(
+                    (
+                        p.part.time,
+                        p.part.hash,
+                        p.part.event_id,
+                        0,
+                        p.part.is_internal,
+                        1,
+                        whose.4,
+                        p.part.currency,
+                        p.part.rank,
+                        p.part.session,
+                        p.part.name,
+                        p.part.store,
+                        p.part.order_id,
+                        p.part.tokens,
+                        p.part.kind,
+                        p.part.identity,
+                        p.part.accept_time,
+                        -1,
+                        -1,
+                        -1,
+                        p.part.own_click
+                    ),
+                    /*part*/
+                ),
+                p.part
+            ) AS part
         FROM own_parts AS p
         LEFT JOIN lent AS l ON l.conversion_id = p.own_id
+        LEFT JOIN
+        (
+            SELECT
+                event_id,
+                groupArray((conversion_id, true, is_part, amount_micros)) AS shares
+            FROM reconciliation_shares FINAL
+            WHERE reconciliation_id = %(run)s
+            GROUP BY event_id
+        ) AS h ON h.event_id = p.part.event_id
         UNION ALL
         SELECT
-            (l.lends_to, true) AS whose,
+            (l.lends_to, true, false, 0::Int64) AS whose,
             whose.1 AS conversion_id,
             whose.2 AS is_lent,
             CAST(

@@ -1,0 +1,185 @@
+"""What changes an order that was told as several first cycles, as reconciliation derives it: what is each one's.
+
+The one rule: as of `shared_adjustments`, and nothing of that is used: all that was said is gone through once, in the
+order in which it happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+_TOTAL: Final = "RESTATEMENT"
+_BACK: Final = "REVERSAL"
+_GONE: Final = "RETRACTION"
+
+
+class OrderPart(NamedTuple):
+    """What one event says of an order."""
+
+    conversion_id: str
+    event_id: str
+    time_micros: int
+    event_hash: int
+    is_observation: bool
+    rank: int
+    has_amount: bool
+    amount_micros: int
+    currency: str
+    kind: str
+    """Of an adjustment."""
+    identity: str
+    """Likewise: what two reports of one share."""
+
+
+class SeveralCycles(NamedTuple):
+    """An order that was told as several first cycles."""
+
+    plains: Collection[str]
+    """What it is without the cycle."""
+    cycles: Sequence[str]
+    """In event order."""
+
+
+class Share(NamedTuple):
+    """What of an adjustment that names no cycle changes one of several."""
+
+    conversion_id: str
+    event_id: str
+    is_part: bool
+    """Whether it is of another amount than was said."""
+    amount_micros: int
+
+
+class Shared(NamedTuple):
+    """What becomes of what changes such orders."""
+
+    lent: dict[str, str]
+    """As of `Orders.lent`, where one cycle is left that was not taken back."""
+    shares: list[Share]
+
+
+def shared(orders: Iterable[SeveralCycles], parts: Iterable[OrderPart]) -> Shared:
+    """Returns what changes the cycles of some orders.
+
+    Args:
+        orders: Those that were told as several first cycles.
+        parts: Of all their conversions, what counts for anything.
+    """
+    said: dict[str, list[OrderPart]] = {}
+    for part in sorted(parts, key=lambda part: (part.time_micros, part.event_hash, part.event_id)):
+        said.setdefault(part.conversion_id, []).append(part)
+    lent: dict[str, str] = {}
+    shares: list[Share] = []
+    for order in orders:
+        books = [_Book(one, said.get(one, ())) for one in order.cycles]
+        living = [book for book in books if not book.is_gone] or books[:1]
+        if len(living) == 1:
+            lent |= dict.fromkeys(order.plains, living[0].conversion_id)
+            continue
+        named = {(part.kind, part.identity) for book in living for part in book.adjusting}
+        whole = [part for one in order.plains for part in said.get(one, ()) if not part.is_observation]
+        whole.sort(key=lambda part: (part.time_micros, part.event_hash, part.event_id))
+        shares += _shares(living, [part for part in _once(whole) if (part.kind, part.identity) not in named])
+    return Shared(lent, shares)
+
+
+class _Book:
+    """What a cycle is worth by what names it."""
+
+    def __init__(self, conversion_id: str, parts: Iterable[OrderPart]) -> None:
+        parts = list(parts)
+        self.conversion_id = conversion_id
+        self.adjusting = _once(part for part in parts if not part.is_observation)
+        stating = [part for part in parts if part.is_observation and part.has_amount]
+        best = max(stating, key=lambda part: part.rank, default=None)
+        self.stated = 0 if best is None else max(0, best.amount_micros)
+        self._value = None if best is None else best.amount_micros
+        self._currency = "" if best is None else best.currency
+        self.taken = 0
+        self.is_gone = self._close(())[1]
+
+    def close(self, total: tuple[OrderPart, int] | None) -> None:
+        """Settles what is left of it before anything is taken off for the order.
+
+        Args:
+            total: What the order was said to be worth as a whole, and what of that is this one's.
+        """
+        part, amount = total if total is not None else (None, 0)
+        self.left = self._close(() if part is None else (part._replace(amount_micros=amount),))[0]
+
+    def _close(self, more: Sequence[OrderPart]) -> tuple[int, bool]:
+        value, off, is_gone = self._value, 0, False
+        ordered = sorted((*self.adjusting, *more), key=lambda part: (part.time_micros, part.event_hash, part.event_id))
+        totals = [part.currency for part in ordered if part.kind == _TOTAL]
+        self.currency = self._currency or (totals[-1] if totals else "")
+        for part in ordered:
+            if self.currency and part.currency not in ("", self.currency):
+                continue
+            if part.kind == _TOTAL:
+                value, off, is_gone = part.amount_micros, 0, False
+            elif part.kind == _GONE:
+                is_gone = True
+            elif value is not None and not part.has_amount:
+                off = 0 if part.kind == _BACK else max(off, value)
+            elif value is not None:
+                off += -part.amount_micros if part.kind == _BACK else part.amount_micros
+        return (0 if is_gone or value is None else max(0, value - off)), is_gone
+
+
+def _once(parts: Iterable[OrderPart]) -> list[OrderPart]:
+    """Returns adjustments, each once: the earliest report."""
+    first: dict[tuple[str, str], OrderPart] = {}
+    for part in parts:
+        first.setdefault((part.kind, part.identity), part)
+    return list(first.values())
+
+
+def _shares(books: Sequence[_Book], whole: Sequence[OrderPart]) -> list[Share]:
+    totals = [at for at, part in enumerate(whole) if part.kind == _TOTAL]
+    since = totals[-1] if totals else -1
+    found: list[Share] = []
+    split: Mapping[str, int] = {}
+    if totals:
+        split = _in_proportion(whole[since].amount_micros, books)
+        found += [_share(book, whole[since], split[book.conversion_id]) for book in books]
+    for book in books:
+        book.close((whole[since], split[book.conversion_id]) if totals else None)
+    for part in whole[since + 1 :]:
+        if part.kind == _GONE or not part.has_amount:
+            found += [Share(book.conversion_id, part.event_id, False, 0) for book in books]
+            continue
+        rest, is_back = part.amount_micros, part.kind == _BACK
+        parts: dict[str, int] = dict.fromkeys((book.conversion_id for book in books), 0)
+        for book in reversed(books) if is_back else books:
+            most = max(0, book.taken) if is_back else max(0, book.left)
+            if not is_back and part.currency not in ("", book.currency):
+                most = 0
+            parts[book.conversion_id] = min(rest, most)
+            rest -= min(rest, most)
+        parts[(books[0] if is_back else books[-1]).conversion_id] += rest
+        for book in books:
+            moved = parts[book.conversion_id]
+            book.taken += -moved if is_back else moved
+            book.left += moved if is_back else -moved
+            if moved or (book is books[0] and not part.amount_micros):
+                found.append(_share(book, part, moved))
+    return found
+
+
+def _share(book: _Book, part: OrderPart, amount_micros: int) -> Share:
+    return Share(book.conversion_id, part.event_id, amount_micros != part.amount_micros, amount_micros)
+
+
+def _in_proportion(amount: int, books: Sequence[_Book]) -> dict[str, int]:
+    """Returns an amount in proportion to what was stated, to the micro: what is left over to the largest remainders."""
+    weights = [book.stated for book in books]
+    if not any(weights):
+        weights = [1] * len(books)
+    exact = [Fraction(abs(amount) * weight, sum(weights)) for weight in weights]
+    parts = [int(one) for one in exact]
+    lacking = sorted(range(len(books)), key=lambda at: (parts[at] - exact[at], at))
+    for at in lacking[: abs(amount) - sum(parts)]:
+        parts[at] += 1
+    return {book.conversion_id: part if amount >= 0 else -part for book, part in zip(books, parts, strict=True)}

@@ -1,0 +1,89 @@
+-- Orders that are several counted first cycles where something is odd about that: of one subscription more than one, or
+-- together they are worth something else than the order was told to be without a cycle. Of the run's days, of what came in
+-- these, and those that a finding is about which is not resolved.
+WITH
+    asked AS
+    (
+        SELECT conversion_id
+        FROM conversions
+        WHERE workspace = %(workspace)s
+            AND order_id != ''
+            AND (cycle = '' OR recurrence_kind = 'FIRST')
+            AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        UNION DISTINCT
+        SELECT conversion_id
+        FROM reconciliation_targets FINAL
+        WHERE reconciliation_id = %(run)s
+        UNION DISTINCT
+        SELECT arrayJoin(splitByChar(',', conversion_id)) AS conversion_id
+        FROM reconciliation_findings FINAL
+        WHERE workspace = %(workspace)s
+            AND state != 'RESOLVED'
+            AND kind = 'ORDER_SPLIT'
+    ),
+    firsts AS
+    (
+        SELECT
+            name,
+            store,
+            order_id
+        FROM conversions
+        WHERE workspace = %(workspace)s
+            AND cycle != ''
+            AND recurrence_kind = 'FIRST'
+            AND order_id NOT IN ('', subscription_id)
+        GROUP BY
+            name,
+            store,
+            order_id
+        HAVING uniqExact(conversion_id) > 1
+    )
+SELECT
+    name,
+    store,
+    order_id,
+    arraySort(groupArrayIf(
+        (
+            toUnixTimestamp64Micro(conversion_time),
+            conversion_id,
+            toString(cycle),
+            toString(subscription_id),
+            original_value_micros,
+            toString(currency)
+        ),
+        cycle != '' AND counted
+    )) AS told,
+    anyIf((conversion_id, original_value_micros, toString(currency)), cycle = '') AS whole
+FROM conversions FINAL
+WHERE workspace = %(workspace)s
+    AND (SELECT count() FROM firsts) > 0
+    AND (name, store, order_id) IN (SELECT name, store, order_id FROM firsts)
+    AND (cycle = '' OR (recurrence_kind = 'FIRST' AND order_id != subscription_id))
+    AND NOT retracted
+    AND (counted OR not_counted_reason = 'MERGED_ORDER')
+GROUP BY
+    name,
+    store,
+    order_id
+HAVING length(told) > 1
+    AND hasAny(
+        arrayPushBack(arrayMap(one -> one.2, told), whole.1),
+        (SELECT groupArray(conversion_id) FROM asked)
+    )
+    AND (
+        arrayUniq(arrayMap(one -> one.4, told)) < length(told)
+        OR (
+            whole.2 != 0
+            AND (
+                arraySum(arrayMap(one -> one.5, told)) != whole.2
+                OR arrayExists(one -> one.6 != whole.3, told)
+            )
+        )
+    )
+ORDER BY
+    name,
+    store,
+    order_id
+LIMIT %(limit)s
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2

@@ -1,0 +1,139 @@
+"""An order that is told as several first cycles, and as a whole: each cycle counts for what was told of it, once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.integration.test_families import UNIT, Names, arrive, assert_batch_agrees, reconcile, told
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.families import Families
+from tests.support.stores import Stores
+from tributary.event.v1.adjustment_pb2 import AdjustmentReason
+from tributary_domain.findings import Finding, FindingKind, FindingState
+from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
+
+PLAIN, FIRST, SECOND = "plain", "first", "second"
+
+
+@pytest.fixture
+async def attribution(stores: Stores, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
+    about = stores.empty_redis_url(), clickhouse_url, workspace
+    async with running_attribution(*about, conversions=[{"name": "lead"}, {"name": "purchase"}]) as running:
+        yield running
+
+
+class Order:
+    """An order of 100 that a browser or a backend tells as a whole, and a billing system as cycles of 60 and 40."""
+
+    def __init__(self, workspace: str, number: int) -> None:
+        self.number = number
+        self.events = Events(workspace)
+        self.families = Families(self.events)
+        self.named: Names = {
+            "browsed": self.events.touch(f"visitor:{number}", at=NOON - DAY, channel="Email", event_id=f"t-{number}"),
+            PLAIN: self._plain(f"visitor:{number}"),
+            FIRST: self._cycle("a", 60 * UNIT, 1),
+            SECOND: self._cycle("b", 40 * UNIT, 2),
+        }
+
+    def _plain(self, who: str) -> Admitted:
+        own = f"o-{self.number}"
+        return self.events.order(who, order_id=own, micros=100 * UNIT, rank=2, event_id=f"{own}-plain")
+
+    def _cycle(self, cycle: str, micros: int, after: int) -> Admitted:
+        own, who = f"o-{self.number}", f"customer:{self.number}-{cycle}"
+        told = {"order_id": own, "name": "purchase", "subscription": f"s-{own}-{cycle}", "event_id": f"{own}-{cycle}"}
+        return self.families.cycle(who, kind="FIRST", cycle=cycle, micros=micros, at=NOON + after * UNIT, **told)
+
+    def change(self, reason: str, micros: int = 0, *, names: str = "", days: int = 1, adjustment_id: str = "") -> None:
+        """Changes the order, without naming a cycle or as one conversion."""
+        event_id = f"o-{self.number}-{reason}-{len(self.named)}"
+        made = self.events.refund(micros * UNIT, at=NOON + days * DAY, order_id=f"o-{self.number}", event_id=event_id)
+        adjustment = made[1].event.adjustment
+        adjustment.reason = AdjustmentReason.Value(f"ADJUSTMENT_REASON_{reason}")
+        adjustment.adjustment_id = adjustment_id
+        if reason == "RETRACTION":
+            adjustment.ClearField("amount")
+        self.named[event_id] = self.families.adjusted(made, self.named[names]) if names else made
+
+
+async def test_several_first_cycles_of_an_order_count_for_what_was_told_of_each_in_any_order_of_arrival(
+    attribution: Attribution, workspace: str
+) -> None:
+    rng = random.Random(17)
+    orders = [Order(workspace, number) for number in range(10)]
+    expected = {}
+
+    def becomes(number: int, plain: int | str | None, first: int | str, second: int | str) -> Order:
+        expected[number] = plain, first, second
+        return orders[number]
+
+    becomes(0, 100, 60, 40)
+    becomes(1, 30, 0, 30).change("REFUND", 70)
+    becomes(2, "RETRACTED", "RETRACTED", "RETRACTED").change("RETRACTION")
+    becomes(3, 100, 100, "RETRACTED").change("RETRACTION", names=SECOND)
+    becomes(4, 100, "RETRACTED", 100).change("RETRACTION", names=FIRST)
+    orders[4].change("REFUND", 0)
+    becomes(5, 20, 0, 0).change("REFUND", 20, names=FIRST)
+    orders[5].change("REFUND", 80, days=2)
+    becomes(6, 50, 30, 20).change("RESTATEMENT", 50)
+    becomes(7, 90, 50, 40).change("REFUND", 70)
+    orders[7].change("REVERSAL", 60, days=2)
+    orders[7].change("REFUND", 60, days=3)
+    orders[7].change("REVERSAL", 60, days=4)
+    becomes(8, None, 50, 40).change("REFUND", 10)
+    del orders[8].named[PLAIN]
+    becomes(9, 80, 40, 40).change("REFUND", 20, adjustment_id="r-9")
+    orders[9].change("REFUND", 20, names=FIRST, adjustment_id="r-9", days=3)
+    for order in orders:
+        how = await arrive(attribution, order.named, rng)
+        known = {name: order.named[name] for name in ("browsed", PLAIN, FIRST, SECOND) if name in order.named}
+        found = await told(attribution, known)
+        values = [found[name][0] if found[name][0] == "RETRACTED" else found[name][1] for name in found]
+        assert values == [one for one in expected[order.number] if one is not None], (order.number, how)
+        if PLAIN in found and "RETRACTED" not in values:
+            assert [one[0] for one in found.values()] == ["MERGED_ORDER", "", ""], (order.number, how)
+        if PLAIN in found:
+            earned = {name: one[3] for name, one in found.items()}
+            assert earned == {PLAIN: "", FIRST: PLAIN, SECOND: PLAIN}, (order.number, how)
+    await assert_batch_agrees(attribution)
+    assert await splits(attribution) == [], "they are worth together what the order is, each of its own subscription"
+
+
+async def splits(attribution: Attribution) -> list[Finding]:
+    kinds = [FindingKind.ORDER_SPLIT]
+    return await ReconciliationRuns(attribution.clickhouse).findings(attribution.workspace.id, kinds=kinds)
+
+
+async def test_several_first_cycles_that_cannot_all_be_right_are_found_until_one_is_taken_back(
+    attribution: Attribution, workspace: str
+) -> None:
+    dearer, same, known_later = (Order(workspace, number) for number in range(3))
+    dearer.named[SECOND][1].event.conversion.value.amount_micros = 60 * UNIT
+    for one in (same, known_later):
+        del one.named[PLAIN]
+    same.named[SECOND][1].event.conversion.recurrence.subscription_id = f"s-o-{same.number}-a"
+    for order in (dearer, same, known_later):
+        await attribution.handle(*order.named.values())
+        await attribution.record(*order.named.values())
+    await assert_batch_agrees(attribution)
+    found = sorted(await splits(attribution), key=lambda one: one.actual)
+    assert [one.actual for one in found] == [
+        "o-0:a 60000000 micros EUR, o-0:b 60000000 micros EUR",
+        "o-1:a 60000000 micros EUR, o-1:b 40000000 micros EUR",
+    ]
+    assert [one.expected for one in found] == [
+        "first cycles of purchase o-0 that are worth 100000000 micros EUR",
+        "a first cycle of purchase o-1 for each subscription",
+    ]
+    for order in (dearer, same):
+        order.change("RETRACTION", names=SECOND)
+        taken_back = list(order.named.values())[-1]
+        await attribution.handle(taken_back)
+        await attribution.record(taken_back)
+    await reconcile(attribution, begin=NOON + 40 * DAY)
+    assert [one.state for one in await splits(attribution)] == [FindingState.RESOLVED] * 2
+    await assert_batch_agrees(attribution)

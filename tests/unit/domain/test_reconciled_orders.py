@@ -1,0 +1,61 @@
+"""What becomes of orders that were told with and without their cycles, as reconciliation derives it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tributary_domain.ids import family_id
+from tributary_domain.reconciled_families import Related, Staged
+from tributary_domain.reconciled_orders import Orders, ToldOrder
+from tributary_domain.reconciled_shares import SeveralCycles
+
+_FAMILY = family_id("first:8:purchase:0::7")
+_BROWSER, _BACKEND = 1, 2
+
+
+def _said(conversion_id: str, *, rank: int = _BACKEND, kind: int = 0, at: int = 5) -> Related:
+    cycle, subscription = (conversion_id, f"s-{conversion_id}") if kind else ("", "")
+    return Related(
+        conversion_id, "purchase", "", "7", "", "", "", subscription, kind, rank, at, 1, is_internal=False, cycle=cycle
+    )
+
+
+def _staged(conversion_id: str, at: int = 5) -> Staged:
+    return Staged(conversion_id, 0, 0, at, 1, 0, True, False, 100, 0, ())
+
+
+def _orders(*cycles: str, plains: tuple[str, ...] = ("c1:plain",)) -> Orders:
+    return Orders({_FAMILY: cycles}, {_FAMILY: plains}, dict.fromkeys(cycles, _FAMILY))
+
+
+@pytest.mark.parametrize(
+    ("observed", "credited"),
+    [
+        pytest.param(("c1:plain", "s1:plain"), "c1:plain", id="one-was-erased-and-another-told-it-again"),
+        pytest.param(("s1:plain",), "s1:plain", id="who-told-it-was-erased"),
+        pytest.param(("c1:plain",), "c1:plain", id="nobody-was-erased"),
+        pytest.param((), "c1:cycle", id="nobody-told-it-plainly"),
+    ],
+)
+def test_all_that_told_an_order_without_its_cycle_count_with_it(observed: tuple[str, ...], credited: str) -> None:
+    orders = _orders("c1:cycle", plains=("c1:plain", "s1:plain"))
+    said = {"c1:cycle": [_said("c1:cycle", kind=2)], "c1:plain": [_said("c1:plain", rank=_BROWSER)]}
+    staged = {one: _staged(one) for one in ("c1:cycle", *observed)}
+    assert orders.told(set(staged), said, {}, staged) == {
+        "c1:cycle": ToldOrder(credited, is_merged=False),
+        **{one: ToldOrder(credited, is_merged=True) for one in observed},
+    }
+
+
+def test_what_is_said_of_an_order_is_said_of_its_only_first_cycle_and_shared_by_several() -> None:
+    orders = _orders("c1:b", "c1:a", "c1:later", "c1:renewal")
+    said = {
+        "c1:a": [_said("c1:a", kind=2)],
+        "c1:b": [_said("c1:b", kind=2, at=4)],
+        "c1:renewal": [_said("c1:renewal", kind=3)],
+    }
+    assert (orders.lent(said), orders.several(said)) == ({}, [SeveralCycles(("c1:plain",), ["c1:b", "c1:a"])])
+    del said["c1:b"]
+    assert (orders.lent(said), orders.several(said)) == ({"c1:plain": "c1:a"}, [])
+    erased = _orders("c1:a", "s1:x")
+    assert (erased.lent(said), erased.several(said)) == ({}, []), "what stands in for somebody changes no more"
