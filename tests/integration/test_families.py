@@ -29,6 +29,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging, Scope
+from tributary_storage.clickhouse.statements import statement
 from tributary_storage.codec.event_references import event_reference
 from tributary_storage.redis.conversions import Conversions, Publication
 
@@ -240,6 +241,24 @@ async def test_a_lead_is_one_by_all_names_after_redis_has_forgotten_it(
     await attribution.handle(lead[last])
     found = await told(attribution, lead)
     assert [one[:2] for one in found.values()] == [("SUPERSEDED_STAGE", 10), ("SUPERSEDED_STAGE", 40), ("", 100)]
+
+
+async def test_a_lead_is_found_by_what_another_observer_calls_it_after_redis_has_forgotten_it(
+    attribution: Attribution, workspace: str
+) -> None:
+    lead = a_stage_of_two_leads(workspace, 1)
+    await attribution.record(*lead.values())
+    await attribution.handle(*(one for name, one in lead.items() if name != "end"))
+    await attribution.lose_state()
+    await attribution.handle(lead["end"])
+    found = {name: (one[0], one[3]) for name, one in (await told(attribution, lead)).items()}
+    superseded = dict.fromkeys(("won again", "upsold"), ("SUPERSEDED_STAGE", "root"))
+    assert found == {"root": ("SUPERSEDED_STAGE", ""), **superseded, "end": ("", "root")}
+    await assert_batch_agrees(attribution)
+    asked = {"workspace": workspace, "leads": ["shop-1"], "roots": ["o-1"], "orders": [("", "o-1")]}
+    plan = await attribution.clickhouse.execute(f"EXPLAIN indexes = 1 {statement('past_leads')}", asked)
+    used = "\n".join(line for (line,) in plan)
+    assert all(f"Name: {name}" in used for name in ("by_lead_id", "by_root_order_id")), "not all events are read"
 
 
 async def test_a_revision_says_that_the_lead_moved_on_and_because_of_which_event(

@@ -99,6 +99,10 @@ async def test_several_first_cycles_of_an_order_count_for_what_was_told_of_each_
         if PLAIN in found:
             earned = {name: one[3] for name, one in found.items()}
             assert earned == {PLAIN: "", FIRST: PLAIN, SECOND: PLAIN}, (order.number, how)
+        if order.number == 1:
+            for name in (PLAIN, FIRST, SECOND):
+                explained = await attribution.explainer.explain(workspace, known[name][1].conversion_id)
+                assert explained.reproduces_revision, name
     await assert_batch_agrees(attribution)
     assert await splits(attribution) == [], "they are worth together what the order is, each of its own subscription"
 

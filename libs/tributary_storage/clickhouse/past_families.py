@@ -21,6 +21,8 @@ from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.clickhouse.statements import statement
 
 _DECIDING: Final = ("FIRST", "UPGRADE", "REACTIVATION")
+_NONE: Final = "\0"
+"""What nothing is called: an empty list is no list to SQL."""
 
 
 class PastMember(NamedTuple):
@@ -55,23 +57,26 @@ class PastFamilies:
         asked = [parse_name(name) for name in wanted]
         parameters = {
             "workspace": workspace,
-            "leads": [one.text for one in asked if one.kind == "lead"] or ["\0"],
+            "leads": [one.text for one in asked if one.kind == "lead"] or [_NONE],
             "subscriptions": _pairs(asked, "subscription"),
             "orders": _pairs(asked, "order"),
-            "firsts": [(one.name, one.store, one.text) for one in asked if one.kind == "first"] or [("\0", "\0", "\0")],
+            "firsts": [(one.name, one.store, one.text) for one in asked if one.kind == "first"] or [(_NONE,) * 3],
             "stage": STAGE,
         }
         rows = await self._clickhouse.execute(statement("past_families"), parameters) if asked else []
-        return stand_ins + [
-            PastMember(member, row[1])
-            for row in rows
-            for member in _members(workspace, row)
-            if wanted.intersection(member.names)
-        ]
+        found = [PastMember(member, row[1]) for row in rows for member in _members(workspace, row)]
+        if any(one.kind in ("lead", "order") for one in asked):
+            parameters["roots"] = [one.text for one in asked if one.kind == "order"] or [_NONE]
+            said = await self._clickhouse.execute(statement("past_leads"), parameters)
+            found += [
+                PastMember(Member(conversion_id, Membership.STAGE, lead_names(lead_id, store, root)), name)
+                for conversion_id, name, store, lead_id, root in said
+            ]
+        return stand_ins + [one for one in dict.fromkeys(found) if wanted.intersection(one.member.names)]
 
 
 def _pairs(asked: Sequence[NamedBy], kind: str) -> list[tuple[str, str]]:
-    return [(one.store, one.text) for one in asked if one.kind == kind] or [("\0", "\0")]
+    return [(one.store, one.text) for one in asked if one.kind == kind] or [(_NONE, _NONE)]
 
 
 def _members(workspace: str, row: Sequence[Any]) -> Iterator[Member]:
