@@ -73,11 +73,12 @@ class DataKey:
         SealError: None of these wrapped it.
 
     Attributes:
+        plain: What is wrapped.
         rewrapped: The same key as it should be stored instead, because an earlier workspace key had wrapped it; else
             None.
     """
 
-    __slots__ = ("_aead", "_associated", "_header", "rewrapped")
+    __slots__ = ("_aead", "_associated", "_header", "plain", "rewrapped")
 
     def __init__(
         self, workspace: str, name: bytes, wrapped: bytes, workspace_keys: Sequence[bytes], plain: bytes = b""
@@ -85,6 +86,7 @@ class DataKey:
         position = 0
         if not plain:
             position, plain = _unwrap(wrapped, workspace_keys)
+        self.plain = plain
         self._aead = AESGCM(plain)
         self.rewrapped = wrap(plain, workspace_keys[0]) if position else None
         self._header = _VERSION + name

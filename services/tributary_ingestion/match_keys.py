@@ -160,8 +160,9 @@ class Sealing:
         self._store: DataKeys | None = None
         self._asked = -_ASK_SECONDS
         self._born = clock.monotonic_seconds()
-        self._young: dict[tuple[str, bytes], DataKey] = {}
-        self._old: dict[tuple[str, bytes], DataKey] = {}
+        self._young: dict[tuple[str, bytes], bytes] = {}
+        """Workspace and name of a data key -> its bytes: ready to use, each would take twenty times as much memory."""
+        self._old: dict[tuple[str, bytes], bytes] = {}
 
     async def seal(self, packed: Sequence["Packed"], rules: "WorkspaceRules") -> Sealed:
         """Returns what was to be sealed of each event.
@@ -240,9 +241,9 @@ class Sealing:
         for name, _, micros in some:
             if name in found:
                 continue
-            key = young.get((workspace, name)) or old.get((workspace, name))
-            if key is not None:
-                found[name] = key
+            plain = young.get((workspace, name)) or old.get((workspace, name))
+            if plain is not None:
+                found[name] = DataKey(workspace, name, b"", (), plain)
             else:
                 missing[workspace, name] = max(micros, missing.get((workspace, name), 0))
         return found, missing
@@ -268,7 +269,7 @@ class Sealing:
             own = made[place] if wrapped == wanted[place].wrapped else b""
             key = found[place[1]] = _data_key(place[1], wrapped, rules, own)
             if store is self._store:  # else it may be of one that is gone
-                self._young[place] = key
+                self._young[place] = key.plain
             if key.rewrapped:
                 stale[place] = wrapped, key.rewrapped
         await store.rewrap(stale)

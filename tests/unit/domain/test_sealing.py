@@ -34,6 +34,12 @@ def test_the_bytes_are_those_of_aes_256_gcm_with_workspace_and_header_as_associa
     assert reader.update(sealed[21:-16]) + reader.finalize() == PLAIN
 
 
+def test_a_key_is_made_again_of_its_bytes_alone() -> None:
+    again = DataKey("shop", NAME, b"", (), a_key().plain)
+    assert a_key().open(again.seal(PLAIN, NONCE)) == PLAIN
+    assert again.rewrapped is None
+
+
 @pytest.mark.parametrize("at", [0, 1, 9, 21, -1], ids=["version", "name", "nonce", "ciphertext", "tag"])
 def test_what_was_changed_is_not_read(at: int) -> None:
     sealed = bytearray(a_key().seal(PLAIN, NONCE))
