@@ -232,6 +232,18 @@ async def test_who_comes_while_somebody_looks_at_the_store_is_told_what_that_one
         assert await store.open() is first
 
 
+async def test_who_wants_a_key_is_told_what_to_do_and_not_what_the_operator_may(private_redis: RedisServer) -> None:
+    await create_test_epoch(private_redis.url)
+    async with connect(private_redis.url, name="test") as client:
+        clock = Still()
+        store = LazyDataKeys(client, clock)
+        await store.open()
+        await client.execute_command("ACL", "SETUSER", "default", "-hgetall")  # so that the guard reads no epoch
+        clock.now += GUARD_SECONDS
+        with pytest.raises(StorageUnavailableError, match="try the same again"):
+            await store.open()
+
+
 async def test_while_keys_are_wanted_nobody_waits_for_a_look_at_the_store(private_redis: RedisServer) -> None:
     await create_test_epoch(private_redis.url)
     async with connect(private_redis.url, name="test", timeout_seconds=60) as client, asyncio.TaskGroup() as group:

@@ -22,7 +22,7 @@ from tributary_storage.redis.client import read_answering_runs
 from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import Epoch, require_epoch
-from tributary_storage.redis.state_scripts import failed
+from tributary_storage.redis.state_scripts import SILENT, failed
 
 log = structlog.get_logger(__name__)
 
@@ -135,6 +135,8 @@ class LazyDataKeys:
             raise StorageUnavailableError(
                 message, metadata={"store": "state"}, retry_delay_seconds=_RETRY_DELAY_SECONDS
             ) from refused
+        except StorageUnavailableError as error:  # what a guard says is for who runs the store
+            raise StorageUnavailableError(SILENT, metadata={"store": "state"}) from error
         self._checked_seconds = now
         loss_micros = self._loss_micros if seen is None else seen.loss_time_micros
         if loss_micros != self._loss_micros or not runs <= self._runs:

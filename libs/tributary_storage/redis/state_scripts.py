@@ -26,7 +26,7 @@ Call = tuple[Sequence[Argument], Sequence[Argument]]
 """Keys and arguments."""
 
 _PACK: Final[Any] = pack_command  # its stub knows only commands of one word
-_SILENT: Final = "The state store did not answer; nothing was acknowledged, try the same again."
+SILENT: Final = "The state store did not answer; nothing was acknowledged, try the same again."
 
 _ARGUMENTS_PER_CALL: Final = 10_000
 """Arguments of one call, about; a single piece with more goes alone."""
@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 
 def failed(error: redis.RedisError) -> TributaryError:
     """Returns what is raised where the state store fails."""
-    return translate(error, "state", _SILENT)
+    return translate(error, "state", SILENT)
 
 
 def in_calls(
