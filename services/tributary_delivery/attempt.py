@@ -108,6 +108,11 @@ class Attempt:
     """Of a creation: what was true when this was decided, where what is sent may be older."""
     told: Told = FULL
     """Which value it tells."""
+    is_passed_on: bool = False
+    """Of a creation in doubt: whether what was sent is another conversion's, should it have been taken."""
+    kept: Taken | None = None
+    """Of a creation: what the destination goes on having of the conversion in whose place this one counts, where this
+    one is not told."""
     permits: Permits | None = None
     """What the person allows; None: not asked yet."""
     ask_seconds: float = 0.0
@@ -203,8 +208,7 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         was_newer = first_micros > job.newest_plan_micros > 0
         revision = attempt.last_revision if was_newer else revised.revision
         left = left_by(attempt, outcome, delivery)
-        if is_hopeless and attempt.is_doubtful and revision > revised.revision:
-            # Nobody is told what is true since, and nobody knows whether that is needed.
+        if is_hopeless and attempt.is_doubtful:  # this one was refused; what became of one before nobody knows
             delivery.outcome = OUTCOME_CLASS_UNKNOWN
         what = (job.conversion_id, Settlement.GIVEN_UP, revision)
         return Settled(*what, taken=left, is_untaken=untaken, noted=noted), delivery

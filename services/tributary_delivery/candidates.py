@@ -89,18 +89,20 @@ def decide(
         has_test_mode=settings.has_test_mode,
     )
     was_sent = taken is not None or maybe_taken
-    if is_passed_on and taken is None:  # once it is certain that it was taken
-        return Decision(DELIVERY_OPERATION_CREATE)
     is_of_later = settings.has_objects and not is_taken_back and _is_passed_on(revised, taken)
-    if was_sent and (is_passed_on or is_of_later):
+    is_uncertain = is_passed_on and taken is None  # then it is passed on once it is certain that it was taken
+    if was_sent and not is_uncertain and (is_passed_on or is_of_later):
         return Decision(is_passed_on=True)
     ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
+    reason = _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED
+    if is_uncertain:
+        return Decision(DELIVERY_OPERATION_CREATE, reason)
     if ineligible is None and not was_sent and is_test(revised.state):
         return Decision(DELIVERY_OPERATION_TEST)
     is_wanted = stands(revised.state) and not is_taken_back
     about = (revised, taken, told or told_of(settings))
     operation = _operation(*about, maybe_taken=maybe_taken, is_wanted=is_wanted)
-    return Decision(operation, _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED)
+    return Decision(operation, reason)
 
 
 def stands(state: ConversionState) -> bool:

@@ -20,7 +20,6 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_TEST,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_UNSPECIFIED,
-    Delivery,
     DeliveryOperation,
     IneligibleReason,
 )
@@ -28,15 +27,17 @@ from tributary_delivery.attempt import Attempt, AttemptRules
 from tributary_delivery.candidates import Decision, decide, stands
 from tributary_delivery.confirmations import unconfirmed_seconds
 from tributary_delivery.destinations.adapter import Permits
-from tributary_delivery.doubts import IN_DOUBT, Done, Doubts, not_again
+from tributary_delivery.doubts import IN_DOUBT, PASSED_ON_TO_ANOTHER, Done, Doubts, not_again
 from tributary_delivery.ledger import (
     Ledger,
     first_sent,
     first_tried,
-    ineligible,
+    is_said_wrong,
     left_wrong,
+    says_the_same,
     superseded,
     undeliverable,
+    untold_of,
 )
 from tributary_delivery.permissions import why_not
 from tributary_delivery.recollection import Recollection
@@ -65,7 +66,6 @@ _DENIED: Final = Permits(DENIED, DENIED)
 _AWAIT_SECONDS: Final = 2.0
 """After how long it is looked again whether the order in whose place a conversion counts was taken, or whether the
 stage that counts in its place is stored."""
-_PASSED_ON: Final = "Another conversion counts in its place, and has what was sent of it."
 _TOO_LATE: Final = f"{IN_DOUBT}, and the destination would not know it again by now."
 _ELSEWHERE: Final = "It was sent to {}, which workspaces.yaml no longer names; what is there now knows nothing of it."
 _MAYBE_ELSEWHERE: Final = f"{IN_DOUBT} by {{}}, which workspaces.yaml no longer names."
@@ -128,7 +128,9 @@ class Decisions:
         taken, maybe_taken, doubt_micros = await self._before.taken(job, revised, recalled)
         told = await self._before.told(job, revised, taken, maybe_taken, recalled)
         was_sent = taken is not None or maybe_taken > 0
-        is_passed_on = was_sent and await self._orders.is_passed_on(revised, recalled)
+        is_passed_on = was_sent and (
+            await self._orders.is_passed_on(revised, recalled) or await self._orders.is_given_back(revised, recalled)
+        )
         fate = await self._stages.fate(job, revised, maybe_taken, recalled) if was_sent else Fate.PASSED_ON
         if fate is Fate.AWAITED:
             prepared.done.append((Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=_AWAIT_SECONDS), None))
@@ -142,20 +144,20 @@ class Decisions:
             decision = decide(revised, self._settings, taken, told=told, **changed)
         operation = self._operation(decision, taken)
         about = (job, revised, operation, taken, told, recalled)
+        attempt = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
+        attempt = replace(attempt, is_passed_on=is_passed_on)
         if decision.is_passed_on:
             prepared.done.append(await self._pass_on(job, revised, taken, recalled))
         elif self._is_withheld(decision, taken, maybe_taken):
             prepared.done.append(await self._left_wrong(*about, reason=decision.reason))
         elif decision.reason and maybe_taken:
-            known = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
-            prepared.done.append(await self._never_again(known, decision.reason, recalled))
+            prepared.done.append(await self._never_again(attempt, decision.reason, recalled))
         elif not decision.is_sent or operation not in self._sender.operations:
             if decision.is_sent and self._has_it_wrong(operation, taken):
                 prepared.done.append(await self._left_wrong(*about))
             else:
                 prepared.done.append(await self._not_sent(job, revised, decision, recalled))
         else:
-            attempt = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
             attempt = replace(attempt, decided_revision=revised.revision)
             if operation == DELIVERY_OPERATION_TEST:
                 await self._supersede(job, revised, recalled)
@@ -203,15 +205,21 @@ class Decisions:
         """
         await self._supersede(job, revised, recalled)
         conversion_id, number = job.conversion_id, revised.revision
-        if taken is None:
-            return Settled(conversion_id, Settlement.DROPPED, number), None
         line = None
-        if not taken.residual.is_none:  # of this one nothing is wrong any more: what is, the other one says
+        if await self._is_said_wrong(job, taken, recalled):  # the other one says so from now on
             about = (revised, self._lane.destination, DELIVERY_OPERATION_RETRACT, taken, job.plan_micros)
-            line = undeliverable(*about, told_of(self._settings), _PASSED_ON)
+            line = undeliverable(*about, told_of(self._settings), PASSED_ON_TO_ANOTHER)
             put_residual(line, NO_RESIDUAL)
+        if taken is None:
+            return Settled(conversion_id, Settlement.DROPPED, number), line
         passed = replace(taken, revision=number, value_micros=PASSED_ON, residual=NO_RESIDUAL)
         return Settled(conversion_id, Settlement.TAKEN, number, taken=passed), line
+
+    async def _is_said_wrong(self, job: Job, taken: Taken | None, recalled: Recollection) -> bool:
+        """Tells whether the ledger says of a conversion last that the destination has something wrong of it."""
+        if taken is not None and taken.value_micros != UNKNOWN_VALUE:
+            return not taken.residual.is_none
+        return is_said_wrong(await recalled.deliveries(job.conversion_id), self._lane.destination)
 
     async def _not_sent(self, job: Job, revised: ConversionRevised, decision: Decision, recalled: Recollection) -> Done:
         line = None
@@ -219,14 +227,15 @@ class Decisions:
             metrics.INELIGIBLE.add(1)
             about = (revised, self._lane.destination, decision.operation)
             why = why_not(revised, _DENIED) if decision.reason == INELIGIBLE_REASON_NO_CONSENT else ""
-            line = ineligible(*about, decision.reason, job.plan_micros, why)
+            kept = await self._orders.kept(job, revised, recalled)
+            line = untold_of(*about, decision.reason, job.plan_micros, why, kept)
         await self._supersede(job, revised, recalled)
         return Settled(job.conversion_id, Settlement.DROPPED, revised.revision), line
 
     async def _create(self, attempt: Attempt, recalled: Recollection, prepared: Prepared) -> None:
         """Has a conversion sent first; as it was sent before, if it was."""
         newest, first, attempt = attempt.revised, attempt, await self._as_tried(attempt, recalled)
-        attempt = replace(attempt, newest=newest)
+        attempt = replace(attempt, newest=newest, kept=await self._orders.kept(attempt.job, newest, recalled))
         if attempt.job.risks_duplicates and self._is_elsewhere(attempt):  # where it is sent now, it is another one
             attempts_before = await self._before.attempts(first.job, newest, recalled)
             told = told_of(self._settings)
@@ -262,6 +271,8 @@ class Decisions:
         attempt = await self._as_tried(attempt, recalled)
         is_change = not job.tried_revision and newest.revision != attempt.revised.revision
         if is_change and await self._doubts.is_given_up(attempt, recalled):
+            if attempt.is_passed_on:
+                return await self._pass_on(job, newest, None, recalled)
             operation = DELIVERY_OPERATION_RESTATE if stands(newest.state) else DELIVERY_OPERATION_RETRACT
             return await self._left_wrong(job, newest, operation, None, attempt.told, recalled, reason=reason)
         await self._supersede(job, attempt.revised, recalled)
@@ -325,7 +336,7 @@ class Decisions:
         if line is None or line.HasField("residual"):
             return settled, line
         deliveries = await recalled.deliveries(job.conversion_id)  # nobody knows by how much: once for each value
-        if any(_says_the_same(one, line) for one in deliveries):
+        if any(says_the_same(one, line) for one in deliveries):
             return settled, None
         return settled, line
 
@@ -337,9 +348,3 @@ class Decisions:
         lines = superseded(deliveries, self._lane.destination, job.tried_revision)
         if lines:
             await self._ledger.write([(self._lane.workspace, line) for line in lines])
-
-
-def _says_the_same(one: Delivery, line: Delivery) -> bool:
-    """Tells whether the ledger says already of a destination what is to be written."""
-    is_same_place = (one.destination_id, one.state) == (line.destination_id, line.state)
-    return is_same_place and one.value == line.value and one.operation == line.operation

@@ -14,7 +14,7 @@ from typing import Final
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_DEAD
 from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import Attempt, ledger_line, left_by, tried
-from tributary_delivery.ledger import ineligible, left_wrong
+from tributary_delivery.ledger import left_wrong, untold_of
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.preparation import Preparation
@@ -134,7 +134,7 @@ class Departures:
             one, destination = refused.attempt, self._lane.destination
             if not one.is_correction:
                 about = (one.revised, destination, one.operation, refused.reason, one.job.plan_micros)
-                line = ineligible(*about, refused.message)
+                line = untold_of(*about, refused.message, one.kept)
                 settled = Settled(one.job.conversion_id, Settlement.DROPPED, one.last_revision)
                 self._outbox.add(settled, line)
             else:  # it has something wrong from now on

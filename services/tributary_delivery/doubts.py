@@ -26,11 +26,13 @@ from tributary_delivery.candidates import stands
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.ledger import Ledger, undeliverable
 from tributary_delivery.recollection import Recollection
-from tributary_delivery.residuals import CORRECTIONS
+from tributary_delivery.residuals import CORRECTIONS, put_residual
 from tributary_delivery.sender import Sender
-from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, KnownAs, Lane, Settled, Settlement
+from tributary_delivery.sent_values import sent_value
+from tributary_storage.redis.delivery_job import NO_RESIDUAL, UNKNOWN_VALUE, KnownAs, Lane, Settled, Settlement
 
 IN_DOUBT: Final = "Nobody knows whether an earlier attempt was taken"
+PASSED_ON_TO_ANOTHER: Final = "Another conversion counts in its place, and has what was sent of it."
 
 Done = tuple[Settled, Delivery | None]
 """Nothing is sent; with the ledger's line if there is something to say."""
@@ -47,11 +49,26 @@ def untold(
     newest: ConversionRevised,
     destination_id: str,
     reason: IneligibleReason.ValueType = INELIGIBLE_REASON_UNSPECIFIED,
-) -> Delivery:
-    """Returns the ledger's line for what is newer than a creation in doubt that is given up: nobody is told of it."""
+) -> Delivery | None:
+    """Returns the ledger's line for what is newer than a creation in doubt that is given up: nobody is told of it.
+
+    None where a destination would be told nothing: what was tried is true, should it have been taken, and may be told.
+    """
     operation = DELIVERY_OPERATION_RESTATE if stands(newest.state) else DELIVERY_OPERATION_RETRACT
     about = (newest, destination_id, operation, None, attempt.job.plan_micros, attempt.told)
-    return undeliverable(*about, reason=reason)
+    if attempt.is_passed_on:
+        line = undeliverable(*about, PASSED_ON_TO_ANOTHER)
+        put_residual(line, NO_RESIDUAL)
+        return line
+    return undeliverable(*about, reason=reason) if reason or _is_news(attempt, newest) else None
+
+
+def _is_news(attempt: Attempt, newest: ConversionRevised) -> bool:
+    """Tells whether what is true now is something else than was tried: in value, or whether it is a conversion."""
+    tried = attempt.revised.state
+    if not (stands(tried) and stands(newest.state)):
+        return True
+    return sent_value(tried, attempt.told) != sent_value(newest.state, attempt.told)
 
 
 class Doubts:
@@ -100,8 +117,10 @@ class Doubts:
         line.state, line.outcome, line.message = DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, why
         line.ClearField("due_time")
         if newest.revision != revision:
-            await self._ledger.write([(self._lane.workspace, line)])
-            line = untold(attempt, newest, self._lane.destination, reason)
+            newer = untold(attempt, newest, self._lane.destination, reason)
+            if newer is not None:
+                await self._ledger.write([(self._lane.workspace, line)])
+                line = newer
         left = attempt.taken if attempt.operation in CORRECTIONS else None
         if left is not None:  # whatever comes next is told
             left = replace(left, value_micros=UNKNOWN_VALUE)

@@ -10,6 +10,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_CREDIT,
+    DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
     DELIVERY_OPERATION_TEST,
     DELIVERY_STATE_ACCEPTED,
@@ -24,10 +25,10 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryOperation,
     IneligibleReason,
 )
-from tributary_delivery.candidates import consent_basis
+from tributary_delivery.candidates import consent_basis, stands
 from tributary_delivery.destinations.adapter import Pinned
 from tributary_delivery.residuals import CORRECTIONS, put_residual, residual, residual_in
-from tributary_delivery.sent_values import Told, sent_value
+from tributary_delivery.sent_values import FULL, Told, read, sent_value
 from tributary_storage.redis.delivery_job import (
     NO_RESIDUAL,
     UNKNOWN_VALUE,
@@ -109,6 +110,25 @@ def _is_left_wrong(one: Delivery, taken: Delivery) -> bool:
     # Of what is tried again, or was given up for something newer, nobody wrote whether an attempt was taken.
     is_tried = one.state in _UNTAKEN and one.operation in CORRECTIONS
     return is_tried or one.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION
+
+
+def is_said_wrong(deliveries: list[Delivery], destination_id: str) -> bool:
+    """Tells whether it was said last that a destination has something wrong of a conversion, as views sum it up.
+
+    Args:
+        deliveries: Of one conversion, oldest revision first.
+        destination_id: Which destination.
+    """
+    said = (DELIVERY_STATE_ACCEPTED, DELIVERY_STATE_UNDELIVERABLE_CORRECTION)
+    own = [
+        one
+        for one in deliveries
+        if one.destination_id == destination_id
+        and (one.state in said or (one.state == DELIVERY_STATE_DEAD and one.operation in CORRECTIONS))
+    ]
+    if not own or own[-1].state == DELIVERY_STATE_ACCEPTED:
+        return False
+    return not own[-1].HasField("residual") or not residual_in(own[-1]).is_none
 
 
 def is_refused(line: Delivery) -> bool:
@@ -200,6 +220,33 @@ def ineligible(
     return delivery
 
 
+def untold_of(
+    revised: ConversionRevised,
+    destination_id: str,
+    operation: DeliveryOperation.ValueType,
+    reason: IneligibleReason.ValueType,
+    plan_micros: int,
+    message: str = "",
+    kept: Taken | None = None,
+) -> Delivery:
+    """Returns the ledger's line for a revision that is not sent, as `ineligible`, or what is left wrong by that.
+
+    Args:
+        revised: What is true.
+        destination_id: Which destination.
+        operation: What it would have been told.
+        reason: Why it is not.
+        plan_micros: When it was planned.
+        message: For people.
+        kept: What it has of the conversion in whose place this one counts; None: nothing.
+    """
+    if kept is None:
+        return ineligible(revised, destination_id, operation, reason, plan_micros, message)
+    change = DELIVERY_OPERATION_RESTATE if stands(revised.state) else DELIVERY_OPERATION_RETRACT
+    told = read(kept.told) or FULL
+    return undeliverable(revised, destination_id, change, kept, plan_micros, told, message, reason)
+
+
 def undeliverable(
     revised: ConversionRevised,
     destination_id: str,
@@ -287,3 +334,9 @@ def superseded(deliveries: list[Delivery], destination_id: str, revision: int) -
             line.ClearField("due_time")
             lines.append(line)
     return lines
+
+
+def says_the_same(one: Delivery, line: Delivery) -> bool:
+    """Tells whether the ledger says already of a destination what is to be written."""
+    is_same_place = (one.destination_id, one.state) == (line.destination_id, line.state)
+    return is_same_place and one.value == line.value and one.operation == line.operation

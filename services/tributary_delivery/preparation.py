@@ -22,7 +22,7 @@ from tributary_delivery.candidates import consent_basis
 from tributary_delivery.decisions import Decisions, Prepared
 from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.doubts import Done, Doubts, not_again
-from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
+from tributary_delivery.ledger import Ledger, Memory, left_wrong, untold_of
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.people_told_of import PeopleToldOf
 from tributary_delivery.permissions import Permissions, why_not
@@ -184,7 +184,7 @@ class Preparation:
         why = why_not(one.revised, permits)
         if one.operation in (DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT):
             return left_wrong(*about, one.taken, one.job.plan_micros, one.told, why, reason=reason)
-        line = ineligible(*about, reason, one.job.plan_micros, why)
+        line = untold_of(*about, reason, one.job.plan_micros, why, one.kept)
         line.consent_basis = consent_basis(one.revised, permits)
         is_untaken = one.was_refused and not one.maybe_taken
         return Settled(one.job.conversion_id, Settlement.DROPPED, one.last_revision, is_untaken=is_untaken), line

@@ -18,7 +18,7 @@ from tributary_delivery.recollection import Recollection
 from tributary_delivery.visible_ids import shared_id
 from tributary_domain.stand_ins import is_stand_in
 from tributary_runtime.destination_settings import DestinationSettings
-from tributary_storage.redis.delivery_job import Job, Lane, Residual
+from tributary_storage.redis.delivery_job import Job, Lane, Residual, Taken
 
 LACKED: Final = Residual(conversions=-1)
 """What a destination has too little of a conversion until it is told that what it has of another is this one's."""
@@ -67,8 +67,29 @@ class SameOrders:
         is_own = await self._may_be_there(counted, recalled)
         return not is_own and not await self._jobs.is_begun(self._lane, counted, is_creation=True)
 
+    async def is_given_back(self, revised: ConversionRevised, recalled: Recollection) -> bool:
+        """Tells whether what was sent of a conversion is that order's again in whose place it counts no more.
+
+        It never was sent as one of its own: what that order is now is said of it by that one alone.
+        """
+        state = revised.state
+        if not state.order_key.cycle or state.HasField("merged_from"):
+            return False
+        if not self._settings.shares_ids or self._settings.has_newest:
+            return False
+        lines = await recalled.deliveries(state.conversion_id)
+        own = [one for one in lines if one.destination_id == self._lane.destination]
+        return bool(own) and not any(one.attempts and one.operation == DELIVERY_OPERATION_CREATE for one in own)
+
     async def is_awaited(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> bool:
-        """Tells whether something is on its way of the order in whose place a conversion counts: that comes first."""
+        """Tells whether something is on its way of the same order as it is told otherwise: that comes first.
+
+        Of one in whose place a conversion counts all, and of one that counts in its place that it is created: should
+        that be refused, what was sent stays.
+        """
+        state = revised.state
+        if state.HasField("merged_into") and self._settings.shares_ids and not self._settings.has_newest:
+            return await self._jobs.is_begun(self._lane, state.merged_into.conversion_id, is_creation=True)
         if job.taken is not None or job.maybe_taken or not await self._takes_over(job, revised, recalled):
             return False
         plain = revised.state.merged_from.conversion_id
@@ -91,6 +112,20 @@ class SameOrders:
         taken, _ = remembered(before, self._lane.destination)
         is_there = taken.counted if taken is not None else await self._may_be_there(plain, recalled)
         return before if is_there else []
+
+    async def kept(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> Taken | None:
+        """Returns what stays of the order that became a conversion where that is not told: at a person's contact.
+
+        That holds the conversion which it was told last, and so is told of this one as of any other.
+        """
+        state = revised.state
+        if not state.HasField("merged_from") or not self._settings.has_newest or job.taken is not None:
+            return None
+        own, _ = remembered(await recalled.deliveries(job.conversion_id), self._lane.destination)
+        if own is not None:
+            return None
+        taken, _ = remembered(await recalled.deliveries(state.merged_from.conversion_id), self._lane.destination)
+        return taken if taken is not None and taken.counted else None
 
     async def _takes_over(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> bool:
         state = revised.state

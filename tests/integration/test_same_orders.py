@@ -9,14 +9,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.support.batches import a_purchase, deliver, publish, running_fake
+from tests.support.batches import a_batch_destination, a_purchase, deliver, running_fake
 from tests.support.delivery import SHARDS, Rig, a_rig
 from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision
+from tests.support.same_orders import CYCLE, PLAIN, UNIT, AnOrder
 from tributary.attribution.v1.conversion_pb2 import (
-    NOT_COUNTED_REASON_MERGED_ORDER,
-    NOT_COUNTED_REASON_RETRACTED,
-    REVISION_CAUSE_OBSERVATION_MERGED,
     REVISION_CAUSE_REFUND,
     REVISION_CAUSE_RETRACTION,
 )
@@ -25,9 +23,11 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
+    DELIVERY_STATE_DEAD,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     INELIGIBLE_REASON_NO_CONSENT,
-    Delivery,
+    INELIGIBLE_REASON_NOT_MAPPED,
+    OUTCOME_CLASS_UNKNOWN,
 )
 from tributary.event.v1.conversion_pb2 import RECURRENCE_KIND_FIRST
 from tributary_cli.demo.fakes.fake import Reply
@@ -35,11 +35,8 @@ from tributary_cli.demo.fakes.http import Cut
 from tributary_cli.demo.fakes.server import LOST, FakeServer, Fault
 from tributary_domain.consent import DENIED, UNSAID, Decision, packed
 from tributary_storage.redis.consents import Consents
-from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.ties import person_key
 
-PLAIN, CYCLE = "c1:0000", "c1:0001"
-UNIT = 1_000_000
 LATER_MICROS = 2_000_000_000_000_000
 
 
@@ -47,58 +44,6 @@ LATER_MICROS = 2_000_000_000_000_000
 async def rig(migrated_redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
     async with a_rig(migrated_redis_url, clickhouse_url) as opened:
         yield opened
-
-
-class AnOrder:
-    """An order of 90 that turns out to be a first cycle of 70, at one destination.
-
-    Args:
-        rig: Stores.
-        workspace: Whose.
-        kind: Of the destination.
-        pixels: By what browser tags told both; "": by nothing.
-    """
-
-    def __init__(self, rig: Rig, workspace: str, kind: str, pixels: tuple[str, str] = ("", "")) -> None:
-        self.is_apart = False
-        """Whether nobody knows yet that they are one."""
-        self.rig, self.lane, self.pixels = rig, Lane(workspace, kind.replace("_", "-")), pixels
-        self.plain = a_purchase(self.lane, value_micros=90 * UNIT)
-        self.cycle = a_purchase(self.lane, 1, value_micros=70 * UNIT, kind=RECURRENCE_KIND_FIRST)
-
-    async def told(self, revision: Revision, *, is_planned: bool = True) -> list[ConversionRevised]:
-        """Publishes a revision of either."""
-        return await publish(self.rig, self.lane, [revision], self._as_it_is(revision), is_planned=is_planned)
-
-    async def merge(self) -> None:
-        """Publishes both as they are once it is known that they are one."""
-        self.plain = self.plain.then(counted=False, cause=REVISION_CAUSE_OBSERVATION_MERGED)
-        await self.told(self.cycle)
-        await self.told(self.plain)
-
-    async def lines(self, conversion_id: str) -> list[Delivery]:
-        return await self.rig.deliveries(self.lane, conversion_id)
-
-    def _as_it_is(self, revision: Revision) -> Callable[[ConversionRevised], None]:
-        is_plain = revision.conversion_id == PLAIN
-
-        def change(message: ConversionRevised) -> None:
-            state, match = message.state, message.match
-            state.order_key.order_id, match.pixel_event_id = "1001", self.pixels[0 if is_plain else 1]
-            state.observation_event_ids.append(f"event of {revision.conversion_id}")
-            click = match.click_ids.add(family="msclkid", value="a-click")
-            click.click_time.FromMicroseconds(state.conversion_time.ToMicroseconds() - UNIT)
-            if not is_plain:
-                state.order_key.cycle = "1"
-                if not self.is_apart:
-                    state.merged_from.conversion_id, state.merged_from.pixel_event_id = PLAIN, self.pixels[0]
-            elif not revision.counted:
-                state.merged_into.conversion_id, state.merged_into.pixel_event_id = CYCLE, self.pixels[1]
-                is_taken_back = revision.cause == REVISION_CAUSE_RETRACTION
-                reasons = (NOT_COUNTED_REASON_MERGED_ORDER, NOT_COUNTED_REASON_RETRACTED)
-                state.not_counted_reason = reasons[is_taken_back]
-
-        return change
 
 
 def has(server: FakeServer) -> list[Decimal]:
@@ -247,6 +192,28 @@ async def test_where_nobody_knows_whether_the_order_was_taken_the_cycle_is_no_se
     assert {line.operation for line in await order.lines(CYCLE)} == {DELIVERY_OPERATION_RESTATE}
 
 
+@pytest.mark.parametrize("is_denied", [pytest.param(True, id="consent"), pytest.param(False, id="name")])
+async def test_what_may_have_been_taken_of_an_order_is_not_sent_again_where_it_may_be_no_more(
+    rig: Rig, workspace: str, *, is_denied: bool
+) -> None:
+    order = AnOrder(rig, workspace, "meta")
+    with running_fake("meta") as server:
+        server.faults.extend([LOST] * 100)
+        await order.told(order.plain)
+        async with rig.running_lane(order.lane, a_batch_destination("meta", server.url)):
+            await eventually_async(lambda: done(server.asks))
+        server.faults.clear()
+        asked, order.is_denied = len(server.asks), is_denied
+        await order.merge()
+        await deliver(rig, order.lane, server, **({} if is_denied else {"conversions": {"lead": {"name": "Lead"}}}))
+        assert len(server.asks) == asked
+    [tried, newer], [line] = await order.lines(PLAIN), await order.lines(CYCLE)
+    assert (tried.state, tried.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)
+    assert (newer.HasField("residual"), newer.residual.amount_micros) == (True, 0), "it is the cycle's"
+    reason = INELIGIBLE_REASON_NO_CONSENT if is_denied else INELIGIBLE_REASON_NOT_MAPPED
+    assert (line.ineligible_reason, line.HasField("residual")) == (reason, False), "nobody knows what is there"
+
+
 @pytest.mark.parametrize("kind", ["linkedin", "google_ads"])
 async def test_a_cycle_that_was_certainly_refused_is_sent_again(rig: Rig, workspace: str, kind: str) -> None:
     order = AnOrder(rig, workspace, kind)
@@ -294,11 +261,93 @@ async def test_a_cycle_that_was_refused_before_anybody_knew_is_not_there_by_itse
     assert [line.operation for line in await order.lines(PLAIN)] == [DELIVERY_OPERATION_CREATE]
 
 
+async def test_an_order_is_not_taken_back_while_nobody_knows_whether_its_cycle_is_taken(
+    rig: Rig, workspace: str
+) -> None:
+    order, is_known = AnOrder(rig, workspace, "google_ads"), threading.Event()
+    with running_fake("google_ads") as server:
+        await order.told(order.plain)
+        await deliver(rig, order.lane, server)
+        server.fake.poison.add("1001:1")
+        server.faults.append(Fault(takes=True, until=is_known, reply=None))
+        order.is_apart = True
+        await order.told(order.cycle)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(deliver(rig, order.lane, server))
+            await eventually_async(lambda: done(server.asks[1:]))
+            order.is_apart, order.cycle = False, order.cycle.then()
+            await order.merge()
+            is_known.set()
+        await deliver(rig, order.lane, server)
+        assert has(server) == [70]
+    assert [line.operation for line in await order.lines(PLAIN)] == [DELIVERY_OPERATION_CREATE]
+
+
+@pytest.mark.parametrize(
+    "is_first", [pytest.param(True, id="the order first"), pytest.param(False, id="the cycle first")]
+)
+@pytest.mark.parametrize("kind", ["google_ads", "meta", "hubspot"])
+async def test_an_order_whose_cycle_is_none_any_more_is_its_own_again_whichever_is_told_first(
+    rig: Rig, workspace: str, kind: str, *, is_first: bool
+) -> None:
+    order = AnOrder(rig, workspace, kind)
+    with running_fake(kind) as server:
+        await order.told(order.plain)
+        await deliver(rig, order.lane, server)
+        await order.merge()
+        await deliver(rig, order.lane, server)
+        order.is_apart = True
+        order.plain = order.plain.then(counted=True)
+        order.cycle = order.cycle.then(counted=False, cause=REVISION_CAUSE_RETRACTION)
+        for one in (order.plain, order.cycle) if is_first else (order.cycle, order.plain):
+            await order.told(one)
+            await deliver(rig, order.lane, server)
+        assert has(server) == [90]
+        order.is_apart = False
+        order.cycle = order.cycle.then(counted=True)
+        await order.merge()
+        await deliver(rig, order.lane, server)
+        assert has(server) == [90 if kind == "meta" else 70], "it is one again"
+    assert not any(line.operation == DELIVERY_OPERATION_RETRACT and line.attempts for line in await order.lines(CYCLE))
+
+
+@pytest.mark.parametrize("has_email", [True, False])
+async def test_a_contact_that_keeps_what_an_order_was_worth_is_written_down_where_its_cycle_is_not_told(
+    rig: Rig, workspace: str, *, has_email: bool
+) -> None:
+    class Told(AnOrder):
+        def as_it_is(self, revision: Revision) -> Callable[[ConversionRevised], None]:
+            inner = super().as_it_is(revision)
+
+            def change(message: ConversionRevised) -> None:
+                inner(message)
+                if revision.conversion_id == CYCLE and not has_email:
+                    del message.match.sealed_match_keys[:]
+
+            return change
+
+    order = Told(rig, workspace, "hubspot")
+    own = {"object_type": "contacts", "id_property": "email", "properties": {"amount": "value"}, "retracted": {}}
+    with running_fake("hubspot") as server:
+        await order.told(order.plain)
+        await deliver(rig, order.lane, server, **own)
+        await order.merge()
+        await deliver(rig, order.lane, server, **own)
+        order.cycle = order.cycle.then(counted=False, cause=REVISION_CAUSE_RETRACTION)
+        await order.told(order.cycle)
+        await deliver(rig, order.lane, server, **own)
+        [contact] = server.fake.events.values()
+    told, taken_back = await order.lines(CYCLE)
+    assert contact["amount"] == ("70.00" if has_email else "90.00")
+    wrong = [(one.residual.amount_micros // UNIT, one.residual_conversions) for one in (told, taken_back)]
+    assert wrong == ([(0, 0), (70, 1)] if has_email else [(20, 0), (90, 1)])
+
+
 class OfTwo(AnOrder):
     """The same; one person told the plain order, by e-mail, and another one the cycle: nobody has linked them."""
 
-    def _as_it_is(self, revision: Revision) -> Callable[[ConversionRevised], None]:
-        told, workspace, is_plain = super()._as_it_is(revision), self.lane.workspace, revision.conversion_id == PLAIN
+    def as_it_is(self, revision: Revision) -> Callable[[ConversionRevised], None]:
+        told, workspace, is_plain = super().as_it_is(revision), self.lane.workspace, revision.conversion_id == PLAIN
 
         def change(message: ConversionRevised) -> None:
             told(message)
