@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from tests.support.batches import a_batch_destination, a_purchase, plan, publish, running_fake
 from tests.support.delivery import Rig, a_rig
+from tests.support.delivery_funnel import funnel
 from tests.support.eventually import eventually_async
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
@@ -207,44 +207,6 @@ async def test_another_configuration_ends_a_pause_that_it_was_to_blame_for_and_n
         await rig.stores.states.pause(lane, 2**40, "why", is_config=is_config)
         await rig.stores.states.mend(lane)
         assert (await rig.stores.states.read(lane)).paused_until_millis == until
-
-
-FUNNEL = (
-    *(
-        "captured",
-        "waiting",
-        "without_consent",
-        "consented",
-        "ineligible",
-        "eligible",
-        "unsent",
-        "sent",
-        "accepted",
-        "rejected",
-    ),
-    *("retrying", "withdrawn", "adjusted", "not_correctable"),
-    *("reported_taken", "reported_rejected", "reported_unclear", "unreported"),
-)
-REASONS = ("ineligible_reasons", "unsent_reasons", "rejected_reasons", "withdrawn_reasons")
-
-
-async def funnel(rig: Rig, lane: Lane) -> dict[str, Any]:
-    """Returns what the funnel has of a destination, over all days, without what is 0; it must add up."""
-    columns = ", ".join([*(f"sum({name})" for name in FUNNEL), *(f"sumMap({name})" for name in REASONS)])
-    [row] = await rig.clickhouse.execute(
-        f"SELECT {columns} FROM bi_delivery_funnel "  # noqa: S608 - names of columns
-        "WHERE workspace = %(workspace)s AND destination_id = %(destination)s",
-        {"workspace": lane.workspace, "destination": lane.destination},
-    )
-    found = dict(zip((*FUNNEL, *REASONS), row, strict=True))
-    assert found["captured"] == found["waiting"] + found["without_consent"] + found["consented"], found
-    assert found["consented"] == found["ineligible"] + found["eligible"], found
-    assert found["eligible"] == found["unsent"] + found["sent"], found
-    assert found["sent"] == sum(found[name] for name in ("accepted", "rejected", "retrying", "withdrawn")), found
-    assert found["accepted"] == sum(count for name, count in found.items() if "reported" in name), found
-    for name in REASONS:
-        assert sum(found[name].values()) == found[name.removesuffix("_reasons")], found
-    return {name: count for name, count in found.items() if count}
 
 
 async def test_the_funnel_has_every_conversion_in_exactly_one_place(rig: Rig, lane: Lane) -> None:

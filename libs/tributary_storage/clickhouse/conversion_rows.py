@@ -59,7 +59,7 @@ REVISION_COLUMNS: Final = (
     *(f"{model}_{part}" for model in MODELS for part in ("credit_micros", "value_micros", "unattributed_reason")),
     "data_driven_model_version",
     *("role", "is_primary", "traffic", "amounts_micros", "rate_picos", "rate_date"),
-    *("reporting_credit_micros", "touch_details", "value_basis", "root_order_id"),
+    *("reporting_credit_micros", "touch_details", "value_basis", "root_order_id", "merged_into"),
 )
 
 TOUCH_DETAILS: Final = (*AD_DETAILS, *SOURCE_DETAILS, "spend_join_step", "just_after_conversion")
@@ -141,6 +141,7 @@ def _rest(state: ConversionState, sources: Iterable[dict[str, str]]) -> Row:
         details,
         VALUE_BASES[state.value_basis],
         state.lead.root_order_id,
+        state.merged_into.conversion_id,
     )
 
 

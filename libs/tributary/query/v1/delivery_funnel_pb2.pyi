@@ -139,7 +139,9 @@ class DeliveryFunnelRow(_message.Message):
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     captured: _builtins.int
-    """Conversions that were published while the destination was declared, or dealt with there."""
+    """Conversions that were published while the destination was declared, or dealt with there. An order that was told with
+    and without the cycle of a subscription is one (`ConversionState.merged_into`), whatever was sent of either.
+    """
     waiting: _builtins.int
     """Nobody has looked at them yet as they are now: for the hold time, for their turn, for the quota, or because the
     destination is paused or delivery does not run.

@@ -14,6 +14,8 @@
 -- what HTTP said; UNKNOWN: nobody knows whether it was taken). `retrying`: attempted, and to be attempted again.
 -- `withdrawn`: attempted, never known to be taken, and then not to be sent any more: consent or conversion were taken back.
 -- A test that was sent by the destination's test mode is `ineligible` (TRAFFIC), as one that was not: it counts nowhere.
+-- An order that was told with and without the cycle of a subscription is one here, that which counts: what was sent of the
+-- other is that one's. It is accepted where either was taken, and wrong where of either something is.
 -- `adjusted` (a correction was taken) and `not_correctable` (the destination has a value that is wrong and cannot be told)
 -- are among `accepted`. `reported_unclear`: some of its request do not count, and nobody says which; `unreported`: not yet,
 -- or the destination never reports; why is in bi_delivery_reports. What was dealt with stays where it was when its person is
@@ -50,29 +52,36 @@ FROM
     SELECT
         workspace,
         destination_id,
-        conversion_id,
+        counted_id,
         max(accept_day) AS accepted_on,
         if(toUInt16(accepted_on) > 0, accepted_on, max(plan_day)) AS day,
         max(line_attempts) AS attempts,
         max(line_is_adjusted) AS is_adjusted,
         max(line_is_not_correctable) AS is_not_correctable,
-        max(line_report) AS last_report,
-        if(attempts = 0 AND max(published_here) > max(line_revision), 'waiting', max(line_place)) AS place,
-        max(line_reason) AS reason
+        argMax(line_report, line_report_time) AS last_report,
+        -- Where both were told: of what was taken, else of what left, else of what counts.
+        argMax(
+            (line_place, line_reason),
+            (line_place = 'accepted') * 8 + (line_attempts > 0) * 4 + (line_place != '') * 2 + is_own
+        ) AS said,
+        if(attempts = 0 AND max(published_here) > max(line_revision), 'waiting', said.1) AS place,
+        said.2 AS reason
     FROM
     (
         SELECT
             workspace,
             destination_id,
-            conversion_id,
+            ifNull(merged_into, '') = '' AS is_own, -- NULL: by a reader's join_use_nulls
+            if(is_own, conversion_id, assumeNotNull(merged_into)) AS counted_id,
             toDate('1970-01-01') AS accept_day,
             toUInt64(0) AS published_here,
             plan_day,
-            line_revision,
+            if(is_own, last_revision, 0) AS line_revision,
             line_attempts,
             line_is_adjusted,
             line_is_not_correctable,
             line_report,
+            line_report_time,
             multiIf(
                 is_accepted, 'accepted',
                 line_attempts > 0 AND last_state IN ('DEAD', 'REJECTED'), 'rejected',
@@ -96,7 +105,7 @@ FROM
                 destination_id,
                 conversion_id,
                 toDate(min(plan_time), 'UTC') AS plan_day,
-                max(revision) AS line_revision,
+                max(revision) AS last_revision,
                 maxIf(attempt, operation != 'TEST') AS line_attempts,
                 max(((state = 'ACCEPTED' OR report != '') AND operation != 'TEST') AS is_taken) AS is_accepted,
                 max(is_taken AND operation IN ('RESTATE', 'RETRACT')) AS line_is_adjusted,
@@ -108,6 +117,7 @@ FROM
                         OR (state = 'DEAD' AND operation IN ('RESTATE', 'RETRACT'))
                 ) AS line_is_not_correctable,
                 argMaxIf(toString(report), attempt_time, is_taken) AS line_report,
+                maxIf(attempt_time, is_taken) AS line_report_time,
                 -- By when a row was written, then its revision and attempt, as one number: such are compared fast.
                 argMax(
                     toString(state),
@@ -125,15 +135,27 @@ FROM
                 workspace,
                 destination_id,
                 conversion_id
-        )
+        ) AS lines
+        LEFT JOIN
+        (
+            SELECT
+                workspace,
+                conversion_id,
+                merged_into
+            FROM conversions FINAL
+            WHERE merged_into != ''
+                AND NOT startsWith(merged_into, 's1:') -- who told that was erased: nobody knows what it was sent as
+        ) AS merged USING (workspace, conversion_id)
         UNION ALL
         SELECT
             workspace,
             destination_id,
-            conversion_id,
-            toDate(first_accept_time, 'UTC') AS accept_day,
+            merged_into = '' OR startsWith(merged_into, 's1:') AS is_own,
+            if(is_own, conversion_id, merged_into) AS counted_id,
+            if(is_own, toDate(first_accept_time, 'UTC'), toDate('1970-01-01')) AS accept_day,
             if(
-                NOT startsWith(conversion_id, 's1:')
+                is_own
+                    AND NOT startsWith(conversion_id, 's1:')
                     AND arrayExists(span -> revision >= span.1 AND revision < span.2, spans),
                 revision,
                 0
@@ -144,6 +166,7 @@ FROM
             0 AS line_is_adjusted,
             0 AS line_is_not_correctable,
             '' AS line_report,
+            toDateTime64(0, 6, 'UTC') AS line_report_time,
             '' AS line_place,
             '' AS line_reason
         FROM
@@ -152,7 +175,8 @@ FROM
                 workspace,
                 conversion_id,
                 revision,
-                first_accept_time
+                first_accept_time,
+                merged_into
             FROM conversions FINAL
             WHERE first_accept_time >= now() - INTERVAL 391 DAY
         ) AS published
@@ -176,7 +200,7 @@ FROM
     GROUP BY
         workspace,
         destination_id,
-        conversion_id
+        counted_id
     HAVING place != '' AND day >= today() - 390
 )
 GROUP BY

@@ -26,6 +26,7 @@ SELECT
         '' AS subscription_id,
         '' AS lead_id,
         '' AS root_order_id,
+        '' AS merged_into,
         [] AS coupon_codes,
         [] AS causing_event_ids,
         '' AS traceparent,
