@@ -24,7 +24,7 @@ from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary_attribution.assessment import Assessment, assess
 from tributary_attribution.known import MAX_CAUSING_EVENTS, Known
 from tributary_attribution.rates import pin_rate
-from tributary_attribution.recognising import recognise
+from tributary_attribution.recognising import other_people, recognise
 from tributary_attribution.views import Views
 from tributary_domain.conversion import ConversionStatus
 from tributary_domain.data_driven import DataDrivenModel, with_data_driven
@@ -118,6 +118,7 @@ def revise(
     observations = [observed[observation.event_id] for observation in state.observations]
     told = sorted([*known.told_plainly, *observations], key=lambda part: (part.event_time_micros, part.event_hash))
     match = match_of(told, recognise(known, assessed, views))
+    match.person_ids.extend(other_people(known, assessed, told, person_id))
     said = [*parts, *known.valued_plainly]
     message = facts_message(known.conversion_id, said, state, person_id=person_id, settings_version=settings.version)
     definition = workspace.conversion(message.name)

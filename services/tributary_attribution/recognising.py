@@ -7,15 +7,18 @@ is not the conversion's now, its person is another or did not allow it: it goes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tributary_attribution.assessment import Assessment, complete_since_micros
 from tributary_attribution.credit_settings import journey_life_seconds
 from tributary_attribution.known import Known
 from tributary_attribution.views import Views
 from tributary_domain.revision import Cause
+from tributary_domain.ties import most_telling
 from tributary_domain.traces import Consents, Trace, is_in_time, resolve
+from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.redis.journey_layout import Journey
+from tributary_storage.redis.ties import person_key
 
 
 def recognise(known: Known, assessed: Assessment, views: Views) -> Mapping[str, Trace]:
@@ -43,6 +46,28 @@ def recognise(known: Known, assessed: Assessment, views: Views) -> Mapping[str, 
         for slot, trace in _forgotten(known, assessed, views, journeys):
             resolved[slot] = max(trace, resolved.get(slot, trace))
     return resolved
+
+
+def other_people(known: Known, assessed: Assessment, told: Iterable[ConversionPart], person_id: str) -> Sequence[str]:
+    """Returns the ids of all others of whom something is among what destinations recognise a conversion by.
+
+    Args:
+        known: All that is known of it.
+        assessed: What it is.
+        told: What was observed of it.
+        person_id: Its own person's, whom nobody linked with these.
+    """
+    journeys = list(_journeys(known))
+    if known.journey is None and assessed.published is not None and Cause.ERASURE not in known.known_causes:
+        return assessed.published.person_ids  # who is linked with whom expired with the journey
+    linked = {token for journey in journeys for token in journey.tokens}
+    homes = {
+        most_telling(part.admitted.identity_tokens)
+        for part in told
+        if part.admitted.identity_tokens and linked.isdisjoint(part.admitted.identity_tokens)
+    }
+    people = {person_key(known.workspace.id, home) for home in homes}
+    return sorted(people.union(journey.person_id for journey in journeys) - {"", person_id})
 
 
 def _journeys(known: Known) -> Iterable[Journey]:

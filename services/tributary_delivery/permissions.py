@@ -71,11 +71,16 @@ class Permissions:
         """
         await self._require_restored()
         asked = [*revisions, *(other for own in others.values() for other in own)]
-        decisions = await self._decisions(workspace, sorted({one.state.person_id for one in asked} - {""}))
+        people = {name for one in asked for name in (one.state.person_id, *one.match.person_ids)}
+        decisions = await self._decisions(workspace, sorted(people - {""}))
         assumed = self._assumed_of(workspace)
 
         def own_permits(one: ConversionRevised) -> Permits:
-            return permits_of(one, decisions.get(one.state.person_id, _SILENT), assumed, vendor)
+            allowed = permits_of(one, decisions.get(one.state.person_id, _SILENT), assumed, vendor)
+            for name in one.match.person_ids:
+                of_other = permits_of(one, decisions.get(name, _SILENT), assumed, vendor)
+                allowed = strictest(allowed, of_other, is_same_person=False)
+            return allowed
 
         permits = {}
         for one in revisions:

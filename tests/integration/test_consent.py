@@ -14,6 +14,7 @@ from tests.support.consent_strings import NOBODY
 from tests.support.delivery import SHARDS, a_destination, a_rig
 from tests.support.destinations import running_endpoint
 from tests.support.eventually import eventually_async
+from tests.support.families import Families
 from tests.support.revisions import Revision
 from tributary.attribution.v1.conversion_pb2 import REVISION_CAUSE_CONSENT_WITHDRAWN
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -307,3 +308,31 @@ async def test_consent_to_something_else_that_was_withdrawn_holds_nothing_back(
     decisions = [Decision(2_000_000_000_000_000, packed([DENIED, DENIED, 0, DENIED, 0]))]
     calls, _ = await _withheld((migrated_redis_url, clickhouse_url), workspace, YES, decisions)
     assert calls == 1
+
+
+@pytest.mark.parametrize("who", ["", "customer:b", "email:a", "visitor:a"])
+@pytest.mark.parametrize("how", ["an order", "a lead"])
+async def test_all_who_told_one_conversion_and_whom_nobody_linked_have_to_allow_it(
+    attribution: Attribution, migrated_redis_url: str, clickhouse_url: str, workspace: str, how: str, who: str
+) -> None:
+    events = Events(workspace)
+    families = Families(events)
+    a, b = ("email:a", "visitor:a"), "customer:b"
+    if how == "an order":
+        told = [events.order(*a, event_id="e-a", rank=1), events.order(b, event_id="e-b", rank=2, at=NOON + 1)]
+    else:
+        told = [
+            families.stage(*a, stage="new", lead_id="l-1", event_id="e-a"),
+            families.stage(b, stage="won", lead_id="l-1", event_id="e-b", at=NOON + DAY),
+        ]
+    for _, event in told:
+        event.sealed_match_keys = f"keys of {event.event.event_id}".encode()
+    await attribution.handle(*told)
+    if who:
+        await attribution.handle(consent(events, who, NO, at=NOON + 2 * DAY, event_id="no"))
+    published = await attribution.published(told[1][1].conversion_id)
+    assert published is not None
+    assert (b"keys of e-a" in published.match.sealed_match_keys) == (how == "an order")
+    async with a_rig(migrated_redis_url, clickhouse_url) as rig:
+        permits = await rig.stores.permissions.read(workspace, [published])
+    assert (permits[published.state.conversion_id].ad_user_data == DENIED) == bool(who)

@@ -67,6 +67,8 @@ class PublishedConversion:
             self.touches.append(JourneyTouch(time, event_hash, touch.kind, descriptor, flags))
         self.traces = list(remembered(revised.match))
         """By what destinations can recognise its person, beside what is its own; with slots."""
+        self.person_ids = list(revised.match.person_ids)
+        """The other people of whom something is among that."""
         facts = ConversionState()
         facts.CopyFrom(self.state)
         self.attribution = self._attribution()

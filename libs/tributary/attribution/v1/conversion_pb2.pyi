@@ -766,6 +766,7 @@ class MatchResolution(_message.Message):
     DEVICE_TIME_FIELD_NUMBER: _builtins.int
     BROWSER_ID_TIMES_FIELD_NUMBER: _builtins.int
     DENIED_VENDORS_FIELD_NUMBER: _builtins.int
+    PERSON_IDS_FIELD_NUMBER: _builtins.int
     pixel_event_id: _builtins.str
     """The pixel event id, and per destination where they differ."""
     sealed_device_keys: _builtins.bytes
@@ -823,6 +824,12 @@ class MatchResolution(_message.Message):
     def denied_vendors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The vendors whom a consent string of any observation does not name, as `dedup.v1.AdmittedEvent.denied_vendors`."""
 
+    @_builtins.property
+    def person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the other people of whom something is in this message, and whom nobody linked with `ConversionState.person_id`:
+        who observed the conversion, too, or whose credit it has. Destinations are told of it only as far as they all allow.
+        """
+
     def __init__(
         self,
         *,
@@ -837,10 +844,11 @@ class MatchResolution(_message.Message):
         device_time: _timestamp_pb2.Timestamp | None = ...,
         browser_id_times: _abc.Mapping[_builtins.str, _timestamp_pb2.Timestamp] | None = ...,
         denied_vendors: _abc.Iterable[_builtins.int] | None = ...,
+        person_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "device_time", b"device_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_id_times", b"browser_id_times", "browser_ids", b"browser_ids", "click_ids", b"click_ids", "consent", b"consent", "denied_vendors", b"denied_vendors", "device_time", b"device_time", "person_keys", b"person_keys", "pixel_event_id", b"pixel_event_id", "pixel_event_ids", b"pixel_event_ids", "sealed_device_keys", b"sealed_device_keys", "sealed_match_keys", b"sealed_match_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_id_times", b"browser_id_times", "browser_ids", b"browser_ids", "click_ids", b"click_ids", "consent", b"consent", "denied_vendors", b"denied_vendors", "device_time", b"device_time", "person_ids", b"person_ids", "person_keys", b"person_keys", "pixel_event_id", b"pixel_event_id", "pixel_event_ids", b"pixel_event_ids", "sealed_device_keys", b"sealed_device_keys", "sealed_match_keys", b"sealed_match_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
