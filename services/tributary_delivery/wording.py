@@ -38,6 +38,7 @@ from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.naming import Naming
 from tributary_delivery.sender import Formed, Refused
+from tributary_delivery.withheld import without
 from tributary_domain.consent import UNSAID
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
@@ -99,7 +100,7 @@ class Wording:
         now_micros = self._clock.unix_micros()
         attempts = await self._naming.name(attempts, formed, now_micros)
         pins = await self._corrections.pinned(attempts)
-        told = [pin.revised if pin is not None else one.revised for one, pin in zip(attempts, pins, strict=True)]
+        told = [_told(one) if pin is None else pin.revised for one, pin in zip(attempts, pins, strict=True)]
         people = await self._opener.open(self._lane.workspace, told)
         calls: dict[str, list[Attempt]] = {}
         sizes: dict[str, int] = {}
@@ -166,7 +167,7 @@ class Wording:
     def _outgoing(
         self, attempt: Attempt, known_as: KnownAs, keys: PersonKeys, now_micros: int, pin: Pin | None
     ) -> Outgoing:
-        revised = attempt.revised if pin is None else pin.revised
+        revised = _told(attempt) if pin is None else pin.revised
         pinned = pin.first if pin is not None else None
         amount_micros, currency = worth(attempt, revised)
         return Outgoing(
@@ -197,6 +198,11 @@ class Wording:
     def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the id by which the destination knows a conversion that it is told of first."""
         return self._naming.visible_id(revised, with_store=with_store)
+
+
+def _told(attempt: Attempt) -> ConversionRevised:
+    """Returns the conversion that is told first, or anew, without what its person did not want told."""
+    return attempt.revised if attempt.permits is None else without(attempt.revised, attempt.permits.withheld)
 
 
 def _newest_last(attempt: Attempt) -> tuple[bool, int]:

@@ -17,28 +17,30 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_NO_CONSENT,
 )
 from tributary_cli.demo.fakes.server import FakeServer, Fault
-from tributary_domain.consent import DENIED, Decision, packed
+from tributary_domain.consent import DENIED, GRANTED, Decision, packed
 from tributary_domain.vendor_consent import VendorDecision
+from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.consents import AnyDecision, Consents, Place
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.ties import person_key
 
-LATER = 2_000_000_000_000_000
+LATER, DAY = 2_000_000_000_000_000, 86_400_000_000
 
 
 async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
     migrated_redis_url: str, clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tributary_delivery.turns.FRESH_SECONDS", 0.0)
-    lane, may_go = Lane(workspace, "google"), threading.Event()
+    lane, may_go, clicked_micros = Lane(workspace, "google"), threading.Event(), SystemClock().unix_micros() - DAY
 
     def of_its_own_person(message: ConversionRevised) -> None:
         message.state.person_id = person_key(workspace, f"customer:{message.state.conversion_id}")
+        message.match.click_ids.add(family="gclid", value="a-click").click_time.FromMicroseconds(clicked_micros)
 
     async with a_rig(migrated_redis_url, clickhouse_url) as rig:
         with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
             tokens.faults.append(Fault(takes=True, reply=None, until=may_go))
-            purchases = [a_purchase(lane, number) for number in range(5)]
+            purchases = [a_purchase(lane, number) for number in range(6)]
             await publish(rig, lane, purchases, of_its_own_person)
 
             async def is_waiting() -> bool:
@@ -55,6 +57,11 @@ async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
                 }
                 for name, vendor in (("c1:0003", 755), ("c1:0004", 4)):
                     decided[workspace, f"customer:{name}"] = [VendorDecision(LATER, vendor, DENIED)]
+                left = [
+                    (clicked_micros, DENIED),
+                    (clicked_micros + 1, GRANTED),
+                ]  # dropped with the click, and named again after it
+                decided[workspace, "customer:c1:0005"] = [VendorDecision(time, 755, state) for time, state in left]
                 await Consents(rig.redis, SHARDS).record(decided)
                 may_go.set()
                 await eventually_async(is_idle)
@@ -63,13 +70,21 @@ async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
                 for ask in server.asks
                 for event in json.loads(ask.body)["events"]
             }
-        assert consents == {"p-c1:0000": None, "p-c1:0002": "CONSENT_DENIED", "p-c1:0004": None}
+            clicked = [
+                event["transactionId"]
+                for ask in server.asks
+                for event in json.loads(ask.body)["events"]
+                if event.get("adIdentifiers", {}).get("gclid")
+            ]
+        assert consents == {"p-c1:0000": None, "p-c1:0002": "CONSENT_DENIED", "p-c1:0004": None, "p-c1:0005": None}
+        assert clicked == ["p-c1:0000", "p-c1:0002", "p-c1:0004"], "not of who did not want it told when they clicked"
         lines = [await rig.deliveries(lane, one.conversion_id) for one in purchases]
         assert [[one.state for one in own] for own in lines] == [
             [DELIVERY_STATE_ACCEPTED],
             [DELIVERY_STATE_INELIGIBLE],
             [DELIVERY_STATE_ACCEPTED],
             [DELIVERY_STATE_INELIGIBLE],
+            [DELIVERY_STATE_ACCEPTED],
             [DELIVERY_STATE_ACCEPTED],
         ]
         for [line] in (lines[1], lines[3]):

@@ -72,6 +72,8 @@ class Permits:
     """Whether they object to selling or sharing, or their browser does (GPC)."""
     is_vendor_denied: bool = False
     """Whether a consent string, said with the conversion or later, does not name the destination."""
+    withheld: frozenset[str] = frozenset()
+    """What the person left before and did not want it told of, by the names of `withheld.parts_of`."""
 
     @property
     def basis(self) -> int:

@@ -12,8 +12,10 @@ from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_G
 from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.permissions import permits_of, strictest, why_not
+from tributary_delivery.withheld import without
 from tributary_domain.consent import DENIED, GRANTED, UNSAID, Assumed, Decision, packed
 from tributary_domain.vendor_consent import VendorDecision
+from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.redis.consents import Ledger
 
 NOBODY = "CQdZmkAQdZmkAAKACBENCWFgAAAAAAAAAAqIAAAAAAAA.IAAA.YAAAAAAAAAAA"
@@ -145,6 +147,39 @@ def test_what_later_strings_say_of_a_vendor_holds_as_what_they_say_of_purposes(
     if not is_told and string == GOOGLE:
         assert (consent_basis(revised, permits), permits.ad_user_data) == ("denied", GRANTED)
         assert "tcf_vendor" in why_not(revised, permits)
+
+
+@pytest.mark.parametrize(
+    ("said", "vendor", "is_told"),
+    [
+        pytest.param([], 755, True, id="nobody said anything"),
+        pytest.param([(BEFORE, 755, NO), (CONVERTED, 755, YES)], 755, False, id="with it, and named again"),
+        pytest.param([(BEFORE - 1, 755, NO), (CONVERTED, 755, YES)], 755, False, id="before it, and named again"),
+        pytest.param([(BEFORE + 1, 755, NO), (CONVERTED, 755, YES)], 755, False, id="after it, and named again"),
+        pytest.param([(BEFORE - 2, 755, NO), (BEFORE - 1, 755, YES)], 755, True, id="named again before it"),
+        pytest.param([(BEFORE, 4, NO)], 755, True, id="another was dropped"),
+        pytest.param([(BEFORE, 755, NO)], None, True, id="the destination has no number"),
+    ],
+)
+def test_what_was_left_while_a_string_dropped_a_vendor_is_not_told_to_it_with_a_later_conversion(
+    said: list[tuple[int, int, int]], vendor: int | None, *, is_told: bool
+) -> None:
+    revised = a_conversion(CONVERTED, tcf_string=GOOGLE)
+    match, left = revised.match, timestamp(BEFORE)
+    match.click_ids.add(family="gclid", value="a-click", click_time=left)
+    match.click_ids.add(family="wbraid", value="its own", click_time=left, own=True)
+    match.browser_ids.update({"fbp": "a browser", "ttp": "its own"})
+    match.browser_id_times["fbp"].CopyFrom(left)
+    match.sealed_device_keys = b"a device"
+    match.device_time.CopyFrom(left)
+    match.person_keys.add(sealed=b"an address", event_time=left)
+    permits = permits_of(revised, Ledger([], [VendorDecision(*one) for one in said]), Assumed(), vendor)
+    told = without(revised, permits.withheld).match
+    assert not permits.is_vendor_denied
+    assert [one.family for one in told.click_ids] == ["gclid"] * is_told + ["wbraid"]
+    assert dict(told.browser_ids) == {"ttp": "its own", **({"fbp": "a browser"} if is_told else {})}
+    assert (bool(told.sealed_device_keys), bool(told.person_keys)) == (is_told, is_told)
+    assert len(revised.match.person_keys) == 1, "what is published stays"
 
 
 def test_a_vendor_whom_one_observation_of_an_order_drops_is_not_told_of_it() -> None:
