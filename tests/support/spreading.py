@@ -21,14 +21,15 @@ CHEAP: Final = ("tests/unit/", "tests/chart/", "tests/contract/")
 
 COSTS: Final[dict[str, float]] = {
     "tests/e2e/test_random_lives.py": 90,
+    "tests/integration/test_erased_families.py": 55,
     "tests/e2e/test_shutdown.py": 50,
     "tests/integration/test_reconciliation.py": 50,
     "tests/e2e/test_demo.py": 45,
+    "tests/integration/test_erasure.py": 42,
     "tests/faults/test_guards_refuse.py": 34,
     "tests/faults/test_services_killed.py": 31,
     "tests/e2e/test_attribution_vectors.py": 31,
     "tests/faults/test_client_is_disturbed.py": 30,
-    "tests/integration/test_erasure.py": 30,
     "tests/e2e/test_stack.py": 29,
     "tests/faults/test_delivery_counts_once.py": 26,
     "tests/faults/test_delivery_dies.py": 26,
@@ -37,7 +38,6 @@ COSTS: Final[dict[str, float]] = {
     "tests/faults/test_delivery_is_disturbed.py": 20,
     "tests/e2e/test_up.py": 20,
     "tests/integration/test_attribution_order.py": 20,
-    "tests/integration/test_erased_families.py": 18,
     "tests/integration/test_recalling.py": 18,
     "tests/integration/test_counting.py": 17,
     "tests/e2e/test_refunds.py": 16,
@@ -50,7 +50,10 @@ COSTS: Final[dict[str, float]] = {
     "tests/integration/test_hostile_requests.py": 11,
     "tests/integration/test_identity.py": 10,
     "tests/faults/test_a_workspace_floods.py": 10,
-    "tests/property/test_people_do_not_depend_on_arrival.py": 10,
+    "tests/property/test_people_do_not_depend_on_arrival.py": 8,
+    "tests/property/test_credit_adds_up.py": 6,
+    "tests/property/test_explanation_and_credit_agree.py": 6,
+    "tests/property/test_lives_in_the_core.py": 6,
 }
 """Modules that cost most, in seconds of processor time of all that they start."""
 
