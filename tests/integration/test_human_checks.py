@@ -372,30 +372,30 @@ async def test_a_provider_that_is_down_is_soon_left_alone_and_asked_again_later(
 async def test_a_call_that_found_no_slot_is_unknown_and_says_nothing_of_its_provider(
     provider: FakeProvider, checks: HumanChecks
 ) -> None:
-    own = verifiers(provider, timeout_seconds=4)
+    patient, own = verifiers(provider, timeout_seconds=60), verifiers(provider, timeout_seconds=1)
     provider.release.clear()
-    held = [asyncio.create_task(checks.verify([token(f"good-{number}")], own)) for number in range(AT_ONCE)]
+    held = [asyncio.create_task(checks.verify([token(f"good-{number}")], patient)) for number in range(AT_ONCE)]
     await eventually_async(lambda: len(provider.forms) == AT_ONCE)
     late = await checks.verify([token(f"late-{number}") for number in range(20)], own)
     assert {(one.verdict, one.fault) for one in late} == {(UNKNOWN, "no slot")}
     provider.release.set()
     assert [(await one)[0].verdict for one in held] == [HUMAN] * AT_ONCE
-    assert (await checks.verify([token("late-1")], own))[0].verdict is BOT, "it was not posted, nor noted as spent"
+    assert (await checks.verify([token("late-1")], patient))[0].verdict is BOT, "it was not posted, nor noted as spent"
 
 
 async def test_a_provider_that_was_left_less_time_than_it_has_is_not_guilty_of_that(
     provider: FakeProvider, checks: HumanChecks
 ) -> None:
-    own = verifiers(provider, timeout_seconds=3)
+    patient, own = verifiers(provider, timeout_seconds=60), verifiers(provider, timeout_seconds=3)
     provider.release.clear()
-    held = [asyncio.create_task(checks.verify([token(f"good-{number}")], own)) for number in range(AT_ONCE)]
+    held = [asyncio.create_task(checks.verify([token(f"good-{number}")], patient)) for number in range(AT_ONCE)]
     await eventually_async(lambda: len(provider.forms) == AT_ONCE)
     waiting = [asyncio.create_task(checks.verify([token(f"slow-{number}")], own)) for number in range(20)]
     await asyncio.sleep(0)  # they stand in line
     provider.release.set()
     assert [(await one)[0].verdict for one in held] == [HUMAN] * AT_ONCE
     assert {(await one)[0].fault for one in waiting} == {"timeout"}
-    assert (await checks.verify([token("good")], own))[0].verdict is HUMAN
+    assert (await checks.verify([token("good")], patient))[0].verdict is HUMAN
 
 
 async def test_a_provider_that_hangs_takes_no_slot_of_anothers(provider: FakeProvider, checks: HumanChecks) -> None:
