@@ -157,7 +157,14 @@ async def send(
 
         async def one(body: bytes) -> None:
             started = time.perf_counter()
-            answers.append(await call(body, metadata=metadata, timeout=60))
+            while True:
+                try:
+                    answers.append(await call(body, metadata=metadata, timeout=60))
+                    break
+                except grpc.aio.AioRpcError as error:  # a write to disk that took seconds; callers send it again
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE or time.perf_counter() - started > 60:
+                        raise
+                    await asyncio.sleep(0.1)
             took.append(time.perf_counter() - started)
 
         async def worker() -> None:
