@@ -93,6 +93,10 @@ class Heir(NamedTuple):
     """Ids of all of it."""
     frozen_at: str = ""
     """The conversion whose credit it has where that is frozen, itself perhaps; empty: it is computed."""
+    is_void: bool = False
+    """Whether what counts in its place, the same order told with its cycle, was taken back."""
+    takes_place: bool = False
+    """Whether it counts for the others of its lead, or for its order as it was told without the cycle."""
 
 
 def families(
@@ -237,7 +241,10 @@ def heirs(
         if _is_frozen(key):
             origin = None
         superseded = superseded or (not lost and key in told and told[key].is_merged)
-        found.append(Heir(key, origin, superseded, lost, newest, tuple(sorted(family)), key if _is_frozen(key) else ""))
+        frozen_at, void = key if _is_frozen(key) else "", key in told and told[key].is_void
+        takes_place = (key in leads and key == leads[key][1].conversion_id) or (key in told and told[key].takes_place)
+        kin = tuple(sorted(family))
+        found.append(Heir(key, origin, superseded, lost, newest, kin, frozen_at, void, takes_place))
     return _through(found)
 
 

@@ -33,6 +33,10 @@ class ToldOrder(NamedTuple):
     """The conversion whose credit it has; its own id: its own."""
     is_merged: bool
     """Whether it was told without the cycle, and counts with it."""
+    is_void: bool
+    """Whether it does, and that was taken back."""
+    takes_place: bool
+    """Whether it was told with the cycle, and counts for those without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,13 @@ class Orders:
                     one,
                 ),
             )
-            for one in (*firsts, *plains):
-                found[one] = ToldOrder(nearest if plains else one, is_merged=one in plains)
+            living = [(staged[one].time_micros, staged[one].event_hash, one) for one in firsts if staged[one].counted]
+            counted = min(living)[2] if living else ""
+            for one in firsts:
+                credited, takes_place = nearest if plains else one, one == counted
+                found[one] = ToldOrder(credited, is_merged=False, is_void=False, takes_place=takes_place)
+            merged = ToldOrder(nearest, is_merged=True, is_void=not living, takes_place=False)
+            found |= dict.fromkeys(plains, merged)
         return found
 
 

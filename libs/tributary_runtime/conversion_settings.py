@@ -90,9 +90,11 @@ class ConversionDefinition(Declared):
 
     counting: Counting = Counting.EVERY
     """every | once_per_person | once_per_session | once_per_click: which of a person's conversions count, in event
-    order, of those that the journey still holds; the others are kept and say why they do not. A conversion's click is
-    the one whose id it carries itself, in `click_ids` or in its page URL; else the newest before it in its journey.
-    After a change here a conversion is looked at again with its person's next event, or by a reconciliation."""
+    order, of those that the journey still holds; the others are kept and say why they do not. A lead counts from where
+    its first stage of the name is, as long as it is not lost; an order that is also told without its cycle likewise. A
+    conversion's click is the one whose id it carries itself, in `click_ids` or in its page URL; else the newest before
+    it in its journey. After a change here a conversion is looked at again with its person's next event, or by a
+    reconciliation."""
 
     value_basis: ValueBasis = ValueBasis.AS_SENT
     """as_sent | net_of_tax | net_of_tax_and_shipping | margin: which part of a stated value is credited; pinned when

@@ -62,6 +62,8 @@ class Kin:
     """Among the stages of its lead; None: it is of none, or no good."""
     superseded_by: str = ""
     """The id of the stage that counts in its place; empty: none does."""
+    lead: tuple[str, ...] = ()
+    """Ids of the others of its lead that are good: all have one place among other conversions, that of the earliest."""
     relatives: tuple[str, ...] = ()
     """Ids of the conversions that may change when it does."""
     order: OneOrder = NO_ORDER
@@ -164,10 +166,8 @@ class Affected:
             must_publish=self.must_publish,
             model_version=self.model_version,
             recounts=self.recounts,
-            # Stages of one lead are no repeats of each other: the latest counts in place of all. Nor is one order.
-            retracted=self.retracted.union(
-                () if self.kin.standing is None else self.kin.relatives, self.kin.order.no_rivals
-            ),
+            retracted=self.retracted,
+            takes_place_of=frozenset((*self.kin.lead, *self.kin.order.takes_place_of)),
             first=self.first,
             elsewhere=self.elsewhere,
             pinned=pinned,

@@ -118,6 +118,7 @@ def assess(
         entries,
         settings,
         known.retracted,
+        known.takes_place_of,
         before,
         known.first,
         is_whole=has_earlier(known.elsewhere, name, anchor.order_key)

@@ -104,28 +104,6 @@ def may_move_rivals(journey: Journey | None, parts: Sequence[ConversionPart], ar
     return observed > 1 and (is_moved or (has_joined and len(homes) > 1))
 
 
-def may_free_forgotten(
-    workspace: Workspace,
-    journey: Journey | None,
-    parts: Sequence[ConversionPart],
-    conversion_id: str,
-    arrived: Collection[int],
-) -> bool:
-    """Tells whether events took a conversion back in whose place another may count that its journey has forgotten.
-
-    Args:
-        workspace: Whose.
-        journey: The person's.
-        parts: Of the conversion.
-        conversion_id: Its id.
-        arrived: Hashes of the events.
-    """
-    if counts_every(workspace, parts):
-        return False
-    is_held = journey is not None and conversion_id in journey.conversions
-    return not is_held and may_move_rivals(journey, parts, arrived) and is_retracted(parts)
-
-
 def is_retracted(parts: Sequence[ConversionPart]) -> bool:
     """Tells whether a conversion that somebody observed was taken back."""
     facts = conversion_facts(
@@ -144,6 +122,7 @@ def status_of(
     entries: Sequence[JourneyTouch],
     settings: AttributionSettings,
     retracted: Collection[str],
+    takes_place_of: Collection[str],
     published: ConversionState | None,
     first: FirstConversion | None = None,
     *,
@@ -160,6 +139,7 @@ def status_of(
         entries: The journey as it sees it, in event order.
         settings: It is credited under: they say when a session ends.
         retracted: Other conversions in the journey that were taken back, or are another's.
+        takes_place_of: Those that it counts for, too: of its lead, or the same order told otherwise.
         published: What is published of it.
         first: Of its name and person, where the journey has forgotten it.
         is_whole: Whether the journey holds all that ever was in its window, or who had the rest is known.
@@ -171,11 +151,12 @@ def status_of(
         rule is Counting.ONCE_PER_PERSON
         and first is not None
         and first.order_key < anchor.order_key
-        and first.conversion_id not in {conversion_id, *retracted}
+        and first.conversion_id not in {conversion_id, *retracted, *takes_place_of}
     ):
         return ConversionStatus.REPEATED_BY_PERSON
     before = None if published is None or published.counted else STATUS_OF_REASON.get(published.not_counted_reason)
-    known = () if journey is None else _countable(journey, entries, name, settings, retracted)
+    known = [] if journey is None else _countable(journey, entries, name, settings, retracted)
+    known = _at_earliest(known, conversion_id, takes_place_of)
     if (
         before in REPEATED
         and not is_whole
@@ -190,6 +171,18 @@ def status_of(
         return before if before in REPEATED else facts.status
     decision = next(one for one in count(known, rule) if one.conversion_id == conversion_id)
     return facts.status if decision.reason is None else _STATUSES[decision.reason]
+
+
+def _at_earliest(
+    known: Sequence[CountableConversion], conversion_id: str, takes_place_of: Collection[str]
+) -> list[CountableConversion]:
+    """Returns conversions, one of them at the place of the earliest that it counts for, instead of all of these."""
+    together = [one for one in known if one.conversion_id == conversion_id or one.conversion_id in takes_place_of]
+    others = [one for one in known if one not in together]
+    if not any(one.conversion_id == conversion_id for one in together):
+        return others
+    earliest = min(together, key=lambda one: (one.event_time_micros, one.event_hash))
+    return [*others, replace(earliest, conversion_id=conversion_id)]
 
 
 def has_earlier(journeys: Iterable[Journey], name: str, place: OrderKey) -> bool:

@@ -112,7 +112,7 @@ def kin_of(
         find: What was read of them; the conversion itself too.
         lent: By id of a first cycle, as `lent_to` says; of a renewal's.
     """
-    standing, root, latest, staging = _in_lead(one, members, find)
+    standing, root, latest, staging, lead = _in_lead(one, members, find)
     origin, renewing = _in_subscription(one, members, find, lent)
     order, credited, told = in_order(one, members, find)
     relatives = tuple(sorted({*staging, *renewing, *told}))
@@ -120,8 +120,8 @@ def kin_of(
         root = origin = credited = None
     if standing is not None:
         superseded_by = latest if standing is StageStanding.SUPERSEDED else ""
-        lead = Kin(root, is_lead=True, standing=standing, superseded_by=superseded_by)
-        return replace(lead, relatives=relatives, order=order)
+        kin = Kin(root, is_lead=True, standing=standing, superseded_by=superseded_by, lead=lead)
+        return replace(kin, relatives=relatives, order=order)
     if credited is not None:
         return Kin(credited, relatives=relatives, order=replace(order, is_credited=True))
     is_alone = origin is None and not relatives and order is NO_ORDER
@@ -130,10 +130,10 @@ def kin_of(
 
 def _in_lead(
     one: Affected, members: Collection[Member], find: Find
-) -> tuple[StageStanding | None, Affected | None, str, set[str]]:
-    """Returns the standing among the stages of its lead, whose credit they have, which counts, and the others.
+) -> tuple[StageStanding | None, Affected | None, str, set[str], tuple[str, ...]]:
+    """Returns the standing among the stages of its lead, whose credit they have, which counts, and the others, twice.
 
-    Whose credit: None: its own. Which counts: empty: none does.
+    Whose credit: None: its own. Which counts: empty: none. The others: all that may be of the lead; those that are.
     """
     stages: dict[str, LeadStage] = {}
     others: set[str] = set()
@@ -158,8 +158,9 @@ def _in_lead(
     for found in standings:
         if found.conversion_id == one.conversion_id:
             is_root = found.root_id == one.conversion_id
-            return found.standing, None if is_root else find(found.root_id), latest, others
-    return None, None, "", others
+            lead = tuple(other.conversion_id for other in standings if other is not found)
+            return found.standing, None if is_root else find(found.root_id), latest, others, lead
+    return None, None, "", others, ()
 
 
 def _in_subscription(

@@ -58,8 +58,9 @@ class Known:
     recounts: bool = False
     """Whether its path is counted, though it was published before and is not."""
     retracted: frozenset[str] = frozenset()
-    """Other conversions of its name in the journey that were taken back, are another's, or are of its lead, as far as
-    that matters."""
+    """Other conversions of its name in the journey that were taken back, or are another's, as far as that matters."""
+    takes_place_of: frozenset[str] = frozenset()
+    """Those of its lead, or its order as told otherwise, that it counts for: from the place of the earliest on."""
     first: FirstConversion | None = None
     """The first of its name and person, where one counts per person and the journey has forgotten it."""
     elsewhere: Sequence[Journey] = ()

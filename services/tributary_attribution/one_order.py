@@ -19,6 +19,8 @@ class OneOrder:
     """Of one that was told without a cycle: which counts in its place; None: it counts itself."""
     merged_from: SameOrder | None = None
     """Of one that was told with a cycle: in whose place it counts; None: nobody told it without."""
+    is_taken_back: bool = False
+    """Of one that was told without a cycle: whether what counts in its place was taken back."""
     adjustments: tuple[ConversionPart, ...] = ()
     """Of one that was told with a cycle: what changed the other, and changes it, too; of several each its part."""
     observations: tuple[ConversionPart, ...] = ()
@@ -28,10 +30,15 @@ class OneOrder:
     counts, too."""
     is_credited: bool = False
     """Whether it has the credit of another of them."""
-    no_rivals: tuple[str, ...] = ()
-    """Ids of those that it is no repeat of."""
+    told_otherwise: tuple[str, ...] = ()
+    """Ids of those that are the same order: with the cycle, or without."""
     plain_families: tuple[str, ...] = ()
     """Ids of the families in which it is what was told without a cycle."""
+
+    @property
+    def takes_place_of(self) -> tuple[str, ...]:
+        """For which others it counts."""
+        return () if self.merged_from is None else self.told_otherwise
 
     @property
     def told(self) -> frozenset[object]:

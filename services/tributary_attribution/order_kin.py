@@ -62,8 +62,11 @@ def in_order(one: Affected, members: Collection[Member], find: Find) -> tuple[On
         counted = find(split.counted_id)
         known_by = [*observations, *(() if counted is None else _good(counted.parts))]
         into = same_order(split.counted_id, sorted(known_by, key=_place))
-        return OneOrder(into, plain_families=own_families, no_rivals=tuple(cycles)), credited, others
-    order = OneOrder(no_rivals=tuple(plains))
+        seen = None if counted is None else seen_of(counted, lent_to(counted, members, find))
+        is_taken_back = seen is not None and seen.facts.is_retracted
+        order = OneOrder(into, plain_families=own_families, is_taken_back=is_taken_back, told_otherwise=tuple(cycles))
+        return order, credited, others
+    order = OneOrder(told_otherwise=tuple(plains))
     if one.conversion_id == split.counted_id:
         instead = None if plain is None else same_order(plain.conversion_id, sorted(observed, key=_place))
         order = replace(order, merged_from=instead, observations=observations)

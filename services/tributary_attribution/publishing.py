@@ -132,7 +132,7 @@ class Publisher:
         self._pinned = pinned
         self._past = past
         self._clock = clock
-        self._rivals = Rivals(people, conversions)
+        self._rivals = Rivals(people, conversions, families)
         self._sources = SourceCache()
 
     async def publish(
@@ -154,7 +154,7 @@ class Publisher:
         known = {one.key for one in pending}
         for _ in range(_ATTEMPTS):
             views = await self.read(pending)
-            while more := [*successors(pending, known), *relatives(pending, known)]:
+            while more := [*relatives(pending, known), *successors(pending, known)]:
                 pending += more
                 views = await self.read(pending)
             pending = [one for one in pending if one.parts]

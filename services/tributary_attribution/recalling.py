@@ -26,7 +26,7 @@ from typing import NamedTuple
 from tributary_attribution.affected import Affected, Word
 from tributary_attribution.arrivals import Arrival
 from tributary_attribution.assessment import AHEAD_MICROS, complete_since_micros
-from tributary_attribution.counting import counts_every, may_free_forgotten
+from tributary_attribution.counting import counts_every
 from tributary_attribution.credit_settings import (
     core_settings,
     history_micros,
@@ -35,6 +35,7 @@ from tributary_attribution.credit_settings import (
 )
 from tributary_attribution.forgotten_touches import Asked, ForgottenTouches
 from tributary_attribution.linking import Linked
+from tributary_attribution.taken_back import frees_forgotten
 from tributary_domain.event_order import NEVER
 from tributary_domain.identity import Person
 from tributary_domain.settings import SECOND
@@ -139,7 +140,7 @@ class Recalling:
         for one, begin in zip(affected, begins, strict=True):
             if one.stored is None:
                 continue
-            is_forgotten = not one.stored.published or one.is_exact or _frees_another(one)
+            is_forgotten = not one.stored.published or one.is_exact or frees_forgotten(one)
             is_forgotten = is_forgotten or (one.was_observed_again and bool(one.strays()))
             is_forgotten = is_forgotten and self._is_needed(one.workspace, one.journey, begin)
             place = one.place() if is_forgotten or _lacks_trimmed(one) else None
@@ -268,11 +269,6 @@ class Recalling:
         unknown = [one.place for one in wanted if one.place not in tokens]
         found = await self._people.people_of(unknown) if unknown else {}
         return {place: tokens[place] if place in tokens else found[place].tokens for place in (o.place for o in wanted)}
-
-
-def _frees_another(one: Affected) -> bool:
-    """Tells whether another conversion may count in place of one, which the journey has forgotten."""
-    return may_free_forgotten(one.workspace, one.journey, one.parts, one.conversion_id, one.arrived)
 
 
 def _is_concerned(person: SettledPerson, begun: Sequence[tuple[Person, PersonFirsts]], since: int) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tributary_attribution.affected import Affected
-from tributary_attribution.counting import counts_once, forgotten_first, is_retracted, may_move_rivals, rivals
+from tributary_attribution.counting import counts_once, forgotten_first, rivals
+from tributary_attribution.families import Families
+from tributary_attribution.taken_back import is_taken_back, moves_rivals
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.people import People
 
@@ -19,11 +21,13 @@ class Rivals:
     Args:
         people: Knows how people began.
         conversions: Keeps parts.
+        families: Knows of which leads they are, and which are one order.
     """
 
-    def __init__(self, people: People, conversions: Conversions) -> None:
+    def __init__(self, people: People, conversions: Conversions, families: Families) -> None:
         self._people = people
         self._conversions = conversions
+        self._families = families
 
     async def read(self, affected: Sequence[Affected]) -> None:
         """Reads which other conversions were taken back or are another's, where a name does not count every one.
@@ -45,10 +49,16 @@ class Rivals:
                 asking.setdefault(conversion_key(one.workspace.id, other), []).append(one)
         if not asking:
             return
+        computed = {one.key: one for one in affected}
+        found: dict[str, Affected] = {}
         for key, stored in (await self._conversions.observe({key: {} for key in asking}, 0)).items():
-            rival = Affected(asking[key][0].workspace, key.partition("|")[2])
+            rival = found[key] = Affected(asking[key][0].workspace, key.partition("|")[2])
             rival.take(stored)
-            is_gone, is_somebodys = is_retracted(rival.parts), rival.place() is not None
+            if (own := computed.get(key)) is not None:  # its family may be looked for further than Redis knows it
+                rival.known_causes, rival.was_lost = own.known_causes, own.was_lost
+        await self._families.relate(list(found.values()))
+        for key, rival in found.items():
+            is_gone, is_somebodys = is_taken_back(rival), rival.place() is not None
             for one in asking[key]:
                 if is_gone or (is_somebodys and rival.is_nobodys(one.journey)):
                     one.retracted |= {rival.conversion_id}
@@ -69,12 +79,12 @@ def successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:
     """Returns the conversions that may count, or not any more, because of what became of others.
 
     Args:
-        affected: Those that may have been; with parts and journeys.
+        affected: Those that may have been; with parts and journeys, and what their families are to them.
         known: Keys of all that are computed anyway; takes those that are returned.
     """
     found = []
     for one in affected:
-        journeys = [one.journey] if may_move_rivals(one.journey, one.parts, one.arrived) else []
+        journeys = [one.journey] if moves_rivals(one) else []
         if one.was_observed_again:
             journeys += one.elsewhere
         found_in = {

@@ -111,7 +111,8 @@ class StandIns:
             place = place_of(seen.event_time_micros, times)
             revision = 0 if one.stored is None else one.stored.revision
             placed[one.conversion_id], others[one.conversion_id] = (revision, place), seen.order_key
-            if revision and (seen.is_good or (seen.is_observed and one.kin.order.no_rivals)):  # taken back, it is told
+            is_told = seen.is_observed and bool(one.kin.order.told_otherwise)  # taken back, too
+            if revision and (seen.is_good or is_told):
                 stand_ins.append(await self._content(one, seen, ids, place, hashes, views))
         contents = {one.conversion_id: one for one in stand_ins}
         rows = [

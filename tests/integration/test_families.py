@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -16,7 +16,12 @@ from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, 
 from tests.support.families import Families, awkward_families
 from tests.support.seeds import seeds
 from tests.support.stores import Stores
-from tributary.attribution.v1.conversion_pb2 import InheritanceReason, NotCountedReason, RevisionCause
+from tributary.attribution.v1.conversion_pb2 import (
+    ConversionState,
+    InheritanceReason,
+    NotCountedReason,
+    RevisionCause,
+)
 from tributary.attribution.v1.explanation_pb2 import TouchpointExclusion
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.event_pb2 import Traffic
@@ -289,7 +294,7 @@ async def test_the_latest_stage_counts_in_place_of_those_before_it_where_a_name_
         f"{stage} {lead}": families.stage(
             "visitor:1", stage=stage, lead_id=lead, at=NOON + at * UNIT, event_id=f"{stage}-{lead}"
         )
-        for lead, stage, at in (("l-1", "new", 0), ("l-1", "won", 60), ("l-2", "new", 120), ("l-2", "won", 180))
+        for lead, stage, at in (("l-1", "new", 0), ("l-2", "new", 60), ("l-1", "won", 120), ("l-2", "won", 180))
     }
     async with opened(conversions=[{"name": "lead", "counting": rule}]) as attribution:
         await arrive(attribution, named, random.Random(3))
@@ -527,8 +532,8 @@ async def test_an_order_is_no_repeat_of_itself_where_a_name_counts_once(
     told_twice: dict[str, Any] = {"order_id": "o-1", "name": "purchase"}
     named = {
         "plain": families.root("visitor:1", rank=1, event_id="plain", **told_twice),
-        "cycle": families.cycle("visitor:1", kind="FIRST", cycle="1", at=NOON + UNIT, event_id="cycle", **told_twice),
-        "another": families.root("visitor:1", name="purchase", order_id="o-2", at=NOON + 2 * UNIT, event_id="another"),
+        "cycle": families.cycle("visitor:1", kind="FIRST", cycle="1", at=NOON + 2, event_id="cycle", **told_twice),
+        "another": families.root("visitor:1", name="purchase", order_id="o-2", at=NOON + 1, event_id="another"),
     }
     async with opened(conversions=[{"name": "purchase", "counting": rule}]) as attribution:
         await arrive(attribution, named, random.Random(3))
@@ -536,6 +541,57 @@ async def test_an_order_is_no_repeat_of_itself_where_a_name_counts_once(
         assert [one[0] for one in found.values()] == ["MERGED_ORDER", "", rule.upper()]
         await reconcile(attribution)
         assert await ReconciliationRuns(attribution.clickhouse).findings(workspace) == []
+
+
+@pytest.mark.parametrize("what", ["order", "cycle", "lead"])
+async def test_where_a_name_counts_once_the_next_counts_once_a_whole_order_or_lead_is_taken_back(
+    opened: Opened, workspace: str, what: str
+) -> None:
+    """By what names the order without its cycle or with it, where the cycle is another person's; by a later stage."""
+    events = Events(workspace)
+    families = Families(events)
+    last = events.order("visitor:1", order_id="last", at=NOON + 3 * UNIT, event_id="last")
+    named: Names
+    if what == "lead":
+        stage = partial(families.stage, "visitor:1", lead_id="l-1")
+        named = {
+            "new": stage(stage="new", event_id="new"),
+            "won": stage(stage="won", name="purchase", at=NOON + UNIT, event_id="won"),
+            "last": last,
+        }
+        back = families.stage("email:1", stage="lost", lead_id="l-1", at=NOON + 4 * UNIT, event_id="back")
+        reopened = families.stage("email:1", stage="again", lead_id="l-1", at=NOON + 5 * UNIT, event_id="reopened")
+        held = {"new": "SUPERSEDED_STAGE", "won": "", "last": "ONCE_PER_PERSON"}
+        reopens = {"new": "SUPERSEDED_STAGE", "won": "SUPERSEDED_STAGE", "last": "ONCE_PER_PERSON"}
+    else:
+        told_twice: dict[str, Any] = {"order_id": "o-1", "name": "purchase"}
+        named = {
+            "plain": families.root("visitor:1", rank=1, event_id="plain", **told_twice),
+            "cycle": families.cycle(
+                "customer:1", kind="FIRST", cycle="1", at=NOON + UNIT, event_id="cycle", **told_twice
+            ),
+            "last": last,
+        }
+        back, reopened = events.retraction(at=NOON + DAY, order_id="o-1"), events.refund(0, at=NOON + 2 * DAY)
+        reopened[1].event.adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_RESTATEMENT
+        reopened[1].event.adjustment.amount.amount_micros = 7 * UNIT
+        if what == "cycle":
+            back, reopened = (families.adjusted(one, named["cycle"]) for one in (back, reopened))
+        held = reopens = {"plain": "MERGED_ORDER", "cycle": "", "last": "ONCE_PER_PERSON"}
+    rule = [{"name": name, "counting": "once_per_person"} for name in ("lead", "purchase")]
+    async with opened(conversions=rule) as attribution:
+        await arrive(attribution, named, random.Random(3))
+        assert {name: one[0] for name, one in (await told(attribution, named)).items()} == held
+        await attribution.handle(back)
+        await attribution.record(back)
+        found = await told(attribution, named)
+        assert [one[0] for one in found.values()] == [found[next(iter(named))][0], "RETRACTED", ""]
+        assert (await causes(attribution, last))[-1] == ["counting"]
+        await assert_batch_agrees(attribution)
+        await attribution.handle(reopened)
+        await attribution.record(reopened)
+        assert {name: one[0] for name, one in (await told(attribution, named)).items()} == reopens
+        await assert_batch_agrees(attribution)
 
 
 async def test_a_refund_that_names_no_cycle_finds_the_first_one_though_nobody_told_the_order_so(
@@ -601,20 +657,40 @@ async def test_an_order_that_was_counted_twice_is_repaired(attribution: Attribut
     assert (await reconcile(attribution)).counts["differences"] == 0
 
 
-async def test_stream_and_batch_agree_on_awkward_families(attribution: Attribution, workspace: str) -> None:
+async def test_stream_and_batch_agree_on_awkward_families(opened: Opened, workspace: str) -> None:
     rng = random.Random(seeds().start)
     world = awkward_families(workspace, rng, 14)
-    for start in range(0, len(world), 40):
-        await attribution.handle(*world[start : start + 40])
-    await attribution.record(*world)
-    standings = Counter(one for [one] in await attribution.stored("not_counted_reason"))
-    assert {"SUPERSEDED_STAGE", "MERGED_ORDER", "RETRACTED", "TRAFFIC", ""} == standings.keys()
-    assert sum(one.state.HasField("inherited_from") for one in await attribution.logged()) > 10
-    await assert_batch_agrees(attribution, NOON - DAY // 2, NOON + 5 * DAY)
-    await attribution.record(*world, accept_micros=NOON + 50 * DAY)
-    run = await reconcile(attribution, begin=NOON + 40 * DAY, with_changes=True)
-    assert (run.counts["changed"], run.counts["differences"]) == (run.counts["conversions"], 0)
-    assert run.counts["changed"] > 20
+    once = [{"name": name, "counting": "once_per_person"} for name in ("purchase", "deal")]
+    async with opened(conversions=[{"name": "lead"}, *once]) as attribution:
+        for start in range(0, len(world), 40):
+            await attribution.handle(*world[start : start + 40])
+        await attribution.record(*world)
+        standings = Counter(one for [one] in await attribution.stored("not_counted_reason"))
+        assert {"SUPERSEDED_STAGE", "MERGED_ORDER", "RETRACTED", "TRAFFIC", "ONCE_PER_PERSON", ""} == standings.keys()
+        assert sum(one.state.HasField("inherited_from") for one in await attribution.logged()) > 10
+        newest = {one.state.conversion_id: one.state for one in await attribution.logged()}
+        assert list(_repeats_of_nothing(newest)) == []
+        await assert_batch_agrees(attribution, NOON - DAY // 2, NOON + 5 * DAY)
+        await attribution.record(*world, accept_micros=NOON + 50 * DAY)
+        run = await reconcile(attribution, begin=NOON + 40 * DAY, with_changes=True)
+        assert (run.counts["changed"], run.counts["differences"]) == (run.counts["conversions"], 0)
+        assert run.counts["changed"] > 20
+
+
+def _repeats_of_nothing(states: Mapping[str, ConversionState]) -> Iterator[str]:
+    """Says which conversions do not count for the sake of others of their name and person, of which none stands."""
+    reasons = {key: NotCountedReason.Name(one.not_counted_reason) for key, one in states.items()}
+
+    def stands(conversion_id: str) -> bool:
+        state, reason = states[conversion_id], reasons[conversion_id].removeprefix("NOT_COUNTED_REASON_")
+        if reason == "MERGED_ORDER":
+            return not states[state.merged_into.conversion_id].retracted
+        return reason in ("UNSPECIFIED", "SUPERSEDED_STAGE")
+
+    held = {(one.person_id, one.name) for key, one in states.items() if stands(key)}
+    for key, one in states.items():
+        if reasons[key].endswith("ONCE_PER_PERSON") and (one.person_id, one.name) not in held:
+            yield key
 
 
 async def test_a_run_reads_the_leads_and_subscriptions_of_its_conversions_and_no_others(

@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, Admitted, Attribution, Events, leaving
+from tests.support.families import Families
 from tests.support.stores import Stores
 from tests.support.worlds import a_world, people_who_share
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
@@ -358,6 +359,8 @@ async def test_where_a_forgotten_conversion_is_taken_back_the_next_counts(
     events, who = Events(workspace), "visitor:a"
     rules = ("once_per_session", "once_per_click", "once_per_person")
     names = [{"name": rule, "counting": rule} for rule in rules]
+    names.append({"name": "deal", "counting": "once_per_person"})
+    families = Families(events)
 
     def of(rule: str, made: Admitted) -> Admitted:
         said = made[1].event
@@ -375,6 +378,8 @@ async def test_where_a_forgotten_conversion_is_taken_back_the_next_counts(
                 for rule in rules
                 for number, days in enumerate((0, 0, 0 if rule == "once_per_session" else 40))
             ),
+            families.stage(who, stage="won", lead_id="l-1", name="deal", at=LONG_AGO, event_id="won"),
+            families.root(who, order_id="deal-1", name="deal", at=LONG_AGO + 40 * DAY),
         )
         await forget(world.attribution)
         first_of_each = [events.refund(0, at=TODAY, order_id=f"{rule}-0", event_id=f"x-{rule}") for rule in rules]
@@ -382,8 +387,9 @@ async def test_where_a_forgotten_conversion_is_taken_back_the_next_counts(
             taken.event.adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_RETRACTION
             of(rule, ("A", taken))
         await world.happen(*first_of_each)
+        await world.happen(families.stage("customer:crm", stage="lost", lead_id="l-1", at=TODAY, event_id="lost"))
         counted = dict(await world.attribution.stored("order_id, counted"))
-        assert sorted(one for one in counted if counted[one]) == sorted(f"{rule}-1" for rule in rules)
+        assert sorted(one for one in counted if counted[one]) == ["deal-1", *sorted(f"{rule}-1" for rule in rules)]
         await agrees_once(world, forget)
 
 

@@ -16,7 +16,7 @@ from tributary_storage.clickhouse.reconciliation_statements import reconciliatio
 
 _COLUMNS: Final = (
     *("reconciliation_id", "conversion_id", "is_settled", "slice", "person", "time", "hash", "session"),
-    *("is_superseded", "is_lost", "accept_time", "frozen_at", "lends_to"),
+    *("is_superseded", "is_lost", "is_void", "takes_place", "accept_time", "frozen_at", "lends_to"),
 )
 _SHARE_COLUMNS: Final = ("reconciliation_id", "conversion_id", "event_id", "is_part", "amount_micros")
 _AT_ONCE: Final = 100_000
@@ -115,8 +115,9 @@ class ReconciliationFamilies:
         for heir in heirs:
             at = heir.origin or staged[heir.conversion_id]
             place = at.slice, at.person, at.time_micros, at.event_hash, at.session
-            standing = heir.is_superseded, heir.is_lost, heir.accept_time, heir.frozen_at, ""
-            rows.append((scope.scratch, heir.conversion_id, 1, *place, *standing))
+            standing = heir.is_superseded, heir.is_lost, heir.is_void, heir.takes_place
+            of_family = heir.accept_time, heir.frozen_at, ""
+            rows.append((scope.scratch, heir.conversion_id, 1, *place, *standing, *of_family))
         await self._insert("reconciliation_families", _COLUMNS, rows)
 
     async def _insert(self, table: str, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:

@@ -20,8 +20,8 @@ def _said(conversion_id: str, *, rank: int = _BACKEND, kind: int = 0, at: int = 
     )
 
 
-def _staged(conversion_id: str, at: int = 5) -> Staged:
-    return Staged(conversion_id, 0, 0, at, 1, 0, True, False, 100, 0, ())
+def _staged(conversion_id: str, at: int = 5, *, counted: bool = True) -> Staged:
+    return Staged(conversion_id, 0, 0, at, 1, 0, counted, False, 100, 0, ())
 
 
 def _orders(*cycles: str, plains: tuple[str, ...] = ("c1:plain",)) -> Orders:
@@ -42,9 +42,28 @@ def test_all_that_told_an_order_without_its_cycle_count_with_it(observed: tuple[
     said = {"c1:cycle": [_said("c1:cycle", kind=2)], "c1:plain": [_said("c1:plain", rank=_BROWSER)]}
     staged = {one: _staged(one) for one in ("c1:cycle", *observed)}
     assert orders.told(set(staged), said, {}, staged) == {
-        "c1:cycle": ToldOrder(credited, is_merged=False),
-        **{one: ToldOrder(credited, is_merged=True) for one in observed},
+        "c1:cycle": ToldOrder(credited, is_merged=False, is_void=False, takes_place=True),
+        **{one: ToldOrder(credited, is_merged=True, is_void=False, takes_place=False) for one in observed},
     }
+
+
+@pytest.mark.parametrize(
+    ("taken_back", "counts", "is_void"),
+    [
+        pytest.param((), "c1:a", False, id="the earliest"),
+        pytest.param(("c1:a",), "c1:b", False, id="the next once that is taken back"),
+        pytest.param(("c1:a", "c1:b"), "", True, id="none once all are"),
+    ],
+)
+def test_of_several_first_cycles_one_takes_the_place_of_the_order(
+    taken_back: tuple[str, ...], counts: str, *, is_void: bool
+) -> None:
+    said = {one: [_said(one, kind=2, at=at)] for one, at in (("c1:a", 4), ("c1:b", 5))}
+    staged = {one: _staged(one, at, counted=one not in taken_back) for one, at in (("c1:a", 4), ("c1:b", 5))}
+    staged["c1:plain"] = _staged("c1:plain", 3)
+    told = _orders("c1:b", "c1:a").told(set(staged), said, {}, staged)
+    assert [key for key, one in told.items() if one.takes_place] == [counts] * bool(counts)
+    assert {key: one.is_void for key, one in told.items()} == {"c1:a": False, "c1:b": False, "c1:plain": is_void}
 
 
 def test_what_is_said_of_an_order_is_said_of_its_only_first_cycle_and_shared_by_several() -> None:

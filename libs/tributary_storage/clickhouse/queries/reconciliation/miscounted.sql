@@ -1,8 +1,10 @@
 -- Conversions of one slice of people that count, or do not, otherwise than the rule of their name says: one per person,
--- per session or per click, in event order, of those that are neither internal nor taken back. The click of a conversion is
--- the one that its earliest observation carries whose person allowed that, else the newest before it; without one it is counted per session, and without a session
--- always. A stage of a lead is no repeat of those that it supersedes. Who had a
--- conversion of the name that the run did not read may have counted for it: there only what counts and should not is told.
+-- per session or per click, in event order, of those that are neither internal nor taken back, themselves, with their
+-- lead, or as their order was told otherwise. The click of a conversion is the one that its earliest observation carries
+-- whose person allowed that, else the newest before it; without one it is counted per session, and without a session
+-- always. The latest stage of a lead counts for those that it supersedes, at the place of the earliest, and so does an
+-- order for what was told of it without its cycle. Who had a conversion of the name that the run did not read may have
+-- counted for it: there only what counts and should not is told.
 -- Sessions and clicks are told by touches: where these are not kept any more, only what counts once per person is looked at.
 WITH
     together AS
@@ -12,8 +14,18 @@ WITH
             name,
             transform(toString(name), %(names)s, %(rules)s, '') AS rule,
             arraySort(groupArray(CAST(
-                (c.time, c.hash, c.conversion_id, c.counted, c.own_clicks, f.is_superseded, f.hash, c.is_compared),
-                'Tuple(time Int64, hash UInt64, id String, is_good UInt8, own_clicks Array(Tuple(Int64, UInt64, UInt64)), is_superseded UInt8, root UInt64, is_compared UInt8)'
+                (
+                    c.time,
+                    c.hash,
+                    c.conversion_id,
+                    c.counted AND NOT f.is_lost AND NOT f.is_void,
+                    c.own_clicks,
+                    f.is_superseded,
+                    f.hash,
+                    f.takes_place,
+                    c.is_compared
+                ),
+                'Tuple(time Int64, hash UInt64, id String, is_good UInt8, own_clicks Array(Tuple(Int64, UInt64, UInt64)), is_superseded UInt8, root UInt64, takes_place UInt8, is_compared UInt8)'
             ))) AS conversions,
             max(greatest(c.accept_time, f.accept_time)) AS newest
         FROM
@@ -115,16 +127,19 @@ WITH
             person,
             name,
             rule,
-            conversions[at] AS conversion,
+            conversion,
+            arrayFirstIndex(
+                other -> other.id = conversion.id
+                    OR (conversion.takes_place AND other.is_good AND other.is_superseded AND other.root = conversion.root),
+                conversions
+            ) AS at,
             places[at].1 != '' AND arrayExists(
-                (place, other) -> place = places[at]
-                    AND other.is_good
-                    AND NOT (other.is_superseded AND other.root = conversions[at].root),
+                (place, other) -> place = places[at] AND other.is_good,
                 arraySlice(places, 1, at - 1),
                 arraySlice(conversions, 1, at - 1)
             ) AS is_repeat
         FROM with_places
-        ARRAY JOIN arrayEnumerate(conversions) AS at
+        ARRAY JOIN conversions AS conversion
     )
 SELECT
     conversion.id,
