@@ -7,7 +7,7 @@ that gives the credit of the revision is said in the answer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -129,9 +129,11 @@ class Explainer:
             NotFoundError: There is no such conversion in the workspace, or was none.
             StorageUnavailableError: A store does not answer.
         """
-        read = await self._read(self._directory.get(workspace_id), conversion_id)
-        if as_of_micros is not None:
-            read = await self._at(read, as_of_micros)
+        workspace = self._directory.get(workspace_id)
+        if as_of_micros is None:
+            read = await self._read(workspace, conversion_id)
+        else:
+            read = await self._read_at(workspace, conversion_id, as_of_micros)
         assessed = _assess(read, await self._named(read.known))
         message = _message(read, assessed, await self._choices.evidence(read.known, assessed))
         await self._tell_what_is_deleted(message, read.known, assessed)
@@ -198,33 +200,39 @@ class Explainer:
         found = await self._settings.find(known.workspace, version)
         return None if found is None else core_settings(found)
 
-    async def _read(self, workspace: Workspace, conversion_id: str, looks_back_micros: int = 0) -> _Read:
-        """Reads a conversion as it is now."""
+    async def _read(
+        self, workspace: Workspace, conversion_id: str, looks_back_micros: int = 0, others: Sequence[Affected] = ()
+    ) -> _Read:
+        """Reads a conversion as it is now, and others that its credit was from before."""
         key = conversion_key(workspace.id, conversion_id)
         stored = (await self._conversions.observe({key: {}}, 0))[key]
         if stored.forward:  # the id of an event that turned out to observe an order
-            return await self._read(workspace, stored.forward, looks_back_micros)
+            return await self._read(workspace, stored.forward, looks_back_micros, others)
         is_here = bool(stored.parts or stored.revision)
         if not is_here and conversion_id not in await self._history.newest(workspace.id, [conversion_id]):
             raise _not_found(conversion_id)  # who asks for what never was leaves no trace
         one = Affected(workspace, conversion_id, is_exact=True, looks_back_micros=looks_back_micros)
         one.take(stored)
-        views = await self._publisher.read([one], may_lack_sources=True)
+        views = await self._publisher.read([one, *others], may_lack_sources=True)
         if one.stored is None or not any(part.is_observation for part in one.parts):
             raise _not_found(conversion_id)
         origin = _origin(one.known())
         return _Read(one.known(), views, origin.journey, frozenset())
 
-    async def _at(self, read: _Read, moment_micros: int) -> _Read:
-        """Returns what was known of it at a moment."""
-        found = await self._then.at(read.known, moment_micros)
+    async def _read_at(self, workspace: Workspace, conversion_id: str, moment_micros: int) -> _Read:
+        """Reads a conversion as it was known at a moment, with the credit of whom it had that of then."""
+        read = await self._read(workspace, conversion_id)
+        ids = await self._then.origins(workspace.id, read.known.conversion_id, moment_micros)
+        others = [Affected(workspace, one, is_exact=True) for one in ids]
+        if others:
+            read = await self._read(workspace, read.known.conversion_id, 0, others)
+        today = {one.conversion_id: one.known() for one in others if any(part.is_observation for part in one.parts)}
+        found = await self._then.at(read.known, moment_micros, today)
         if found is None:
             raise _not_found(read.known.conversion_id)
         known, unknown = found
-        origin = _origin(read.known)
-        if known.origin is None:  # by then it was credited by its own path
-            return _Read(known, read.views, read.known.journey, unknown)
-        return _Read(known, read.views, origin.journey, unknown)
+        journey = read.known.journey if known.origin is None else today[_origin(known).conversion_id].journey
+        return _Read(known, read.views, journey, unknown)
 
 
 def _assess(read: _Read, settings: AttributionSettings | None = None) -> Assessment:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason
+from tributary.attribution.v1.conversion_pb2 import ConversionState, InheritanceReason, NotCountedReason
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.affected import Affected
 from tributary_attribution.counting import is_retracted, rivals
 from tributary_attribution.known import Known
 from tributary_attribution.people_then import entries_then, is_of_person, person_then
@@ -20,9 +21,12 @@ from tributary_domain.consent import Decision
 from tributary_domain.lead_stages import StageStanding
 from tributary_runtime.identity_limits import identity_limits
 from tributary_storage.clickhouse.past_events import PastEvent
-from tributary_storage.codec.conversion_parts import unpack_parts
+from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.journey_layout import Journey, decided_otherwise
+
+_LEAD_ROOT: Final = InheritanceReason.INHERITANCE_REASON_LEAD_ROOT
+_SAME_ORDER: Final = InheritanceReason.INHERITANCE_REASON_SAME_ORDER
 
 
 class Past(Protocol):
@@ -65,12 +69,36 @@ class KnowledgeThen:
         self._words = words
         self._conversions = conversions
 
-    async def at(self, known: Known, moment_micros: int) -> tuple[Known, frozenset[int]] | None:
+    async def origins(self, workspace: str, conversion_id: str, moment_micros: int) -> list[str]:
+        """Returns whose credit a conversion had at a moment, and whose that had; none: that of its own path.
+
+        Args:
+            workspace: Whose it is.
+            conversion_id: Its id.
+            moment_micros: The moment.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        found: list[str] = []
+        revised = await self._history.as_of(workspace, conversion_id, moment_micros)
+        while revised is not None and revised.state.HasField("inherited_from"):
+            origin = revised.state.inherited_from.conversion_id
+            if origin in (conversion_id, *found):
+                break
+            found.append(origin)
+            revised = await self._history.as_of(workspace, origin, moment_micros)
+        return found
+
+    async def at(
+        self, known: Known, moment_micros: int, origins: Mapping[str, Known]
+    ) -> tuple[Known, frozenset[int]] | None:
         """Returns what was known at a moment, and which events of the journey that its credit is from were not.
 
         Args:
             known: What is known now.
             moment_micros: The moment.
+            origins: What is known now of those of `origins`, by id; whoever of them is known no more is left out.
 
         Returns:
             None: there was no such conversion.
@@ -84,7 +112,7 @@ class KnowledgeThen:
         if revised is None or not any(part.is_observation for part in parts):
             return None
         stored = replace(known.stored, revision=revised.revision, published=_published(revised))
-        standing, superseded_by = _standing(revised.state), revised.state.superseded_by
+        standing, superseded_by = _standing(revised.state, parts), revised.state.superseded_by
         then = replace(known, stored=stored, parts=parts, standing=standing, superseded_by=superseded_by)
         plainly = [part for part in known.told_plainly if part.accept_time_micros <= moment_micros]
         valued = [part for part in known.valued_plainly if part.accept_time_micros <= moment_micros]
@@ -103,10 +131,13 @@ class KnowledgeThen:
                 first = None
             then = replace(then, journey=replace(journey, person_id=revised.state.person_id), first=first)
         then = replace(then, retracted=await self._retracted(then, moment_micros))
-        origin = known.origin
-        if origin is None or revised.state.inherited_from.conversion_id != origin.conversion_id:
+        inherited = revised.state.inherited_from
+        origin = origins.get(inherited.conversion_id)
+        if origin is None:
             return replace(then, origin=None), unknown
-        found = await self.at(origin, moment_micros)
+        found = await self.at(origin, moment_micros, origins)
+        is_lead, is_one_order = inherited.reason == _LEAD_ROOT, inherited.reason == _SAME_ORDER
+        then = replace(then, is_lead=is_lead, is_one_order=is_one_order)
         return None if found is None else (replace(then, origin=found[0]), found[1])
 
     async def _journey(
@@ -120,7 +151,10 @@ class KnowledgeThen:
         return replace(journey, entries=tuple(entries_then(journey.entries, events, person)))
 
     async def _retracted(self, then: Known, moment_micros: int) -> frozenset[str]:
-        """Returns the other conversions of its name and person that had been taken back, and those of its lead."""
+        """Returns the other conversions of its name and person that had been taken back.
+
+        Of a lead, or an order that was told twice, the others may have taken it back: what was published of it says so.
+        """
         others = rivals(then.workspace, then.journey, then.parts, then.conversion_id)
         others += [then.first.conversion_id] if then.first is not None else []
         if not others:
@@ -128,21 +162,33 @@ class KnowledgeThen:
         keys = {conversion_key(then.workspace.id, other): other for other in others}
         now, before = set[str](), set[str]()
         for key, stored in (await self._conversions.observe({key: {} for key in keys}, 0)).items():
-            parts = unpack_parts(stored.parts.values())
-            if is_retracted(parts):
+            rival = Affected(then.workspace, keys[key])
+            rival.take(stored)
+            revised = None
+            if rival.is_related:
+                revised = await self._history.as_of(then.workspace.id, keys[key], moment_micros)
+            if revised is not None or is_retracted(rival.parts):
                 now.add(keys[key])
-            if is_retracted([part for part in parts if part.accept_time_micros <= moment_micros]):
+            parts = [part for part in rival.parts if part.accept_time_micros <= moment_micros]
+            if is_retracted(parts) or (revised is not None and await self._was_taken_back(revised, moment_micros)):
                 before.add(keys[key])
         return then.retracted - now | before
 
+    async def _was_taken_back(self, revised: ConversionRevised, moment_micros: int) -> bool:
+        """Tells whether a conversion was taken back by what was published of it, or of what counts in its place."""
+        state = revised.state
+        if not state.retracted and state.HasField("merged_into"):
+            counted_id = state.merged_into.conversion_id
+            counted = await self._history.as_of(revised.workspace, counted_id, moment_micros)
+            return counted is not None and counted.state.retracted
+        return state.retracted
 
-def _standing(state: ConversionState) -> StageStanding | None:
-    """Returns what a conversion counted for among the stages of its lead."""
+
+def _standing(state: ConversionState, parts: Sequence[ConversionPart]) -> StageStanding | None:
+    """Returns what a conversion counted for among the stages of its lead: lost where nothing took it back itself."""
     if state.not_counted_reason == NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE:
         return StageStanding.SUPERSEDED
-    if state.retracted and state.HasField("lead"):
-        return StageStanding.RETRACTED
-    return None
+    return StageStanding.RETRACTED if state.retracted and not is_retracted(parts) else None
 
 
 def _in_order(known: Known, state: ConversionState) -> Known:

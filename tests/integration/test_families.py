@@ -325,6 +325,51 @@ async def test_a_stage_that_is_taken_back_gives_way_to_the_one_before(attributio
     await assert_batch_agrees(attribution)
 
 
+async def test_of_any_moment_a_lead_is_explained_as_it_was_published_then(opened: Opened, workspace: str) -> None:
+    """Before its root was known, while it was lost, and before the root was taken back; beside what counts once."""
+    named = a_lead(workspace, 1, ends="lost", by_order=True)
+    families = Families(Events(workspace))
+    named["last"] = families.root("visitor:1", order_id="last", at=NOON + DAY, event_id="last")
+    back = families.adjusted(families.events.retraction(at=NOON + 12 * DAY), named["root"])
+    reopened = families.stage("email:1", stage="won", name="deal", root="l-1", at=NOON + 10 * DAY, event_id="reopened")
+    batches = [
+        [named[name] for name in ("before", "elsewhere", "between", "qualified", "last")],
+        [named["root"]],
+        [named["end"]],
+        [reopened],
+        [back],
+    ]
+    moments: list[int] = []
+    reasons: list[list[str]] = []
+    async with opened(conversions=[{"name": "lead", "counting": "once_per_person"}]) as attribution:
+        for batch in batches:
+            accepted = SystemClock().unix_micros()
+            await attribution.record(*batch, accept_micros=accepted)
+            await attribution.handle(*batch, accept_micros=accepted)
+            moments.append(SystemClock().unix_micros())
+        revisions = await attribution.logged()
+        for moment in moments:
+            then = {one.state.conversion_id: one.state for one in revisions if one.revision <= moment}
+            reasons.append([])
+            for conversion_id in (named[name][1].conversion_id for name in ("root", "qualified", "last")):
+                if conversion_id not in then:
+                    continue
+                said = await attribution.explainer.explain(workspace, conversion_id, moment)
+                state, is_as_published = then[conversion_id], said.reproduces_revision
+                assert is_as_published, (moment, conversion_id)
+                assert said.not_counted_reason == state.not_counted_reason
+                assert said.inherited_from == state.inherited_from
+                assert said.value == state.value
+                reasons[-1].append(NotCountedReason.Name(said.not_counted_reason).removeprefix("NOT_COUNTED_REASON_"))
+    assert reasons == [
+        ["UNSPECIFIED"] * 2,
+        ["SUPERSEDED_STAGE", "UNSPECIFIED", "ONCE_PER_PERSON"],
+        ["RETRACTED", "RETRACTED", "UNSPECIFIED"],
+        ["SUPERSEDED_STAGE", "SUPERSEDED_STAGE", "ONCE_PER_PERSON"],
+        ["RETRACTED", "SUPERSEDED_STAGE", "UNSPECIFIED"],
+    ]
+
+
 async def test_a_stage_that_comes_while_another_is_credited_supersedes_it_all_the_same(
     opened: Opened, workspace: str
 ) -> None:
