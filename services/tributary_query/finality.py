@@ -65,12 +65,18 @@ class Finalities:
         state, published = newest.state, newest.publish_time.ToMicroseconds()
         moment = state.conversion_time.ToMicroseconds()
         spans = spans_of(await self._days.runs(workspace, moment, moment + 1), moment, moment + 1)
-        verified = verified_micros(spans, await self._days.look_at(workspace, state.conversion_id))
-        if verified is not None:
-            is_doubted, is_repaired = await self._days.findings_of(workspace, state.conversion_id, newest.revision)
-            if not is_doubted and (is_repaired or published <= verified):
-                return report_pb2.FINALITY_RECONCILED
-        return report_pb2.FINALITY_TIER2_PASSED
+        look = await self._days.look_at(workspace, state.conversion_id)
+        verified = verified_micros(spans, look)
+        if verified is None:
+            return report_pb2.FINALITY_TIER2_PASSED
+        said = await self._days.findings_of(workspace, state.conversion_id, newest.revision)
+        if said.is_doubted or not (said.is_repaired or published <= verified):
+            return report_pb2.FINALITY_TIER2_PASSED
+        credit = max([0, *(span.credit_micros for span in spans), *(() if look is None else (look.credit_micros,))])
+        if published <= credit or (said.is_repaired and 0 <= said.repaired_micros <= credit):
+            return report_pb2.FINALITY_RECONCILED
+        stands = await self._days.credit_stands(workspace, state.conversion_id, newest.revision, credit)
+        return report_pb2.FINALITY_RECONCILED if stands else report_pb2.FINALITY_TIER2_PASSED
 
     async def _are_reconciled(self, workspace: str, start_micros: int, end_micros: int) -> bool:
         """Tells whether days are as runs of reconciliation saw them, as it was at most some seconds ago."""
@@ -129,7 +135,7 @@ def spans_of(runs: Sequence[CompleteRun], begin_micros: int, end_micros: int) ->
     """Returns which run vouches for which part of some days: the newest that looked at it.
 
     A run vouches for no time after it began. One that could not compare all credit vouches only where one before it
-    did: credit changes no more once the touches are gone that it was computed from, everything else does.
+    did, and for credit only as that one saw it: what was credited anew since, while the touches were there, no run saw.
 
     Args:
         runs: The oldest first.
@@ -144,9 +150,9 @@ def spans_of(runs: Sequence[CompleteRun], begin_micros: int, end_micros: int) ->
     spans = []
     for cut in sorted(cut for cut in cuts if begin_micros <= cut < end_micros):
         own = [one for begin, end, one in looked_at if begin <= cut < end]
-        whole_since = min((one.create_micros for one in own if one.is_whole), default=None)
-        if whole_since is None:
+        whole = [one.create_micros for one in own if one.is_whole]
+        if not whole:
             return []
-        created = max(one.create_micros for one in own if one.create_micros >= whole_since)
-        spans.append(Span(cut, created - GRACE_MICROS))
+        created = max(one.create_micros for one in own if one.create_micros >= min(whole))
+        spans.append(Span(cut, created - GRACE_MICROS, max(whole) - GRACE_MICROS))
     return spans

@@ -28,6 +28,7 @@ from tributary_runtime.privacy_settings import RetentionSettings
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.ended_paths import EndedPathRecords
 from tributary_storage.clickhouse.integrity import StoredEvents, StoredIntegrity
+from tributary_storage.clickhouse.reconciled_days import GRACE_MICROS, ReconciledDays
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.retained_since import RetainedSince
@@ -221,6 +222,28 @@ async def test_a_refund_of_what_is_too_old_leaves_its_credit_where_it_was(kept: 
         [credit.credit_micros for credit in touch.credits] for touch in before.state.touches
     ]
     assert await kept.differences() == 0
+
+
+async def test_what_a_run_of_other_days_could_not_compare_for_its_age_is_noted(kept: Kept, events: Events) -> None:
+    """The refund is compared, and the credit as it was when its touches were there."""
+    await lived(kept, events)
+    days, refund = ReconciledDays(kept.attribution.clickhouse), events.refund(1_000_000, order_id="o-old", at=NOON)
+    old, looks = events.conversion_id("o-old"), []
+    await kept.world.happen(refund)
+    for deletes in (False, True):
+        if deletes:
+            await kept.delete()
+        asked = kept.world.a_run(begin=NOON - DAY, end=SystemClock().unix_micros() + DAY, repairs=False)
+        run = await kept.world.run(replace(asked, with_changes=True))
+        look = await days.look_at(kept.attribution.workspace.id, old)
+        assert look is not None
+        looks.append((look.verified_micros - run.create_micros, look.credit_micros - look.verified_micros))
+    assert looks[0] == (-GRACE_MICROS, 0)
+    assert looks[1][0] == -GRACE_MICROS
+    assert looks[1][1] < 0, "of the run before"
+    [revised] = (await chain(kept, events, "o-old"))[-1:]
+    assert await days.credit_stands(kept.attribution.workspace.id, old, revised.revision, revised.revision)
+    assert not await days.credit_stands(kept.attribution.workspace.id, old, revised.revision, 0)
 
 
 async def test_a_touch_of_long_ago_takes_no_credit_from_those_that_are_gone(kept: Kept, events: Events) -> None:

@@ -231,6 +231,17 @@ async def test_what_runs_of_reconciliation_agree_with_is_reconciled_until_it_cha
     assert await finalities() == passed
     await look(looked + timedelta(days=41), is_compared=True)
     assert await finalities() == reconciled, "a run of other days has looked at what changed"
+    refunded = again.then(published=looked + timedelta(days=42), value_micros=1)
+    await writer.write([refunded.packed()])
+    await run("r-5", is_complete=True, at=looked + timedelta(days=43), counts={"too_old": 1})
+    assert await finalities() == reconciled, "its credit is still that which a run saw"
+    moved = refunded.then(published=looked + timedelta(days=44), touches=[Touch("Email", "t-2")])
+    await writer.write([moved.packed()])
+    await run("r-6", is_complete=True, at=looked + timedelta(days=45), counts={"too_old": 1})
+    assert await finalities() == passed, "who shares it now no run has seen"
+    await writer.write([moved.then(touches=refunded.touches).packed()])
+    await run("r-7", is_complete=True, at=looked + timedelta(days=46), counts={"too_old": 1})
+    assert await finalities() == reconciled
     request = a_report()
     request.time_range.end_time.FromDatetime(SystemClock().now() + timedelta(days=1))
     assert (await stub.QueryReport(request)).basis.finality == report_pb2.FINALITY_PROVISIONAL

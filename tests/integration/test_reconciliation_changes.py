@@ -67,7 +67,7 @@ async def test_what_came_in_its_days_is_compared_with_all_that_it_changes_howeve
         assert stored is not None
         assert (stored.with_changes, stored.is_complete, stored.counts["changed"]) == (True, True, 3)
         assert await ReconciledDays(world.attribution.clickhouse).look_at(workspace, make.conversion_id("late")) == (
-            *(run.create_micros - GRACE_MICROS, True),
+            *(run.create_micros - GRACE_MICROS, True, run.create_micros - GRACE_MICROS),
         )
         assert run.counts["noted"] == 3
         run = await world.run(_a_run(world, with_changes=True, repairs=True))

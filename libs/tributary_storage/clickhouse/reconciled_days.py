@@ -36,16 +36,31 @@ class Span(NamedTuple):
 
     begin_micros: int
     verified_micros: int
-    """What was published by then is as it should be."""
+    """What was published by then is as it should be, but for the credit."""
+    credit_micros: int
+    """The credit that was published by then is, too: never later."""
 
 
 class Look(NamedTuple):
     """What the newest run said of one conversion that said of it what its days do not tell."""
 
     verified_micros: int
-    """What was published by then is as it should be, if it was compared."""
+    """What was published by then is as it should be, if it was compared, but for the credit."""
     is_compared: bool
     """Else it was left to the next run."""
+    credit_micros: int
+    """The credit that was published by then is, too: this run or one before it compared that; negative: none did."""
+
+
+class Said(NamedTuple):
+    """What findings say of one conversion."""
+
+    is_doubted: bool
+    """An error is open."""
+    is_repaired: bool
+    """A run repaired it by its newest revision, and looked at it again."""
+    repaired_micros: int
+    """What was published by then that run vouches for, too; negative: nobody knows the run."""
 
 
 class ReconciledDays:
@@ -69,9 +84,10 @@ class ReconciledDays:
             "end": end_micros,
             "begins": [span.begin_micros for span in spans],
             "verified": [span.verified_micros for span in spans],
+            "credits": [span.credit_micros for span in spans],
             "grace": GRACE_MICROS,
         }
-        for name in ("open_errors", "revised_since"):
+        for name in ("open_errors", "revised_since", "credit_moved"):
             [[is_so]] = await self._clickhouse.execute(statement(f"finality/{name}"), values)
             if is_so:
                 return True
@@ -81,12 +97,20 @@ class ReconciledDays:
         """Returns what a run said of a conversion beside its days; None: nothing."""
         values = {"workspace": workspace, "conversion_id": conversion_id}
         rows = await self._clickhouse.execute(statement("finality/look_at_conversion"), values)
-        return next((Look(created - GRACE_MICROS, bool(is_compared)) for created, is_compared in rows), None)
+        looks = (Look(at - GRACE_MICROS, bool(is_compared), credit - GRACE_MICROS) for at, is_compared, credit in rows)
+        return next(looks, None)
 
-    async def findings_of(self, workspace: str, conversion_id: str, revision: int) -> tuple[bool, bool]:
-        """Tells whether an error is open about a conversion, and whether a run repaired it by this revision."""
+    async def findings_of(self, workspace: str, conversion_id: str, revision: int) -> Said:
+        """Returns what findings say of a conversion, as it is by this revision."""
         values = {"workspace": workspace, "conversion_id": conversion_id, "revision": revision}
-        [[is_doubted, is_repaired]] = await self._clickhouse.execute(
+        [[is_doubted, is_repaired, created]] = await self._clickhouse.execute(
             statement("finality/findings_of_conversion"), values
         )
-        return bool(is_doubted), bool(is_repaired)
+        return Said(bool(is_doubted), bool(is_repaired), created - GRACE_MICROS)
+
+    async def credit_stands(self, workspace: str, conversion_id: str, revision: int, credit_micros: int) -> bool:
+        """Tells whether a conversion has by this revision the credit that it had at a moment."""
+        values = {"workspace": workspace, "conversion_id": conversion_id, "revision": revision}
+        values["verified"] = max(0, credit_micros)
+        [[stands]] = await self._clickhouse.execute(statement("finality/credit_stands"), values)
+        return bool(stands)

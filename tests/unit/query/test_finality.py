@@ -70,14 +70,21 @@ def test_tier_2_has_passed_once_nobody_has_anything_to_decide(
         pytest.param([(10, 30, 31), (15, 20, 41)], [(10, 31), (15, 41), (20, 31)], id="the newest"),
         pytest.param([(10, 20, 21), (21, 30, 31)], [], id="not of all"),
         pytest.param([(10, 30, 29)], [], id="not of what came after it"),
-        pytest.param([(10, 30, 31), (10, 30, 41, False)], [(10, 41)], id="of all but credit, which another compared"),
+        pytest.param(
+            [(10, 30, 31), (10, 30, 41, False)], [(10, 41, 31)], id="of all but credit, which another compared"
+        ),
+        pytest.param(
+            [(10, 30, 31), (10, 30, 41), (10, 30, 51, False)], [(10, 51, 41)], id="of credit as the newest that could"
+        ),
         pytest.param([(10, 20, 21), (10, 30, 41, False)], [], id="not of credit that nobody compared"),
         pytest.param([(10, 30, 31, False), (10, 30, 41)], [(10, 41)], id="of credit, too"),
     ],
 )
-def test_a_run_vouches_for_what_it_looked_at(runs: list[Any], expected: list[tuple[int, int]]) -> None:
+def test_a_run_vouches_for_what_it_looked_at(runs: list[Any], expected: list[tuple[int, ...]]) -> None:
+    """Since when, for what was published by then, and for what credit of that: the same, where only one is said."""
     found = spans_of([CompleteRun(*run) for run in runs], 10, 30)
-    assert found == [Span(begin, created - GRACE_MICROS) for begin, created in expected]
+    spans = [(begin, looked[0], looked[-1]) for begin, *looked in expected]
+    assert found == [Span(begin, all_ - GRACE_MICROS, credit - GRACE_MICROS) for begin, all_, credit in spans]
 
 
 @pytest.mark.parametrize(
@@ -95,5 +102,5 @@ def test_a_run_vouches_for_what_it_looked_at(runs: list[Any], expected: list[tup
 def test_a_conversion_is_as_the_newest_run_saw_it_that_looked_at_it(
     of_days: int | None, look: tuple[int, bool] | None, expected: int | None
 ) -> None:
-    spans = [] if of_days is None else [Span(0, of_days)]
-    assert verified_micros(spans, None if look is None else Look(*look)) == expected
+    spans = [] if of_days is None else [Span(0, of_days, of_days)]
+    assert verified_micros(spans, None if look is None else Look(*look, look[0])) == expected

@@ -111,7 +111,7 @@ class Reconciliation(_message.Message):
         the next run), "noted" (those of which its days do not tell whether they were compared, kept for FINALITY_RECONCILED),
         "too_old" (of its days, and compared in all but their credit, and whether they count once per session or click: what
         led to them is older than the workspace keeps it; only where events were deleted; a run that has any makes RECONCILED
-        only what one before it did, which compared their credit, too),
+        only what one before it did, which compared their credit, too, and that has that credit still),
         "differences", "repaired", "open_errors", "open_warnings", "outliers", "cause_..." for each of them, "resolved"
         (findings of earlier runs that are true no more), "cut_slices" (parts of which more differs than was named at once),
         "cut_checks" (1: likewise of what else breaks a promise), "cut_losses" (1: likewise of events without a row),
