@@ -85,7 +85,7 @@ class Maker:
             self._of_family(at, people, called)
             if order_id != own:
                 for another in range(rng.choice([0, 0, 1, 1, 2])):  # begun with the same order
-                    further = {"cycle": f"{number}-{another}", "subscription": f"{own}-{another}"}
+                    further = {"cycle": f"{number}{'ab'[another]}", "subscription": f"{own}-{another}"}
                     self._of_family(at + rng.choice([0, SECOND]), people, {**called, **further})
 
     def _orders(self) -> list[str]:
