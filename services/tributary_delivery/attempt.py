@@ -208,7 +208,8 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         was_newer = first_micros > job.newest_plan_micros > 0
         revision = attempt.last_revision if was_newer else revised.revision
         left = left_by(attempt, outcome, delivery)
-        if is_hopeless and attempt.is_doubtful:  # this one was refused; what became of one before nobody knows
+        if is_hopeless and attempt.is_doubtful and revision > revised.revision:
+            # Nobody is told what is true since, and nobody knows whether that is needed.
             delivery.outcome = OUTCOME_CLASS_UNKNOWN
         what = (job.conversion_id, Settlement.GIVEN_UP, revision)
         return Settled(*what, taken=left, is_untaken=untaken, noted=noted), delivery

@@ -128,37 +128,3 @@ async def test_what_is_refused_for_good_when_it_is_sent_once_more_is_given_up_wi
     assert (tried.state, tried.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)
     assert newer.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION
     assert newer.value.amount_micros == 70_000_000
-
-
-@pytest.mark.parametrize("comes", ["before it is refused", "after it was refused"])
-async def test_a_refusal_of_what_may_have_been_taken_before_is_a_doubt_whenever_its_refund_comes(
-    rig: Rig, lane: Lane, comes: str
-) -> None:
-    purchase = a_purchase(lane)
-    credited, refunded = purchase.then(), purchase.then(value_micros=70_000_000)
-    await publish(rig, lane, [purchase])
-    with running_fake("meta") as server:
-        await leave_in_doubt(rig, lane, server)
-        server.fake.poison.add("p-c1:0000")
-        server.faults.clear()
-        for revision in [credited, credited.then(value_micros=70_000_000)] if comes.startswith("after") else [refunded]:
-            await publish(rig, lane, [revision])
-            async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
-                await eventually_async(idle(rig, lane))
-    tried, *newer = await rig.deliveries(lane, "c1:0000")
-    assert (tried.state, tried.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)
-    assert [(one.state, one.value.amount_micros) for one in newer] == [
-        (DELIVERY_STATE_UNDELIVERABLE_CORRECTION, 70_000_000)
-    ], "of a revision that changed no value a destination would have been told nothing"
-
-
-async def test_a_refusal_of_what_may_have_been_taken_before_is_a_doubt_without_any_refund(rig: Rig, lane: Lane) -> None:
-    await publish(rig, lane, [a_purchase(lane)])
-    with running_fake("meta") as server:
-        await leave_in_doubt(rig, lane, server)
-        server.fake.poison.add("p-c1:0000")
-        server.faults.clear()
-        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
-            await eventually_async(idle(rig, lane))
-    [tried] = await rig.deliveries(lane, "c1:0000")
-    assert (tried.state, tried.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)

@@ -130,13 +130,15 @@ def test_what_cannot_succeed_is_given_up_at_once(outcome: int) -> None:
     assert (settled.what, line.state) == (Settlement.GIVEN_UP, DELIVERY_STATE_DEAD)
 
 
-@pytest.mark.parametrize("newer", [0, 2**62], ids=["nothing is newer", "something newer is given up with it"])
-def test_what_may_have_been_taken_and_is_refused_for_good_is_in_doubt(newer: int) -> None:
+@pytest.mark.parametrize(("newer", "outcome"), [(0, PERMANENT), (2**62, OUTCOME_CLASS_UNKNOWN)])
+def test_what_may_have_been_taken_and_is_refused_for_good_is_in_doubt_where_something_newer_is_given_up_with_it(
+    newer: int, outcome: int
+) -> None:
     refused = Outcome(PERMANENT, message="No such name.", is_untaken=True)
     one = an_attempt(maybe_taken=7)
     one = replace(one, job=replace(one.job, revision=newer, newest_plan_micros=NOW - 1))
     settled, line = settle(one, refused, RULES)
-    assert (settled.what, line.state, line.outcome) == (Settlement.GIVEN_UP, DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)
+    assert (settled.what, line.state, line.outcome) == (Settlement.GIVEN_UP, DELIVERY_STATE_DEAD, outcome)
     assert line.message == "No such name.", "why the last one was refused"
 
 
