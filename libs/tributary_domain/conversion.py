@@ -32,6 +32,8 @@ class ConversionStatus(StrEnum):
     """A later stage of its lead counts: `lead_stages` decides, never the parts."""
     MERGED = "merged"
     """The same order counts as the first cycle of a subscription: `split_orders` decides, never the parts."""
+    SEVERED = "severed"
+    """The same order counts as what is left of it, its person was erased: `severed_orders` decides, never the parts."""
     UNOBSERVED = "unobserved"
     """So far only adjustments are known: they wait for their conversion."""
 
@@ -155,6 +157,18 @@ def in_order(facts: ConversionFacts, *, is_merged: bool) -> ConversionFacts:
     """
     if is_merged and facts.status is ConversionStatus.COUNTED:
         return replace(facts, status=ConversionStatus.MERGED)
+    return facts
+
+
+def told_again(facts: ConversionFacts, *, is_severed: bool) -> ConversionFacts:
+    """Returns what a conversion is whose order may count already, as that of somebody who was erased.
+
+    Args:
+        facts: What its own parts, its lead and its order say.
+        is_severed: Whether that is so.
+    """
+    if is_severed and facts.status is ConversionStatus.COUNTED:
+        return replace(facts, status=ConversionStatus.SEVERED)
     return facts
 
 

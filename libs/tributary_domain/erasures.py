@@ -47,6 +47,8 @@ class Erasure:
     """Of those that a family goes on with: conversion id, revision, and when they happened from now on."""
     deal_numbers: tuple[str, ...] = ()
     """Digests of the numbers by which deals name these: of orders that no other conversion has, and of leads."""
+    severed_orders: tuple[str, ...] = ()
+    """Digests by which the orders of these are recognised when somebody tells them again (`severed_orders`)."""
     families: tuple[str, ...] = ()
     """Ids of what their leads are known by, where others keep that too."""
     is_asked_last: bool = False

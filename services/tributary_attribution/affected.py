@@ -126,6 +126,8 @@ class Affected:
     """How far before it a touch may change its credit, where that is further than under its workspace's settings."""
     since_micros: int = NEVER
     """From when on its journey has to be whole, where that is earlier than its window begins."""
+    is_severed: bool = False
+    """Whether its order counts already, as what is left of it: its person was erased, and somebody told it again."""
     recounts: bool = False
     """Whether its path is counted, though it was published before and is not: the count was lost with the store."""
 
@@ -182,6 +184,7 @@ class Affected:
             told_plainly=self.kin.order.observations,
             valued_plainly=self.kin.order.valued,
             is_one_order=self.kin.order.is_credited,
+            is_severed=self.is_severed,
         )
 
     @property

@@ -18,7 +18,7 @@ from tributary_attribution.pinned_values import default_value, value_basis
 from tributary_attribution.views import Views, as_direct, kept_for_ids
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
-from tributary_domain.conversion import ConversionStatus, conversion_facts, in_lead, in_order
+from tributary_domain.conversion import ConversionStatus, conversion_facts, in_lead, in_order, told_again
 from tributary_domain.data_driven import without_data_driven
 from tributary_domain.inheritance import inherit
 from tributary_domain.journey import JourneyTouch, path_start
@@ -96,6 +96,7 @@ def assess(
     if anchor is None:
         return None
     state = in_order(in_lead(state, known.standing), is_merged=known.merged_into is not None)
+    state = told_again(state, is_severed=known.is_severed)
     time = state.conversion_time_micros
     origin = None if known.origin is None else assess(known.origin, views, journey_life_seconds, settings)
 

@@ -25,6 +25,7 @@ from tributary_attribution.recalling import Recalling
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.settings_history import SettingsHistory
+from tributary_attribution.severed_orders import SeveredOrders
 from tributary_attribution.tombstones import Tombstones
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import Clock
@@ -149,7 +150,6 @@ def crediting_parts(
     models = Models(current_models, model_versions)
     rates = Rates(ExchangeRates(clickhouse), clock)
     settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
-    families = Families(conversions, restoration, PastFamilies(clickhouse), loss_micros)
     erasures, assumed_of = Erasures(state, epoch.shards), assumed_by_id(workspaces.find)
     tombstones = Tombstones(
         erasures,
@@ -157,6 +157,8 @@ def crediting_parts(
         lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
         loss_micros,
     )
+    severed = SeveredOrders(tombstones)
+    families = Families(conversions, restoration, PastFamilies(clickhouse), severed, loss_micros)
     retained_since = RetainedSince(clickhouse)
     forgotten = ForgottenTouches(
         *(ForgottenEvents(clickhouse), descriptors, click_ids, tombstones, retained_since.of, assumed_of)
@@ -164,7 +166,7 @@ def crediting_parts(
     recalling = Recalling(people, forgotten, clock)
     publisher = Publisher(
         *(people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), restoration, paths, models),
-        *(rates, families, PinnedSettings(settings_history, clock), recalling, clock),
+        *(rates, families, PinnedSettings(settings_history, clock), recalling, severed, clock),
     )
     deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
     changes = IdentityChanges(clickhouse)

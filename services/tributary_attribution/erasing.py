@@ -5,8 +5,9 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 1. What is needed to go on is kept in the state store: from here on it happens.
 2. That somebody is erased is stored in ClickHouse, naming nobody; then the tombstones: no event brings them back.
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
-4. The conversions are noted, and what stands in for those that others are counted or credited by (`stand_ins`); their
-   revisions are copied to random ids (or not, where they go too) and deleted.
+4. The conversions are noted, what stands in for those that others are counted or credited by (`stand_ins`), and by
+   what they are recognised if somebody tells them again (`severed_orders`); their revisions are copied to random ids
+   (or not, where they go too) and deleted.
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; deals
    of the CRM are stripped.
 6. Journeys, ties, consent, click ids and conversions in the state store are destroyed, and dead letters, which would
@@ -23,7 +24,7 @@ All of it is done once more a little later, for what was on its way, and again a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -31,6 +32,7 @@ import structlog
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.directory import Directory
+from tributary_attribution.erasure_notes import ErasureNotes
 from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again, planned
 from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.heirs_of_erased import HeirsOfErased
@@ -112,6 +114,7 @@ class Erasing:
         self._names = names
         self._directory = directory
         self._clock = clock
+        self._notes = ErasureNotes(people, records, shared, deals)
         self._grace_micros = round(grace_seconds * 1e6)
 
     async def tokens_of(self, workspace_id: str, identifiers: Identifiers | None, person_id: str) -> list[str]:
@@ -161,7 +164,7 @@ class Erasing:
         Raises:
             StorageUnavailableError: A store did not answer; ask again.
         """
-        held = await self._held(erasure)
+        held = await self._notes.held(erasure)
         erasure = replace(erasure, until_micros=max([erasure.until_micros, *held]))
         await self._erasures.keep(erasure)
         return erasure
@@ -172,7 +175,7 @@ class Erasing:
         Raises:
             StorageUnavailableError: A store did not answer.
         """
-        noted = await self._noted(erasure)
+        noted = await self._notes.noted(erasure)
         return {**await self._left(noted), "names_in_jobs": await self._names.found(noted)}
 
     async def _left(self, erasure: Erasure) -> dict[str, int]:
@@ -260,7 +263,7 @@ class Erasing:
 
     async def _note(self, erasure: Erasure) -> Erasure:
         """Keeps which conversions it is about, and that none of them is about to be told to anybody."""
-        noted = await self._noted(erasure)
+        noted = await self._notes.noted(erasure)
         wanted = [conversion_key(noted.workspace, one) for one in noted.conversion_ids]
         stored = await self._conversions.observe({key: {} for key in wanted}, 0) if wanted else {}
         await self._erasures.keep(noted)
@@ -269,9 +272,11 @@ class Erasing:
         return noted
 
     async def _stand_in(self, erasure: Erasure) -> Erasure:
-        """Keeps what the families of its conversions go on knowing."""
+        """Keeps what families go on knowing of its conversions, and by what these are recognised if told again."""
         prepared = await self._stand_ins.prepare(erasure)
         await self._erasures.keep(prepared)
+        if prepared.severed_orders != erasure.severed_orders and not is_again(prepared):
+            await self._records.write(prepared, self._clock.unix_micros())
         return prepared
 
     async def _sever(self, erasure: Erasure) -> Erasure:
@@ -297,6 +302,7 @@ class Erasing:
         await self._stand_ins.take_place(erasure)
         # What a family goes on knowing of an order that was told without its cycle waits at the order itself: it stays.
         stays = taking_place(erasure)
+        await self._erasures.bury([(digest, erasure.until_micros) for digest in erasure.severed_orders])
         conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids, stays)
         letters = await self._dead_letters.remove(await self._dead_letters.of_erased(erasure))
         return counted(erasure, {**forgotten, "live_conversions": conversions, "dead_letters": letters})
@@ -310,7 +316,8 @@ class Erasing:
         # Looked before the survey: else what was on its way could come between the two.
         is_behind = erasure.is_behind or await self._waits.is_behind(erasure)
         await self._names.wait(erasure)
-        remaining = {**await self._left(await self._noted(erasure)), "names_in_jobs": await self._names.left(erasure)}
+        found = await self._left(await self._notes.noted(erasure))
+        remaining = {**found, "names_in_jobs": await self._names.left(erasure)}
         if erasure.state is not ErasureState.REQUESTED:
             remaining.pop("data_keys")
         is_second = erasure.state is ErasureState.DESTROYED
@@ -326,22 +333,3 @@ class Erasing:
         else:
             await self._erasures.keep(after)
         return after
-
-    async def _noted(self, erasure: Erasure) -> Erasure:
-        """Returns the same with all conversions that are known to be the person's."""
-        known = set(erasure.conversion_ids)
-        known.update(await self._records.conversions(erasure.workspace, erasure.tokens, erasure.until_micros))
-        seen: set[str] = set()
-        for journey in await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens]):
-            for conversion_id, times in () if journey is None else journey.conversions.items():
-                if min(times) <= erasure.until_micros:
-                    seen.add(conversion_id)
-        theirs = await self._shared.of_others(erasure, seen - known)
-        relatives = tuple(sorted(theirs.union(erasure.relatives)))
-        noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)), relatives=relatives)
-        return replace(noted, deal_numbers=await self._deals.numbers(noted))  # of those that are not severed yet
-
-    async def _held(self, erasure: Erasure) -> Collection[int]:
-        """Returns when what is known of a person happened: clocks may be ahead of ours."""
-        journeys = await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens])
-        return [entry.event_time_micros for journey in journeys if journey for entry in journey.entries]

@@ -18,6 +18,7 @@ from tributary_attribution.kinship import inherits, kin_of, names_as_lead, names
 from tributary_attribution.memberships import family_key, kept_of, members_of, roots_of
 from tributary_attribution.order_kin import lent_to
 from tributary_attribution.restoration import Restoration
+from tributary_attribution.severed_orders import SeveredOrders
 from tributary_domain.families import LEADING, Member, Membership, parse_name, unread, whole
 from tributary_domain.ids import family_id
 from tributary_runtime.workspaces import Workspace
@@ -51,6 +52,7 @@ class Families:
         conversions: Keeps parts and families.
         restoration: Restores what Redis has lost of conversions.
         past: Knows the families of before.
+        severed: Knows which orders count as what is left of them.
         loss_micros: Tells when the last confirmed loss was; 0: there was none.
     """
 
@@ -59,11 +61,13 @@ class Families:
         conversions: Conversions,
         restoration: Restoration,
         past: PastFamilies,
+        severed: SeveredOrders,
         loss_micros: Callable[[], int] = lambda: 0,
     ) -> None:
         self._conversions = conversions
         self._restoration = restoration
         self._past = past
+        self._severed = severed
         self._loss_micros = loss_micros
 
     async def relate(self, affected: Sequence[Affected]) -> list[Affected]:
@@ -276,4 +280,6 @@ class Families:
             for key, stored in (await self._conversions.observe({key: {} for key in missing}, 0)).items():
                 missing[key].take(stored)
             await self._restoration.restore([one for key, one in missing.items() if one.parts or key in were_published])
+            for one in missing.values():
+                self._severed.mark(one)
             known.update(missing)

@@ -195,7 +195,8 @@ def _in_order(known: Known, state: ConversionState) -> Known:
     """Returns what is known of it, with which conversions were the same order, told in another way."""
     into = state.merged_into if state.HasField("merged_into") else None
     instead = state.merged_from if state.HasField("merged_from") else None
-    return replace(known, merged_into=into, merged_from=instead)
+    is_severed = state.not_counted_reason == NotCountedReason.NOT_COUNTED_REASON_SEVERED_ORDER
+    return replace(known, merged_into=into, merged_from=instead, is_severed=is_severed)
 
 
 def _published(revised: ConversionRevised) -> bytes:

@@ -87,5 +87,7 @@ class Known:
     """What was observed of the same order without its cycle: destinations recognise its person by that, too."""
     valued_plainly: Sequence[ConversionPart] = ()
     """What was observed of it so, of which the value counts, too."""
+    is_severed: bool = False
+    """Whether its order counts already, as what is left of a conversion whose person was erased."""
     is_one_order: bool = False
     """Whether it has the credit of the same order as somebody else told it."""

@@ -23,6 +23,7 @@ from tributary_attribution.rates import Rates, UnknownRatesError
 from tributary_attribution.relatives import heirs, relatives
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.rivalry import Rivals, successors
+from tributary_attribution.severed_orders import SeveredOrders
 from tributary_attribution.steps import let_others_run, together
 from tributary_attribution.views import Views
 from tributary_domain.journey import TouchKind
@@ -100,6 +101,7 @@ class Publisher:
         families: Relates stages of leads and cycles of subscriptions.
         pinned: Knows the settings that conversions were credited under.
         past: Knows what journeys have forgotten.
+        severed: Knows which orders count as what is left of them.
         clock: Measures.
     """
 
@@ -117,6 +119,7 @@ class Publisher:
         families: Families,
         pinned: PinnedSettings,
         past: Past,
+        severed: SeveredOrders,
         clock: Clock,
     ) -> None:
         self._people = people
@@ -132,7 +135,8 @@ class Publisher:
         self._pinned = pinned
         self._past = past
         self._clock = clock
-        self._rivals = Rivals(people, conversions, families)
+        self._severed = severed
+        self._rivals = Rivals(people, conversions, families, severed)
         self._sources = SourceCache()
 
     async def publish(
@@ -278,6 +282,7 @@ class Publisher:
             for key, stored in read.items():
                 unread[key].take(stored)
         await self._restoration.restore(affected)
+        await self._severed.note(affected)
         everybody = [*affected, *await self._families.relate(affected)]
         lost = [one for one in everybody if not one.has_journey or one.is_related or one.is_nobodys(one.journey)]
         found = await self._people.find_each([one.place() for one in lost])

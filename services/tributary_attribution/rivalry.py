@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from tributary_attribution.affected import Affected
 from tributary_attribution.counting import counts_once, forgotten_first, rivals
 from tributary_attribution.families import Families
+from tributary_attribution.severed_orders import SeveredOrders
 from tributary_attribution.taken_back import is_taken_back, moves_rivals
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.people import People
@@ -22,12 +23,14 @@ class Rivals:
         people: Knows how people began.
         conversions: Keeps parts.
         families: Knows of which leads they are, and which are one order.
+        severed: Knows which orders count as what is left of them.
     """
 
-    def __init__(self, people: People, conversions: Conversions, families: Families) -> None:
+    def __init__(self, people: People, conversions: Conversions, families: Families, severed: SeveredOrders) -> None:
         self._people = people
         self._conversions = conversions
         self._families = families
+        self._severed = severed
 
     async def read(self, affected: Sequence[Affected]) -> None:
         """Reads which other conversions were taken back or are another's, where a name does not count every one.
@@ -54,11 +57,12 @@ class Rivals:
         for key, stored in (await self._conversions.observe({key: {} for key in asking}, 0)).items():
             rival = found[key] = Affected(asking[key][0].workspace, key.partition("|")[2])
             rival.take(stored)
+            self._severed.mark(rival)
             if (own := computed.get(key)) is not None:  # its family may be looked for further than Redis knows it
                 rival.known_causes, rival.was_lost = own.known_causes, own.was_lost
         await self._families.relate(list(found.values()))
         for key, rival in found.items():
-            is_gone, is_somebodys = is_taken_back(rival), rival.place() is not None
+            is_gone, is_somebodys = rival.is_severed or is_taken_back(rival), rival.place() is not None
             for one in asking[key]:
                 if is_gone or (is_somebodys and rival.is_nobodys(one.journey)):
                     one.retracted |= {rival.conversion_id}

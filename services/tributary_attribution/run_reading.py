@@ -15,6 +15,7 @@ from tributary_attribution.run_people import RunPeople
 from tributary_attribution.run_settings import pinned_settings
 from tributary_attribution.settings_history import Versions
 from tributary_domain.settings import SECOND, AttributionSettings
+from tributary_domain.severed_orders import severed_key
 from tributary_domain.value_bases import ValueBasis
 from tributary_runtime.assumed_consent import assumed_consent
 from tributary_runtime.workspaces import Workspace
@@ -67,7 +68,8 @@ class RunReading:
         families = RunFamilies(self._families, scope, workspace)
         await families.name()
         await people.find_named()
-        await self._staging.stage_conversions(scope, _defaults(workspace), _bases(workspace))
+        key = severed_key(workspace.id, workspace.pepper.reveal().encode())
+        await self._staging.stage_conversions(scope, _defaults(workspace), _bases(workspace), key)
         oldest = min(await families.settle(), await self._comparison.oldest(scope))
         versions = await self._comparison.pinned_versions(scope)
         pinned = await pinned_settings(self._versions, workspace, versions)

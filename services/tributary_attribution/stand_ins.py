@@ -27,6 +27,7 @@ from tributary_attribution.kinship import names_of
 from tributary_attribution.memberships import kept_of, members_of
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.seen import Seen, seen_of
+from tributary_attribution.severed_orders import counts_on, severed_orders
 from tributary_attribution.views import Views
 from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash
@@ -80,7 +81,8 @@ class StandIns:
         workspace = self._directory.get(erasure.workspace)
         mine = [Affected(workspace, one) for one in erasure.conversion_ids]
         views = await self._publisher.read(mine, may_lack_sources=True)
-        erasure = replace(erasure, families=_lead_families(erasure, mine))
+        orders = severed_orders(erasure, workspace, mine)
+        erasure = replace(erasure, families=_lead_families(erasure, mine), severed_orders=orders)
         related = [(one, seen) for one in mine if names_of(one) and (seen := seen_of(one)) is not None]
         if not related:
             return erasure
@@ -101,7 +103,7 @@ class StandIns:
                 renamed = _renamed(member, ids)
                 if not erasure.removes or not is_stand_in(renamed.conversion_id):
                     members.add(renamed)
-                if member.role is Membership.PLAIN and _counts_on(one, erasure):
+                if member.role is Membership.PLAIN and counts_on(one, erasure):
                     members.add(member)  # whoever told it with its cycle says so, too: it may still be adjusted
             if erasure.removes:
                 continue
@@ -112,7 +114,7 @@ class StandIns:
             revision = 0 if one.stored is None else one.stored.revision
             placed[one.conversion_id], others[one.conversion_id] = (revision, place), seen.order_key
             is_told = seen.is_observed and bool(one.kin.order.told_otherwise)  # taken back, too
-            if revision and (seen.is_good or is_told):
+            if revision and (seen.is_good or is_told) and not one.is_severed:
                 stand_ins.append(await self._content(one, seen, ids, place, hashes, views))
         contents = {one.conversion_id: one for one in stand_ins}
         rows = [
@@ -265,12 +267,6 @@ def _lead_families(erasure: Erasure, conversions: Iterable[Affected]) -> tuple[s
 
 def _published(one: Affected) -> ConversionRevised:
     return ConversionRevised() if one.stored is None else ConversionRevised.FromString(one.stored.published)
-
-
-def _counts_on(one: Affected, erasure: Erasure) -> bool:
-    """Tells whether somebody else told the same order with its cycle, and is not erased."""
-    into = one.kin.order.merged_into
-    return into is not None and not (into.conversion_id in erasure.conversion_ids or is_stand_in(into.conversion_id))
 
 
 def _members(workspace: Workspace, one: Affected) -> set[Member]:

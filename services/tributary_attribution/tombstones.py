@@ -16,6 +16,7 @@ import structlog
 from tributary_attribution.arrivals import Arrival
 from tributary_attribution.erased_identifiers import without
 from tributary_domain.erasures import Erasure
+from tributary_domain.severed_orders import SEVERED_ORDER_PREFIX
 from tributary_domain.ties import most_telling
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.ties import person_key
@@ -32,7 +33,7 @@ class Records(Protocol):
 
 
 class Tombstones:
-    """Knows who was erased.
+    """Knows who was erased, and which orders were severed.
 
     Args:
         erasures: Where tombstones are.
@@ -55,6 +56,20 @@ class Tombstones:
         self._restored_micros = 0
         self._known = 0
         self._until: dict[str, int] = {}
+        self._orders: set[str] = set()
+
+    @property
+    def has_orders(self) -> bool:
+        """Tells whether any order is known whose conversion was severed."""
+        return bool(self._orders)
+
+    def has_order(self, digest: str) -> bool:
+        """Tells whether an order is that of a conversion that was severed, as far as `refresh` knows.
+
+        Args:
+            digest: As of `severed_orders.severed_digest`.
+        """
+        return digest in self._orders
 
     async def living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """Returns the events that are not those of somebody who was erased after them; none names an erased one.
@@ -62,7 +77,7 @@ class Tombstones:
         Raises:
             StorageUnavailableError: A store did not answer; nobody can tell.
         """
-        await self._refresh()
+        await self.refresh()
         if not self._until:
             return arrivals
         living: list[Arrival] = []
@@ -92,11 +107,15 @@ class Tombstones:
         Raises:
             StorageUnavailableError: A store did not answer; nobody can tell.
         """
-        await self._refresh()
+        await self.refresh()
         return any(self._until.get(person_key(workspace, token), -1) >= micros for token in tokens)
 
-    async def _refresh(self) -> None:
-        """Reads what is new; after a loss of the state store, all of it, from ClickHouse."""
+    async def refresh(self) -> None:
+        """Reads what is new; after a loss of the state store, all of it, from ClickHouse.
+
+        Raises:
+            StorageUnavailableError: A store did not answer; nobody can tell.
+        """
         loss_micros = self._loss_micros()
         if loss_micros > self._restored_micros:
             if await self._erasures.restored_micros() < loss_micros:
@@ -107,4 +126,7 @@ class Tombstones:
         new = await self._erasures.tombstones(known)
         self._known = max(self._known, known + len(new))  # another batch may have read them meanwhile
         for key, until in new:
+            if key.startswith(SEVERED_ORDER_PREFIX):
+                self._orders.add(key)
+                continue
             self._until[key] = max(until, self._until.get(key, -1))

@@ -50,6 +50,7 @@ from tributary_attribution.rebuild import Rebuild
 from tributary_attribution.recalling import Recalling
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings_history import SettingsHistory
+from tributary_attribution.severed_orders import SeveredOrders
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.tombstones import Tombstones
@@ -468,17 +469,18 @@ async def running_attribution(
         current, versions = CurrentModels(state), ModelVersions(clickhouse)
         models = Models(current, versions)
         rates = Rates(ExchangeRates(clickhouse), clock)
-        families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: losses[-1])
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
         tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1])
+        severed = SeveredOrders(tombstones)
+        families = Families(conversions, restoration, PastFamilies(clickhouse), severed, lambda: losses[-1])
         assumed_of = assumed_by_id(directory.find)
         forgotten, retained_since = CountedQuestions(clickhouse), RetainedSince(clickhouse)
         touches = ForgottenTouches(forgotten, descriptors, click_ids, tombstones, retained_since.newest, assumed_of)
         recalling = Recalling(people, touches, clock)
         publisher = Publisher(
             *(people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families),
-            *(PinnedSettings(settings_history, clock), recalling, clock),
+            *(PinnedSettings(settings_history, clock), recalling, severed, clock),
         )
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: losses[-1])

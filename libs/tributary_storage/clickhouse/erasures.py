@@ -20,7 +20,8 @@ from tributary_storage.clickhouse.statements import statement
 
 _COLUMNS: Final = (
     *("workspace", "erasure_id", "version", "request_time", "until_time", "mode", "state"),
-    *("person_keys", "data_key_names", "deal_numbers", "destroyed", "remaining", "requested_by", "reason"),
+    *("person_keys", "data_key_names", "deal_numbers", "severed_orders"),
+    *("destroyed", "remaining", "requested_by", "reason"),
 )
 _NONE: Final = ("-",)
 """What no id is: an empty list is no list to SQL."""
@@ -51,6 +52,7 @@ class StoredErasure:
     reason: str = ""
     data_key_names: Sequence[str] = ()
     """In hexadecimal digits."""
+    severed_orders: Sequence[str] = ()
 
 
 class ToBeStripped(NamedTuple):
@@ -82,6 +84,7 @@ class ErasureRecords:
             [person_id(erasure.workspace, token) for token in erasure.tokens],
             [key_name(erasure.workspace, token).hex() for token in erasure.tokens],
             list(erasure.deal_numbers),
+            list(erasure.severed_orders),
             *(dict(erasure.destroyed), dict(erasure.remaining), erasure.requested_by, erasure.reason),
         )
         table = metrics.Table.ERASURES
@@ -93,8 +96,8 @@ class ErasureRecords:
         return await self._read("", "")
 
     async def tombstones(self) -> list[tuple[str, int]]:
-        """Returns all tombstones: person key, and until when what happened is gone."""
-        return [(key, one.until_micros) for one in await self.all() for key in one.person_keys]
+        """Returns all tombstones: person key, or by what an order is recognised; until when what happened is gone."""
+        return [(key, one.until_micros) for one in await self.all() for key in (*one.person_keys, *one.severed_orders)]
 
     async def data_key_tombstones(self) -> dict[tuple[str, bytes], int]:
         """Returns until when what happened is gone, by workspace and name of the data key."""
@@ -126,6 +129,7 @@ class ErasureRecords:
                 requested_by=row[9],
                 reason=row[10],
                 data_key_names=row[11],
+                severed_orders=row[12],
             )
             for row in rows
         ]

@@ -239,13 +239,16 @@ class ReconciliationStaging:
             rows: list[list[Any]] = [[scope.scratch] * len(some), some, persons, are_changed]
             await self._clickhouse.insert("reconciliation_people", columns, rows)
 
-    async def stage_conversions(self, scope: Scope, defaults: DefaultValues, bases: DeclaredBases) -> None:
+    async def stage_conversions(
+        self, scope: Scope, defaults: DefaultValues, bases: DeclaredBases, severed_key: bytes
+    ) -> None:
         """Reads the conversions of the run, and all of their leads and subscriptions.
 
         Args:
             scope: The run; `write_people` and `ReconciliationFamilies.name` come first.
             defaults: What conversions without a value are worth, of those that are not published yet.
             bases: What of their values is credited, of those that are not published yet.
+            severed_key: What the digests of severed orders are made under.
         """
         values = {
             **scope.values,
@@ -259,6 +262,7 @@ class ReconciliationStaging:
             "not_one_click": _NOT_ONE_CLICK,
             "stored_begin": scope.stored_begin_micros,
             "stored_end": scope.end_micros + MARGIN_MICROS,
+            "severed_key": severed_key.hex(),
         }
         await self._clickhouse.execute(reconciliation_statement("stage_conversions"), values)
 

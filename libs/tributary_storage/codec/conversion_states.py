@@ -52,6 +52,7 @@ REASON_OF_STATUS: Final = {
     ConversionStatus.REPEATED_FOR_CLICK: NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_CLICK,
     ConversionStatus.SUPERSEDED: NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE,
     ConversionStatus.MERGED: NotCountedReason.NOT_COUNTED_REASON_MERGED_ORDER,
+    ConversionStatus.SEVERED: NotCountedReason.NOT_COUNTED_REASON_SEVERED_ORDER,
 }
 _BASES: Final = {
     Basis.AS_SENT: ValueBasis.VALUE_BASIS_UNSPECIFIED,

@@ -1,8 +1,8 @@
 """Erasures in the state store: tombstones, what is under way, and the destroying of what is kept of people there.
 
-A tombstone names an identifier by its person key, which nobody can turn back into the identifier. They are few and read
-by everybody, so they are one list, of which each process reads what is new. Every method may run twice, and at once in
-several processes. Fails closed.
+A tombstone names an identifier by its person key, which nobody can turn back into the identifier, or an order that was
+severed by its digest. They are few and read by everybody, so they are one list, of which each process reads what is
+new. Every method may run twice, and at once in several processes. Fails closed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Erasures:
         """Adds tombstones.
 
         Args:
-            tombstones: Person key, and until when what happened is gone.
+            tombstones: Person key, or digest of a severed order, and until when what happened is gone.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
@@ -256,5 +256,5 @@ def _erasure(held: dict[str, Any]) -> Erasure:
     rows = ("memberships", "places")
     lists |= {name: tuple(tuple(one) for one in held.get(name, ())) for name in rows}
     lists["members"] = tuple((one, role, tuple(names)) for one, role, names in held.get("members", ()))
-    lists |= {name: tuple(held.get(name, ())) for name in ("relatives", "deal_numbers", "families")}
+    lists |= {name: tuple(held.get(name, ())) for name in ("relatives", "deal_numbers", "severed_orders", "families")}
     return Erasure(**{**held, **lists, "state": ErasureState(held["state"])})

@@ -247,6 +247,10 @@ class _NotCountedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NotC
     """Another observer told the same order as the first cycle of a subscription: that conversion counts
     (`ConversionState.merged_into`).
     """
+    NOT_COUNTED_REASON_SEVERED_ORDER: _NotCountedReason.ValueType  # 8
+    """Its order counts already, as a conversion of somebody who was erased: what is left of that is frozen, under a random
+    id. Whatever is told of the order since changes no total.
+    """
 
 class NotCountedReason(_NotCountedReason, metaclass=_NotCountedReasonEnumTypeWrapper):
     """Why a conversion is not in the totals. Values may be added."""
@@ -268,6 +272,10 @@ NOT_COUNTED_REASON_SUPERSEDED_STAGE: NotCountedReason.ValueType  # 6
 NOT_COUNTED_REASON_MERGED_ORDER: NotCountedReason.ValueType  # 7
 """Another observer told the same order as the first cycle of a subscription: that conversion counts
 (`ConversionState.merged_into`).
+"""
+NOT_COUNTED_REASON_SEVERED_ORDER: NotCountedReason.ValueType  # 8
+"""Its order counts already, as a conversion of somebody who was erased: what is left of that is frozen, under a random
+id. Whatever is told of the order since changes no total.
 """
 Global___NotCountedReason: _TypeAlias = NotCountedReason  # noqa: Y015
 

@@ -11,7 +11,8 @@ SELECT
     remaining,
     requested_by,
     reason,
-    data_key_names
+    data_key_names,
+    severed_orders
 FROM erasures FINAL
 WHERE %(erasure_id)s = '' OR (workspace = %(workspace)s AND erasure_id = %(erasure_id)s)
 ORDER BY

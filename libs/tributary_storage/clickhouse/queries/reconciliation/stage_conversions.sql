@@ -8,7 +8,8 @@
 -- parts, what of that is credited, is it retracted, credited value, is that as sent.
 -- What changes an order that was told without the cycle of a subscription, or takes it back, does so as it was told with
 -- that, too. Likewise what it is worth, whoever told it so was erased. Where it was told as several first cycles, these are
--- worth what was said of each, and each has its share of what changes the order.
+-- worth what was said of each, and each has its share of what changes the order. An order that was severed, and is told again,
+-- counts as what is left of it: nothing else of it is counted.
 -- In steps, because ClickHouse looks through a name of the same step at each of its uses, and through a column only once:
 -- as one step this takes ten times as long to plan.
 INSERT INTO reconciliation_conversions
@@ -36,6 +37,7 @@ INSERT INTO reconciliation_conversions
     is_compared
 )
 WITH
+    name -> concat('o1:', lower(hex(substring(SHA256(concat(unhex(%(severed_key)s), name)), 1, 16)))) AS digest,
     lent AS
     (
         SELECT DISTINCT
@@ -87,7 +89,25 @@ WITH
                     )
                 ),
                 /*part*/
-            ) AS part
+            ) AS part,
+            e.kind = 'conversion' AND (
+                digest(e.conversion_id) IN (/*severed*/)
+                OR (
+                    /*is_first*/
+                    AND digest(concat(
+                        'first:',
+                        toString(lengthUTF8(conversion_name)),
+                        ':',
+                        conversion_name,
+                        ':',
+                        toString(lengthUTF8(store)),
+                        ':',
+                        store,
+                        ':',
+                        order_id
+                    )) IN (/*severed*/)
+                )
+            ) AS tells_again
         FROM
         (
             SELECT
@@ -172,7 +192,8 @@ WITH
                     /*part*/
                 ),
                 p.part
-            ) AS part
+            ) AS part,
+            p.tells_again AND NOT is_lent AS tells_again
         FROM own_parts AS p
         LEFT JOIN lent AS l ON l.conversion_id = p.own_id
         LEFT JOIN
@@ -214,7 +235,8 @@ WITH
                     0
                 ),
                 /*part*/
-            ) AS part
+            ) AS part,
+            0 AS tells_again
         FROM stand_ins AS s FINAL
         INNER JOIN lent AS l ON l.conversion_id = s.conversion_id
         WHERE s.workspace = %(workspace)s
@@ -229,7 +251,8 @@ WITH
             arraySort(groupArrayIf(part, part.is_observation AND NOT is_lent)) AS every,
             groupArrayIf(part, part.is_observation AND is_lent AND NOT part.is_internal) AS lent_values,
             arraySort(groupArrayIf(part, NOT part.is_observation AND NOT part.is_internal)) AS reports,
-            max(part.accept_time) AS accept_time
+            max(part.accept_time) AS accept_time,
+            max(tells_again) AS is_severed
         FROM parts
         WHERE conversion_id IN (/*named*/)
         GROUP BY conversion_id
@@ -241,6 +264,7 @@ WITH
             conversion_id,
             every,
             accept_time,
+            is_severed,
             arrayFilter(o -> NOT o.is_internal, every) AS good,
             empty(good) AS is_internal,
             if(is_internal, every, good) AS seen,
@@ -258,6 +282,7 @@ WITH
             conversion_id,
             accept_time,
             is_internal,
+            is_severed,
             each_once,
             seen[1].time AS time,
             seen[1].hash AS hash,
@@ -456,7 +481,7 @@ SELECT
         basis = 'MARGIN', credited_micros,
         greatest(credited_micros, 0)
     )),
-    NOT is_internal AND NOT adjusted.6,
+    NOT is_internal AND NOT adjusted.6 AND NOT is_severed,
     adjusted.6,
     is_internal,
     observations,

@@ -1,0 +1,48 @@
+"""Which conversions an erasure is about, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from tributary_attribution.shared_orders import SharedOrders
+from tributary_domain.erasures import Erasure
+from tributary_storage.clickhouse.erased_deals import ErasedDeals
+from tributary_storage.clickhouse.erasures import ErasureRecords
+from tributary_storage.redis.people import People
+
+
+class ErasureNotes:
+    """Looks for them. Every method may run twice, and raises `StorageUnavailableError`.
+
+    Args:
+        people: Finds journeys.
+        records: Knows what was published of whom.
+        shared: Tells what is others'.
+        deals: Of the CRM.
+    """
+
+    def __init__(self, people: People, records: ErasureRecords, shared: SharedOrders, deals: ErasedDeals) -> None:
+        self._people = people
+        self._records = records
+        self._shared = shared
+        self._deals = deals
+
+    async def noted(self, erasure: Erasure) -> Erasure:
+        """Returns the same with all conversions that are known to be the person's."""
+        known = set(erasure.conversion_ids)
+        known.update(await self._records.conversions(erasure.workspace, erasure.tokens, erasure.until_micros))
+        seen: set[str] = set()
+        for journey in await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens]):
+            for conversion_id, times in () if journey is None else journey.conversions.items():
+                if min(times) <= erasure.until_micros:
+                    seen.add(conversion_id)
+        theirs = await self._shared.of_others(erasure, seen - known)
+        relatives = tuple(sorted(theirs.union(erasure.relatives)))
+        noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)), relatives=relatives)
+        return replace(noted, deal_numbers=await self._deals.numbers(noted))  # of those that are not severed yet
+
+    async def held(self, erasure: Erasure) -> Collection[int]:
+        """Returns when what is known of a person happened: clocks may be ahead of ours."""
+        journeys = await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens])
+        return [entry.event_time_micros for journey in journeys if journey for entry in journey.entries]

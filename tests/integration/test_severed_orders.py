@@ -1,0 +1,117 @@
+"""An order whose person was erased counts once: what is left of it counts, whoever tells it again, and in which way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.integration.test_erased_families import ANN, erase, happen, totals
+from tests.integration.test_families import UNIT, Names, assert_batch_agrees
+from tests.integration.test_rebuild import bring_back, lose_all
+from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
+from tests.support.families import Families
+from tests.support.forgetting import PATIENCE_SECONDS, forgetting
+from tests.support.stores import Stores
+from tributary.attribution.v1.conversion_pb2 import NotCountedReason
+
+CUSTOMER = "customer:x"
+SEVERED = NotCountedReason.NOT_COUNTED_REASON_SEVERED_ORDER
+_FIRST: dict[str, Any] = {"kind": "FIRST", "cycle": "1", "name": "purchase"}
+_RENEWED: dict[str, Any] = {"kind": "RENEWAL", "cycle": "2", "subscription": "s-renewed"}
+_WON: dict[str, Any] = {"stage": "won", "lead_id": "l-1"}
+_AGAIN: dict[str, Any] = {"at": NOON + 90 * UNIT, "micros": 95 * UNIT, "letter": "M"}
+
+
+@pytest.fixture
+async def attribution(stores: Stores, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
+    names = ({"name": "lead"}, {"name": "purchase"}, {"name": "signup", "counting": "once_per_person"})
+    about = (stores.empty_redis_url(), clickhouse_url, workspace)
+    async with (
+        running_attribution(*about, delivery_seconds=PATIENCE_SECONDS, conversions=list(names)) as running,
+        forgetting(running),
+    ):
+        yield running
+
+
+def told_by_ann(workspace: str) -> Names:
+    """Ann's orders, one of each kind."""
+    events = Events(workspace)
+    families = Families(events)
+    named = {
+        "touch": events.touch(ANN, channel="Email", event_id="touch"),
+        "plain": events.order(ANN, order_id="plain", event_id="plain"),
+        "as cycle": events.order(ANN, order_id="as cycle", event_id="as cycle"),
+        "cycle": families.cycle(ANN, order_id="cycle", subscription="s-2", event_id="cycle", **_FIRST),
+        "plainly": families.cycle(ANN, order_id="plainly", subscription="s-3", event_id="plainly", **_FIRST),
+        "renewal": families.cycle(ANN, event_id="renewal", **_RENEWED),
+        "stage": families.stage(ANN, event_id="stage", **_WON),
+        "root": families.root(ANN, order_id="root", event_id="root"),
+        "grown": families.stage(ANN, stage="won", root="root", at=NOON + 60 * UNIT, event_id="grown"),
+        "once": families.root(ANN, order_id="once", name="signup", event_id="once"),
+        "taken back": events.order(ANN, order_id="taken back", event_id="taken back"),
+    }
+    named["retraction"] = families.adjusted(events.retraction(), named["taken back"])
+    return named
+
+
+def told_again(workspace: str) -> Names:
+    """The same as somebody tells them whom nobody knows to be Ann."""
+    events = Events(workspace)
+    families = Families(events)
+    as_cycle = families.cycle(CUSTOMER, subscription="s-4", order_id="as cycle", event_id="2", **_AGAIN, **_FIRST)
+    return {
+        "touch": events.touch(CUSTOMER, at=NOON - 2 * DAY, channel="Display", event_id="own touch"),
+        "plain": events.order(CUSTOMER, order_id="plain", event_id="1", **_AGAIN),
+        "as cycle": as_cycle,
+        "cycle": families.cycle(CUSTOMER, order_id="cycle", subscription="s-2", event_id="3", **_AGAIN, **_FIRST),
+        "plainly": events.order(CUSTOMER, order_id="plainly", event_id="4", **_AGAIN),
+        "renewal": families.cycle(CUSTOMER, event_id="5", **_AGAIN, **_RENEWED),
+        "stage": families.stage(CUSTOMER, event_id="6", **_AGAIN, **_WON),
+        "root": families.root(CUSTOMER, order_id="root", event_id="7", **_AGAIN),
+        "once": families.root(CUSTOMER, order_id="once", name="signup", event_id="9", **_AGAIN),
+        "taken back": events.order(CUSTOMER, order_id="taken back", event_id="8", **_AGAIN),
+    }
+
+
+async def reasons(attribution: Attribution, named: Names) -> dict[str, str]:
+    """Returns why conversions are not counted, by name; empty: they are."""
+    found = {}
+    for name, (_, admitted) in named.items():
+        if admitted.event.HasField("conversion"):
+            revised = await attribution.published(admitted.conversion_id)
+            assert revised is not None, name
+            number = revised.state.not_counted_reason
+            found[name] = NotCountedReason.Name(number).removeprefix("NOT_COUNTED_REASON_") if number else ""
+    return found
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["kept", "lost"])
+async def test_an_order_of_somebody_erased_counts_once_whoever_tells_it_again(
+    attribution: Attribution, workspace: str, is_lost: bool
+) -> None:
+    await happen(attribution, told_by_ann(workspace))
+    before = await totals(attribution)
+    await erase(attribution)
+    assert await totals(attribution) == before
+    if is_lost:
+        await lose_all(attribution)
+        await bring_back(attribution)
+    again = told_again(workspace)
+    await happen(attribution, again)
+    names = set(again) - {"touch"}
+    severed = dict.fromkeys(names, "SEVERED_ORDER") | {"plainly": "MERGED_ORDER"}
+    assert await reasons(attribution, again) == severed
+    assert await totals(attribution) == before
+    await assert_batch_agrees(attribution)
+    explained = await attribution.explainer.explain(workspace, again["plain"][1].conversion_id)
+    assert (explained.not_counted_reason, explained.reproduces_revision) == (SEVERED, True)
+
+    events = Events(workspace)
+    own = Families(events).root(CUSTOMER, order_id="own", name="signup", at=NOON + DAY, event_id="own")
+    refund = events.refund(5 * UNIT, order_id="plain", event_id="refund")
+    late = events.touch(CUSTOMER, at=NOON - 3 * DAY, channel="Referral", event_id="late")
+    await happen(attribution, {"own": own, "refund": refund, "late": late})
+    assert (await totals(attribution))[1] == before[1] | {"signup": (180 * UNIT, 2)}
+    await assert_batch_agrees(attribution)
