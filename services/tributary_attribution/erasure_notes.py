@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from tributary_attribution.shared_orders import SharedOrders
-from tributary_domain.erasures import Erasure
+from tributary_domain.erasures import Erasure, ErasureState
 from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.redis.people import People
@@ -30,7 +30,8 @@ class ErasureNotes:
 
     async def noted(self, erasure: Erasure) -> Erasure:
         """Returns the same with all conversions that are known to be the person's."""
-        known = set(erasure.conversion_ids)
+        again = await self._told_again(erasure)
+        known = set(erasure.conversion_ids) - again
         known.update(await self._records.conversions(erasure.workspace, erasure.tokens, erasure.until_micros))
         seen: set[str] = set()
         for journey in await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens]):
@@ -38,9 +39,15 @@ class ErasureNotes:
                 if min(times) <= erasure.until_micros:
                     seen.add(conversion_id)
         theirs = await self._shared.of_others(erasure, seen - known)
-        relatives = tuple(sorted(theirs.union(erasure.relatives)))
+        relatives = tuple(sorted(theirs.union(again, erasure.relatives)))
         noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)), relatives=relatives)
         return replace(noted, deal_numbers=await self._deals.numbers(noted))  # of those that are not severed yet
+
+    async def _told_again(self, erasure: Erasure) -> set[str]:
+        """Returns those of its conversions that are there again, of somebody else, since it destroyed them."""
+        if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
+            return set()
+        return await self._shared.of_others(erasure, erasure.conversion_ids) | await self._records.of_others(erasure)
 
     async def held(self, erasure: Erasure) -> Collection[int]:
         """Returns when what is known of a person happened: clocks may be ahead of ours."""

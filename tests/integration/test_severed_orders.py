@@ -103,6 +103,8 @@ async def test_an_order_of_somebody_erased_counts_once_whoever_tells_it_again(
     names = set(again) - {"touch"}
     severed = dict.fromkeys(names, "SEVERED_ORDER") | {"plainly": "MERGED_ORDER"}
     assert await reasons(attribution, again) == severed
+    assert await attribution.erasing.go_on_with_due() == (0 if is_lost else 1), "what is told again is not the person's"
+    assert await reasons(attribution, again) == severed
     assert await totals(attribution) == before
     await assert_batch_agrees(attribution)
     explained = await attribution.explainer.explain(workspace, again["plain"][1].conversion_id)

@@ -143,6 +143,11 @@ class ErasureRecords:
         }
         return [row[0] for row in await self._clickhouse.execute(statement("erasure/conversions_of_person"), asked)]
 
+    async def of_others(self, erasure: Erasure) -> set[str]:
+        """Returns those of an erasure's conversions that are published of somebody else."""
+        rows = await self._clickhouse.execute(statement("erasure/conversions_of_others"), _values(erasure))
+        return {row[0] for row in rows}
+
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""
         rows = await self._clickhouse.execute(statement("erasure/found"), _values(erasure))
