@@ -23,7 +23,7 @@ from tributary_attribution.assessment import assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.directory import Directory
 from tributary_attribution.handed_adjustments import HandedAdjustments
-from tributary_attribution.kinship import names_of
+from tributary_attribution.kinship import names_as_lead, names_of
 from tributary_attribution.memberships import kept_of, members_of
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.seen import Seen, seen_of
@@ -199,7 +199,7 @@ class StandIns:
             raise RuntimeError("what was published was observed")
         facts = assessed.facts
         observed = next(part for part in one.parts if part.is_observation)
-        families = sorted(map(family_id, names_of(one)))
+        families = sorted(map(family_id, names_of(one) | names_as_lead(one)))
         events = anonymous_events(name, families, place, seen, facts, observed.admitted)
         accept = to_the_minute(observed.accept_time_micros)
         revised = anonymous_revision(one.stored.published, name, place, seen, hashes)
@@ -270,13 +270,17 @@ def _published(one: Affected) -> ConversionRevised:
 
 
 def _members(workspace: Workspace, one: Affected) -> set[Member]:
-    """Returns what a conversion is to its families, and what its lead's first conversion would be."""
+    """Returns what a conversion is to its families, and what its lead's first conversion would be.
+
+    A stage with an order number is how its lead began to whoever names that by the order from now on.
+    """
     families = () if one.stored is None else one.stored.families
     plain = one.kin.order.plain_families
     own = {
         Member(one.conversion_id, Membership.PLAIN if family_id(name) in plain else Membership.ROOT, (name,))
         for name in families
     }
+    own |= {Member(one.conversion_id, Membership.ROOT, (name,)) for name in names_as_lead(one) - names_of(one)}
     observed = (part.event.conversion for part in one.parts if part.is_observation)
     return own.union(*(members_of(workspace, one.conversion_id, conversion) for conversion in observed))
 

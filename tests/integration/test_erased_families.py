@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from tests.integration.test_erasure import by_time
-from tests.integration.test_families import UNIT, Names, an_order_told_twice, assert_batch_agrees, causes, reconcile
+from tests.integration.test_families import (
+    UNIT,
+    Names,
+    a_lead_of_two_names,
+    an_order_told_twice,
+    assert_batch_agrees,
+    causes,
+    reconcile,
+)
 from tests.integration.test_rebuild import bring_back, lose_all
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
 from tests.support.families import Families
@@ -150,6 +158,22 @@ async def test_the_others_of_a_family_count_as_before_whatever_comes_after(
     run = await reconcile(attribution, repairs=True)
     assert (run.counts["differences"], run.counts["repaired"]) == (2, 2)
     assert await totals(attribution) == now
+
+
+async def test_a_lead_stays_one_where_the_conversion_that_carried_both_its_names_is_erased(
+    attribution: Attribution, workspace: str
+) -> None:
+    lead, bob = a_lead_of_two_names(workspace, 1), Families(Events(workspace))
+    named = {name: one for name, one in lead.items() if name != "end"}
+    await happen(attribution, named)
+    await erase(attribution, "visitor:1")
+    await happen(attribution, {"end": lead["end"]})
+    assert (await totals(attribution))[1] == {"lead": (100 * UNIT, 1)}
+    await assert_batch_agrees(attribution)
+    paid = bob.stage(BOB, stage="paid", lead_id="l-1", at=NOON + 9 * DAY, micros=110 * UNIT, event_id="paid")
+    await happen(attribution, {"paid": paid})
+    assert (await totals(attribution))[1] == {"lead": (110 * UNIT, 1)}
+    await assert_batch_agrees(attribution)
 
 
 async def test_what_was_published_of_others_before_names_no_touch_of_the_person(
