@@ -1,6 +1,7 @@
 -- Adjustments that were accepted before a moment, of conversions that nobody observed: of the run's days, of those that
 -- came due in its days, and those that a finding is about which is not resolved. An order may be named by an observation
--- of it that is in quarantine, if another is not. One that was told as a first cycle is adjusted without the cycle, too.
+-- of it that is in quarantine, if another is not. One that was told as a first cycle is adjusted without the cycle, too,
+-- also by the id that it had without, if who told it so was erased.
 -- One row per adjustment.
 WITH
     late AS
@@ -48,6 +49,12 @@ WITH
                 AND conversion_id IN (SELECT conversion_id FROM late)
                 AND kind = 'conversion'
                 AND verdict != 'QUARANTINED'
+            UNION ALL
+            SELECT conversion_id
+            FROM stand_ins
+            WHERE workspace = %(workspace)s
+                AND conversion_id IN (SELECT conversion_id FROM late)
+                AND role = 5
         )
     ),
     targets AS
