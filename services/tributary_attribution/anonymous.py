@@ -5,7 +5,7 @@ The one rule: what is copied is listed, so that what a later release adds to a c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import ConversionState, SameOrder
@@ -126,20 +126,31 @@ def anonymous_touch(touch: CreditedTouch, hashes: Mapping[str, int]) -> Credited
     return own
 
 
-def anonymous_heir(revised: ConversionRevised, ids: Mapping[str, str], hashes: Mapping[str, int]) -> ConversionRevised:
+def anonymous_heir(
+    revised: ConversionRevised,
+    ids: Mapping[str, str],
+    hashes: Mapping[str, int],
+    people: Collection[str],
+    *,
+    was_theirs: bool,
+) -> ConversionRevised:
     """Returns a revision of somebody else's, without what names the touches of those whose credit it has, or had.
 
     Args:
         revised: Its credit is another conversion's, whose person is erased, or came from there, or was so before it.
         ids: Random ids by that of an erased conversion.
         hashes: Random hashes by reference of the erased person's touches.
+        people: Ids of the erased person.
+        was_theirs: Whether its conversion was the erased person's before it was another's: it may tell of both.
     """
     after = ConversionRevised()
     after.CopyFrom(revised)
     origin = after.state.inherited_from
-    if origin.conversion_id in ids or any(touch.event_id in hashes for touch in after.state.touches):
+    if was_theirs or origin.conversion_id in ids or any(touch.event_id in hashes for touch in after.state.touches):
         for name in ("match", "causing_event_ids", "traceparent", "cause_accept_time"):
             after.ClearField(name)
+    if after.state.person_id in people:
+        after.state.ClearField("person_id")
     rename_others(after.state, ids)
     if origin.conversion_id in ids:
         origin.conversion_id = ids[origin.conversion_id]

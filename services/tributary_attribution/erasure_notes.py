@@ -39,8 +39,9 @@ class ErasureNotes:
                 if min(times) <= erasure.until_micros:
                     seen.add(conversion_id)
         theirs = await self._shared.of_others(erasure, seen - known)
-        relatives = tuple(sorted(theirs.union(again, erasure.relatives)))
-        noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)), relatives=relatives)
+        noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)))
+        theirs |= await self._records.once_of_person(noted)
+        noted = replace(noted, relatives=tuple(sorted(theirs.union(again, erasure.relatives))))
         return replace(noted, deal_numbers=await self._deals.numbers(noted))  # of those that are not severed yet
 
     async def _told_again(self, erasure: Erasure) -> set[str]:

@@ -29,6 +29,7 @@ from tributary_domain.sealing import key_name
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords
+from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.report_query import Basis
 from tributary_storage.redis import keys
 from tributary_storage.redis.data_keys import Candidate, DataKeys
@@ -245,15 +246,21 @@ async def test_who_shares_a_device_with_the_person_is_not_erased_with_them(own: 
     assert await attribution.erasing.tokens_of(workspace, named, "") == [mine, "visitor:shared"]
 
 
-@pytest.mark.parametrize("mode", list(ErasureMode))
+@pytest.mark.parametrize(
+    ("mode", "is_first"),
+    [(mode, False) for mode in ErasureMode] + [pytest.param(ErasureMode.SEVER, True, id="the person saw it first")],
+)
 async def test_an_order_of_somebody_else_stays_theirs_though_the_person_saw_it_too(
-    own: Reconciled, workspace: str, mode: ErasureMode
+    own: Reconciled, workspace: str, mode: ErasureMode, is_first: bool
 ) -> None:
     events, _ = await lived(own, workspace)
     attribution = own.attribution
-    clicked = {"order_id": "o-shared", "letter": "M", "rank": 1, "click_ids": {"gclid": CANARY}}
-    await own.happen(events.order(OTHER, order_id="o-shared", event_id="s-1", micros=None))
-    await own.happen(events.order(VISITOR, event_id="s-2", at=NOON + 9, micros=70_000_000, **clicked))
+    clicked = {"order_id": "o-shared", "rank": 1, "click_ids": {"gclid": CANARY}}
+    letters = "MA" if is_first else "AM"
+    theirs = events.order(OTHER, order_id="o-shared", event_id="s-1", micros=None, letter=letters[0])
+    seen = events.order(VISITOR, event_id="s-2", at=NOON + 9, micros=70_000_000, letter=letters[1], **clicked)
+    for told in (seen, theirs) if is_first else (theirs, seen):
+        await own.happen(told)
     erasure = await attribution.erasing.go_on(await requested(attribution, mode))
     assert not any(erasure.remaining.values()), erasure.remaining
     await attribution.erasing.go_on(erasure)
@@ -265,6 +272,28 @@ async def test_an_order_of_somebody_else_stays_theirs_though_the_person_saw_it_t
     await own.run()
     assert await own.differences() == []
     assert ("o-shared", 60_000_000) in await attribution.stored("order_id, value_micros")
+
+
+async def test_what_others_did_while_they_were_taken_for_the_person_names_the_person_no_more(
+    own: Reconciled, workspace: str
+) -> None:
+    events, attribution = Events(workspace), own.attribution
+    await own.happen(
+        events.touch(VISITOR, at=NOON - 2 * DAY, channel="Email", event_id="t-1", clicks={"gclid": CANARY}),
+        events.touch("visitor:b", channel="Display", event_id="t-2"),
+        events.order("visitor:b", event_id="o-1"),
+    )
+    await own.happen(events.identify(VISITOR, "visitor:b", at=NOON - DAY, event_id="by mistake"))
+    [merge] = await IdentityChanges(attribution.clickhouse).of_tokens(workspace, [VISITOR])
+    await attribution.identities.undo(workspace, merge.change_id)
+    erasure = await attribution.erasing.request(attribution.erasing.plan(workspace, [VISITOR]))
+    erasure = await attribution.erasing.go_on(erasure)
+    assert not any(erasure.remaining.values()), erasure.remaining
+    await attribution.erasing.go_on(erasure)
+    assert await canaries(attribution) == []
+    published = await attribution.published(events.conversion_id())
+    assert published is not None
+    assert [touch.source.channel for touch in published.state.touches] == ["Display"]
 
 
 async def test_what_others_did_where_the_person_was_seen_too_is_theirs_and_names_nobody_else(

@@ -148,6 +148,11 @@ class ErasureRecords:
         rows = await self._clickhouse.execute(statement("erasure/conversions_of_others"), _values(erasure))
         return {row[0] for row in rows}
 
+    async def once_of_person(self, erasure: Erasure) -> set[str]:
+        """Returns the conversions that were published of a person and are not among the erasure's: others' by now."""
+        rows = await self._clickhouse.execute(statement("erasure/once_of_person"), _values(erasure))
+        return {row[0] for row in rows}
+
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""
         rows = await self._clickhouse.execute(statement("erasure/found"), _values(erasure))

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from tributary_domain.erasures import Erasure
 from tributary_domain.families import Member, Membership
+from tributary_domain.ids import person_id
 from tributary_runtime import metrics
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
@@ -151,7 +152,7 @@ class StandInRecords:
     async def strip_heirs(
         self, erasure: Erasure, stripped: Mapping[tuple[str, int], bytes], touches: Sequence[str]
     ) -> None:
-        """Takes out of revisions what names touches of whom an erasure is about.
+        """Takes out of revisions what names touches of whom an erasure is about, and that they were theirs once.
 
         Args:
             erasure: Whose secret their random names are made of.
@@ -161,6 +162,7 @@ class StandInRecords:
         first, second = erasure.secret
         values = {
             "workspace": erasure.workspace,
+            "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
             "first": first,
             "second": second,
             "conversion_ids": sorted({conversion_id for conversion_id, _ in stripped}),

@@ -1,7 +1,8 @@
--- Takes out of revisions what names touches of somebody who was erased, as `sever_revisions` does of his own: whose they
--- are stays, and so do value, credit, and what was posted.
+-- Takes out of revisions what names touches of somebody who was erased, as `sever_revisions` does of his own, and that they
+-- were his once: whose they are now stays, and so do value, credit, and what was posted.
 ALTER TABLE conversion_revisions
     UPDATE
+        person_id = if(person_id IN %(person_keys)s, '', person_id),
         touch_event_ids = arrayMap(
             id -> if(
                 id NOT IN %(touches)s,

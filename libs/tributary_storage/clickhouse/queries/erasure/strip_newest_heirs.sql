@@ -1,6 +1,7 @@
 -- The same of `conversions`, where rows stay until they are merged that a newer one has replaced.
 ALTER TABLE conversions
     UPDATE
+        person_id = if(person_id IN %(person_keys)s, '', person_id),
         touch_event_ids = arrayMap(
             id -> if(
                 id NOT IN %(touches)s,
