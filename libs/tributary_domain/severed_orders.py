@@ -25,6 +25,16 @@ def severed_key(workspace: str, pepper: bytes) -> bytes:
     return blake2b(encode_parts(workspace) + pepper, digest_size=32, person=b"trb severed").digest()
 
 
+def deal_key(pepper: bytes) -> tuple[int, int]:
+    """Returns the two numbers of 64 bits that digests of numbers are made under by which deals name erased conversions.
+
+    Args:
+        pepper: The workspace's secret.
+    """
+    key = blake2b(pepper, digest_size=16, person=b"trb deal numbers").digest()
+    return int.from_bytes(key[:8]), int.from_bytes(key[8:])
+
+
 def severed_digest(key: bytes, name: str) -> str:
     """Returns by what an order is recognised that was severed; ClickHouse makes the same.
 

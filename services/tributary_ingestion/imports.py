@@ -99,12 +99,14 @@ class Importing:
         ]
         subjects, times = [row[1:3] for row in rows], [row[3] for row in rows]
         known = await self._imports.known_deals(rules.workspace_id, subjects, times)
+        new = [row for row in rows if row[1:3] not in known]  # of the others somebody was erased, or it is nobody's
+        erased = await self._imports.of_erased(rules.workspace_id, new, rules.deal_key)
         outcomes = _decide([_Statement(row[3], [row[1:3]], row[4:]) for row in rows], known)
         contacts = [row[_CONTACT] for row in rows]
         until = await self._imports.erased_until(rules.workspace_id, {contact for contact in contacts if contact})
         outcomes = [  # of somebody who was erased nothing comes back
             ImportOutcome.DUPLICATE
-            if known.get(row[1:3], _UNKNOWN).is_erased or row[3] <= until.get(contact, -1)
+            if row[1:3] in erased or known.get(row[1:3], _UNKNOWN).is_erased or row[3] <= until.get(contact, -1)
             else outcome
             for row, contact, outcome in zip(rows, contacts, outcomes, strict=True)
         ]

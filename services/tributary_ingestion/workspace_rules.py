@@ -19,6 +19,7 @@ from tributary_domain.identifiers import Identification
 from tributary_domain.ids import event_digester
 from tributary_domain.payloads import Digester, PayloadDigester, content_digester
 from tributary_domain.redacted_ids import pepper_check, redaction_tokens
+from tributary_domain.severed_orders import deal_key
 from tributary_domain.unexpected_amounts import ExpectedAmounts
 from tributary_domain.validation import Expectations
 from tributary_domain.velocity import VelocityRules
@@ -63,6 +64,8 @@ class WorkspaceRules:
     """Conversion name -> rank per `Observer`; of those names only that rank their sources as nobody else does."""
     vendors: tuple[int, ...]
     """Whom of those that a consent string can name the workspace has for a destination, ascending."""
+    deal_key: tuple[int, int]
+    """What digests of numbers are made under by which deals name conversions of people who were erased."""
 
 
 class RulesBook:
@@ -144,6 +147,7 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
             if definition.source_rank != _USUAL_RANK
         },
         workspace.tcf_vendors,
+        deal_key(pepper),
     )
 
 

@@ -29,11 +29,13 @@ from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceSt
 from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
 from tributary_cli.command_line import cli
 from tributary_domain.ids import person_id
+from tributary_domain.severed_orders import deal_key
 from tributary_storage.clickhouse import import_rows
 from tributary_storage.clickhouse.client import connect
 
 NOVEMBER = 1_793_491_200
 """2026-11-01."""
+PEPPER = "a pepper of the tests"
 accounts = (f"account-{number}" for number in itertools.count())
 
 
@@ -41,7 +43,8 @@ accounts = (f"account-{number}" for number in itertools.count())
 def door(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     redis_url = stores.empty_redis_url()
     run_apart(create_test_epoch(redis_url))
-    with running_door(tmp_path_factory.mktemp("imports"), redis_url, clickhouse_url, {"shop": {}, "other": {}}) as door:
+    declared: dict[str, Any] = {"shop": {"pepper": {"value": PEPPER}}, "other": {}}
+    with running_door(tmp_path_factory.mktemp("imports"), redis_url, clickhouse_url, declared) as door:
         yield door
 
 
@@ -234,6 +237,34 @@ def test_no_state_of_a_deal_comes_back_whose_person_was_erased(door: Door, store
     assert deals(door, same, later, before, after) == ["DUPLICATE"] * 3 + ["STORED"]
     kept = stores.clickhouse.execute("SELECT deal_id FROM deals WHERE deal_id IN ('d-4', 'd-5', 'd-6') FORMAT TSV")
     assert sorted(kept.split()) == ["d-4", "d-6"]
+
+
+def test_no_deal_comes_in_that_names_an_order_or_a_lead_of_somebody_erased(door: Door, stores: Stores) -> None:
+    """By the digests that are kept with the erasure; a number that a conversion has by now tells nothing."""
+    first, second = deal_key(PEPPER.encode())
+    digest = "lower(hex(sipHash128Keyed((toUInt64({}), toUInt64({})), concat('{}', '\\0', '{}', '\\0', '{}'))))"
+    numbers = [("order", "", "7001"), ("order", "de", "7001"), ("lead", "", "l-7"), ("order", "", "7002")]
+    digests = ", ".join(digest.format(first, second, *one) for one in numbers)
+    columns = "workspace, erasure_id, version, mode, state, deal_numbers"
+    row = f"'shop', 'n', 1, 'sever', 'finished', [{digests}]"
+    stores.clickhouse.execute(f"INSERT INTO erasures ({columns}) SELECT {row}")
+    columns, row = "workspace, conversion_id, conversion_time, order_id", f"'shop', 'c1:again', {NOVEMBER}, '7002'"
+    stores.clickhouse.execute(f"INSERT INTO conversions ({columns}) VALUES ({row})")  # noqa: S608 - of the test
+    hers = (
+        a_deal("n-1", 1, order_id="7001"),
+        a_deal("n-2", 1, order_id="7001", store="de"),
+        a_deal("n-3", 1, order_id="", lead_id="l-7"),
+    )
+    others = (
+        a_deal("n-4", 1, order_id="7001", store="fr"),
+        a_deal("n-5", 1, order_id="7002"),
+        a_deal("n-6", 1, order_id="", lead_id="l-8"),
+        a_deal("n-7", 1, order_id="7001"),
+        a_deal("n-7", 2, order_id="7001", store="fr"),
+    )
+    assert deals(door, *hers, *others) == ["DUPLICATE"] * 3 + ["STORED"] * 5
+    kept = stores.clickhouse.execute("SELECT DISTINCT deal_id FROM deals WHERE startsWith(deal_id, 'n-') FORMAT TSV")
+    assert sorted(kept.split()) == ["n-4", "n-5", "n-6", "n-7"]
 
 
 def test_a_rate_is_corrected_by_a_later_statement(door: Door) -> None:

@@ -10,11 +10,11 @@ Every method may run twice, and raises `StorageUnavailableError` if ClickHouse d
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any, Final
 
 from tributary_domain.erasures import Erasure
 from tributary_domain.ids import person_id
+from tributary_domain.severed_orders import deal_key
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 
@@ -60,7 +60,7 @@ class ErasedDeals:
         return [(str(system), str(deal_id)) for system, deal_id in rows]
 
     def _values(self, erasure: Erasure) -> dict[str, Any]:
-        key = blake2b(self._pepper_of(erasure.workspace), digest_size=16, person=b"trb deal numbers").digest()
+        first, second = deal_key(self._pepper_of(erasure.workspace))
         return {
             "workspace": erasure.workspace,
             "until": erasure.until_micros,
@@ -68,6 +68,6 @@ class ErasedDeals:
             "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
             "conversions": list(erasure.conversion_ids) or list(_NONE),
             "numbers": list(erasure.deal_numbers) or list(_NONE),
-            "first": int.from_bytes(key[:8]),
-            "second": int.from_bytes(key[8:]),
+            "first": first,
+            "second": second,
         }

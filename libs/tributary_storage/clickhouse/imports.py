@@ -7,7 +7,7 @@ written says since when it is known. Two callers that import the same at once bo
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.spend_pb2 import SpendSlice
@@ -17,6 +17,9 @@ from tributary_storage.clickhouse import import_rows
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.names import micros
 from tributary_storage.clickhouse.statements import statement
+
+_NAMING: Final = ("system", "deal_id", "store", "order_id", "lead_id", "contact_token")
+"""By what deals name conversions and people."""
 
 Subject = tuple[Any, ...]
 """What statements are of: (destination, account, day), (system, deal), (day, base, quote)."""
@@ -75,6 +78,29 @@ class Imports:
         asked = {"workspace": workspace, "keys": list(named)}
         rows = await self._clickhouse.execute(statement("erased_until"), asked)
         return {named[key]: int(until) for key, until in rows}
+
+    async def of_erased(
+        self, workspace: str, deals: Iterable[import_rows.Row], key: tuple[int, int]
+    ) -> set[tuple[str, str]]:
+        """Returns those of some deals, by system and id, that name conversions of people who were erased.
+
+        Args:
+            workspace: Whose.
+            deals: Rows of `DEAL_COLUMNS`, of deals of which nothing is known yet.
+            key: As of `severed_orders.deal_key`.
+        """
+        rows = [dict(zip(import_rows.DEAL_COLUMNS, row, strict=True)) for row in deals]
+        naming = [row for row in rows if row["order_id"] or row["lead_id"]]
+        if not naming:
+            return set()
+        parameters = {
+            "workspace": workspace,
+            "deals": [tuple(row[name] for name in _NAMING) for row in rows],
+            "first": key[0],
+            "second": key[1],
+        }
+        found = await self._clickhouse.execute(statement("deals_of_erased"), parameters)
+        return {(str(system), str(deal_id)) for system, deal_id in found}
 
     async def known_rates(self, workspace: str, rates: Sequence[ExchangeRate]) -> dict[Subject, Known]:
         """Returns what is known of some rates; a content is (rate, source)."""
