@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from tributary_domain.attribution import Attribution, UnattributedReason
+from tributary_domain.attribution import WHOLE, Attribution, UnattributedReason
 from tributary_domain.conversion import ConversionFacts, ConversionStatus
 from tributary_domain.conversion_parts import AdjustmentKind
 from tributary_domain.settings import EVERY_MODEL, AttributionModel
@@ -281,10 +281,10 @@ _DeltaKey = tuple[int, str, int, int, int, str]
 
 def _deltas(old: Snapshot | None, new: Snapshot) -> tuple[CreditDelta, ...]:
     """Subtracts the old credit from the new."""
-    after = _contributions(new)
     before = _contributions(old) if old else {}
     if not before:
-        return tuple([_delta(CreditDelta, key + after[key]) for key in sorted(after)])
+        return tuple(_gained(new))  # nearly always: a conversion is published first
+    after = _contributions(new)
     deltas = []
     for key in sorted(after.keys() | before.keys()):
         credit, amount = after.get(key, (0, 0))
@@ -292,6 +292,26 @@ def _deltas(old: Snapshot | None, new: Snapshot) -> tuple[CreditDelta, ...]:
         if credit != old_credit or amount != old_amount:
             deltas.append(CreditDelta(*key, credit - old_credit, amount - old_amount))
     return tuple(deltas)
+
+
+def _gained(state: Snapshot) -> list[CreditDelta]:
+    """Returns what each touch, and unattributed, has from the conversion: sorted, for touches are oldest first."""
+    attribution, currency = state.attribution, state.currency_code
+    gained: list[CreditDelta] = []
+    if attribution is None:
+        return gained
+    touches = attribution.touches
+    of_models = zip(attribution.unattributed, attribution.credits, attribution.amounts, strict=True)
+    for model, (reason, credits, amounts) in enumerate(of_models):
+        if reason:
+            nobody = model, currency, 0, 0, 0, reason.value, WHOLE, attribution.amount_micros
+            gained.append(_delta(CreditDelta, nobody))
+        gained += [
+            _delta(CreditDelta, (model, currency, touch[0], touch[1], touch[3], "", credit, amount))
+            for touch, credit, amount in zip(touches, credits, amounts, strict=True)
+            if credit or amount
+        ]
+    return gained
 
 
 def _contributions(state: Snapshot) -> dict[_DeltaKey, tuple[int, int]]:

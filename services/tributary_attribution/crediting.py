@@ -38,9 +38,9 @@ from tributary_storage.codec.conversion_revisions import (
     facts_digest,
     snapshot_of,
 )
-from tributary_storage.codec.conversion_states import add_credit, facts_message
+from tributary_storage.codec.conversion_states import credit_bytes, facts_message
 from tributary_storage.codec.counted_paths import pack_conversion_path
-from tributary_storage.codec.credit_bytes import WrittenSources, deltas_bytes
+from tributary_storage.codec.credit_bytes import Credited, WrittenSources, deltas_bytes, state_bytes
 from tributary_storage.codec.reporting_values import add_reporting_value
 
 _INCOMPLETE: Final = FindingKind.FINDING_KIND_INCOMPLETE_JOURNEY
@@ -57,11 +57,19 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Revision:
     """What a conversion is from now on."""
 
-    message: ConversionRevised
+    said: ConversionRevised
+    """The revision; without models, touches and differences of credit where there is `credit`."""
     content: bytes
-    """The message, serialised."""
+    """All of it, serialised."""
     state: bytes
     """The same, without the differences of credit."""
+    credit: Credited | None
+    """Its credit; None where shares are converted: `said` has all of it then."""
+
+    @property
+    def message(self) -> ConversionRevised:
+        """The whole revision: parsed, which nobody needs who only stores it."""
+        return ConversionRevised.FromString(self.content)
 
 
 def revise(
@@ -156,21 +164,24 @@ def revise(
     if change is None and (published is None or state.is_counted):
         return None
     written = WrittenSources(source)
-    add_credit(message, attribution, written, state.conversion_time_micros)
+    credit = credit_bytes(attribution, written, state.conversion_time_micros)
+    credited: Credited | None = Credited(attribution, written)
     if message.rate_picos:
+        message.MergeFromString(credit)
         add_reporting_value(message, quote)
+        credit, credited = b"", None
     if change is None:
         # What is not counted moves no total, but what is shown of it must not hang on the order of arrivals.
-        if published is None or _has_same_credit(message, published.state):
+        if published is None or _has_same_credit(message, credit, published.state):
             return None
         change = Change(causes=(Cause.LATE_TOUCHPOINT,), deltas=(), moves=False)
-    revised = ConversionRevised(workspace=workspace.id, state=message, match=match)
+    revised = ConversionRevised(workspace=workspace.id, match=match)
     _sign(revised, known)
-    describe_change(published, revised, change)
-    state_content = revised.SerializeToString(deterministic=True)
-    deltas = deltas_bytes(change.deltas, written)
-    revised.MergeFromString(deltas)
-    return Revision(revised, state_content + deltas, state_content)
+    describe_change(published, revised, message, change)
+    content = revised.SerializeToString(deterministic=True)
+    content += state_bytes(message.SerializeToString(deterministic=True) + credit)
+    revised.state.CopyFrom(message)
+    return Revision(revised, content + deltas_bytes(change.deltas, written), content, credited)
 
 
 def _may_count(known: Known, assessed: Assessment) -> bool:
@@ -250,8 +261,10 @@ def _quiet_cause(known: Known) -> Cause:
     return next((ADJUSTED_BY[part.adjustment().kind] for part in adjusting), otherwise)
 
 
-def _has_same_credit(one: ConversionState, other: ConversionState) -> bool:
-    return one.touches == other.touches and one.models == other.models
+def _has_same_credit(facts: ConversionState, credit: bytes, published: ConversionState) -> bool:
+    now = ConversionState(touches=facts.touches, models=facts.models)
+    now.MergeFromString(credit)
+    return now.touches == published.touches and now.models == published.models
 
 
 def _sign(revised: ConversionRevised, known: Known) -> None:

@@ -7,14 +7,14 @@ run that stopped finishes it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import Assessment, assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
-from tributary_attribution.crediting import revise
+from tributary_attribution.crediting import Revision, revise
 from tributary_attribution.families import Families
 from tributary_attribution.known import Known
 from tributary_attribution.models import Models, UnknownModelError
@@ -25,6 +25,7 @@ from tributary_attribution.restoration import Restoration
 from tributary_attribution.rivalry import Rivals, successors
 from tributary_attribution.severed_orders import SeveredOrders
 from tributary_attribution.steps import let_others_run, together
+from tributary_attribution.unpublished import Told, Unpublished, unpublished
 from tributary_attribution.views import Views
 from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
@@ -47,24 +48,10 @@ _ATTEMPTS: Final = 10
 _CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): cause for cause in Cause}
 
 
-class Unpublished(NamedTuple):
-    """A revision that ClickHouse and the conversion log may lack."""
-
-    key: str
-    """Of the conversion."""
-    revised: ConversionRevised
-    content: bytes
-    """The revision, serialised."""
-    place: Place | None
-    """The identifier that the conversion belongs to."""
-    others: Sequence[Place] = ()
-    """Those it was observed with that are another's: it may have been theirs until now."""
-
-
 class Writer(Protocol):
     """Where revisions are stored before anybody is told."""
 
-    async def write(self, revisions: Iterable[tuple[ConversionRevised, bytes]]) -> None:
+    async def write(self, revisions: Iterable[Told]) -> None:
         """Returns when all are stored; may run twice.
 
         Raises:
@@ -167,16 +154,12 @@ class Publisher:
             computed = await self._computed(pending, views, pause)
             answers = await self._conversions.publish([publication for publication, _ in computed])
             moved = []
-            for one, (publication, revised), holds in zip(pending, computed, answers, strict=True):
+            for one, (publication, revision), holds in zip(pending, computed, answers, strict=True):
                 if not holds:
                     one.stored, one.has_journey = None, False
                     moved.append(one)
                     continue
-                told = [(ConversionRevised.FromString(one), one) for one in publication.stored.pending.values()]
-                if revised is not None:
-                    told.append((revised, publication.revised))
-                place, others = one.place(), one.strays() if told else ()
-                revisions += [Unpublished(one.key, message, content, place, others) for message, content in told]
+                revisions += unpublished(one, publication.stored, revision)
             moved += heirs(pending, moved)
             moved += await self._overtaken([one for one in pending if one.stored is not None])
             if moved:
@@ -190,14 +173,14 @@ class Publisher:
         Raises:
             StorageUnavailableError: They cannot be read.
         """
-        [computed] = await self._computed([one], views, let_others_run)
-        return computed
+        [(publication, revision)] = await self._computed([one], views, let_others_run)
+        return publication, None if revision is None else revision.message
 
     async def _computed(
         self, pending: Sequence[Affected], views: Views, pause: Callable[[], Awaitable[None]]
-    ) -> list[tuple[Publication, ConversionRevised | None]]:
+    ) -> list[tuple[Publication, Revision | None]]:
         """Does so of many, in order: the rates that they lack are asked for all at once."""
-        computed: dict[int, tuple[Publication, ConversionRevised | None]] = {}
+        computed: dict[int, tuple[Publication, Revision | None]] = {}
         while len(computed) < len(pending):
             days: set[RatesDay] = set()
             for at, one in enumerate(pending):
@@ -248,11 +231,11 @@ class Publisher:
         if not revisions:
             await self._paths.mark(people)
             return
-        told = [(one.revised, one.content) for one in revisions]
+        told = [(one.revised, one.content, one.credit) for one in revisions]
         await together(self._writer.write(told), self._paths.mark(people))
         await self._conversions.emit([(one.key, one.revised.revision) for one in revisions])
         now = self._clock.unix_micros()
-        for revised, _ in told:
+        for revised, _, _ in told:
             if revised.HasField("cause_accept_time"):
                 accepted = revised.cause_accept_time
                 age = (now - accepted.seconds * 1_000_000 - accepted.nanos // 1_000) / 1e6
@@ -337,7 +320,7 @@ class Publisher:
 
 def _compute(
     one: Affected, views: Views, models: Models, rates: Rates, pinned: PinnedSettings
-) -> tuple[Publication, ConversionRevised | None]:
+) -> tuple[Publication, Revision | None]:
     known = one.known(models, rates, pinned)
     stored = known.stored
     counted: list[bytes] = []
@@ -346,5 +329,4 @@ def _compute(
     path = counted[0] if counted else b""
     if revision is None:
         return Publication(stored, version, counted=path), None
-    message = revision.message
-    return Publication(stored, version, message.revision, revision.content, revision.state, path), message
+    return Publication(stored, version, revision.said.revision, revision.content, revision.state, path), revision

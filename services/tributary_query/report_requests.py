@@ -16,7 +16,7 @@ from tributary.query.v1.query_service_pb2 import QueryReportRequest
 from tributary_query.page_tokens import fingerprint, read_token
 from tributary_query.violations import Violations
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.clickhouse.conversion_rows import MODELS
+from tributary_storage.clickhouse.credit_columns import MODELS
 from tributary_storage.clickhouse.report_query import (
     NOT_POSTED,
     Basis,

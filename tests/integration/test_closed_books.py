@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
 from tributary_runtime.clock import SystemClock
-from tributary_storage.clickhouse.conversion_rows import MODELS
+from tributary_storage.clickhouse.credit_columns import MODELS
 from tributary_storage.clickhouse.published_conversions import Wanted
 from tributary_storage.clickhouse.report_query import Basis, Dimension, Metric, ReportQuery
 from tributary_storage.clickhouse.reports import read_report

@@ -14,7 +14,7 @@ import pytest
 from tests.support.revisions import MICRO, NOON, Revision, Touch, micros
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_storage.clickhouse.client import ClickHouse, connect
-from tributary_storage.clickhouse.conversion_rows import MODELS
+from tributary_storage.clickhouse.credit_columns import MODELS
 from tributary_storage.clickhouse.report_query import Basis, Dimension, Filter, Key, Metric, ReportQuery
 from tributary_storage.clickhouse.reports import ReportLine, read_report
 from tributary_storage.clickhouse.writer import ConversionWriter

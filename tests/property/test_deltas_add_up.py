@@ -1,6 +1,7 @@
 """A change is exactly the difference of two states: added up from nothing, deltas are the state."""
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +82,15 @@ def test_a_first_revision_adds_one_conversion_and_its_value(
     deltas = [delta for delta in change.deltas if delta.model_index == model]
     assert sum(delta.credit_micros for delta in deltas) == (WHOLE if state.is_counted else 0)
     assert sum(delta.amount_micros for delta in deltas) == (state.amount_micros or 0)
+
+
+@given(journeys(6), adjustments(2), settings_of())
+def test_the_deltas_of_a_first_revision_are_the_same_as_after_one_that_earned_nobody_anything(
+    entries: list[JourneyTouch], adjusted: list[Adjustment], settings: AttributionSettings
+) -> None:
+    new = published(entries, adjusted, settings)
+    first, later = compare(None, new), compare(replace(new, person_id="other", attribution=None), new)
+    assert first is not None
+    assert later is not None
+    assert first.deltas == later.deltas
+    assert list(first.deltas) == sorted(set(first.deltas))

@@ -1,15 +1,12 @@
 """Revisions of conversions as rows of `conversion_revisions`, which feeds `conversions`.
 
-The one rule: every model's arrays add up by themselves. Where a model leaves something to nobody, the touches get one
-more element, `unattributed`, so that a report is one ARRAY JOIN and its rows sum to the conversions.
+What of a row is credit: `credit_columns`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import (
     ConversionRole,
@@ -19,29 +16,13 @@ from tributary.attribution.v1.conversion_pb2 import (
     ValueBasis,
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.attribution.v1.credit_pb2 import CreditedTouch, TouchSource, UnattributedReason
 from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.event.v1.conversion_pb2 import CustomerType, RecurrenceKind, ValueSource
 from tributary.event.v1.event_pb2 import Origin, Traffic
-from tributary.event.v1.touchpoint_pb2 import TouchpointKind
-from tributary_storage.clickhouse.event_details import AD_DETAILS, SOURCE_DETAILS, ad_details, amounts_map
+from tributary_storage.clickhouse.credit_columns import MODELS, Details, Row, computed_credit, read_credit
+from tributary_storage.clickhouse.event_details import amounts_map
 from tributary_storage.clickhouse.names import micros, names_of
-
-Row = tuple[Any, ...]
-
-MODELS: Final = (
-    "first_touch",
-    "last_touch",
-    "last_non_direct",
-    "linear",
-    "position_based",
-    "time_decay",
-    "data_driven",
-)
-"""The models that have columns. Closed: a new one is a migration."""
-
-UNATTRIBUTED: Final = "unattributed"
-"""The channel of what nobody earned; its element has no event id."""
+from tributary_storage.codec.credit_bytes import Credited
 
 REVISION_COLUMNS: Final = (
     *("workspace", "conversion_id", "revision", "previous_revision", "conversion_time", "replaced_conversion_time"),
@@ -62,9 +43,6 @@ REVISION_COLUMNS: Final = (
     *("reporting_credit_micros", "touch_details", "value_basis", "root_order_id", "merged_into"),
 )
 
-TOUCH_DETAILS: Final = (*AD_DETAILS, *SOURCE_DETAILS, "spend_join_step", "just_after_conversion")
-"""Every key of `touch_details`; what is not known of a touch has none."""
-
 CAUSES: Final = names_of(RevisionCause.DESCRIPTOR, lower=True)
 VALUE_BASES: Final = names_of(ValueBasis.DESCRIPTOR)
 _VALUE_SOURCES: Final = names_of(ValueSource.DESCRIPTOR)
@@ -74,30 +52,24 @@ _CUSTOMERS: Final = names_of(CustomerType.DESCRIPTOR)
 _RECURRENCES: Final = names_of(RecurrenceKind.DESCRIPTOR)
 _ROLES: Final = names_of(ConversionRole.DESCRIPTOR)
 _TRAFFIC: Final = names_of(Traffic.DESCRIPTOR)
-_KINDS: Final = names_of(TouchpointKind.DESCRIPTOR)
-_UNATTRIBUTED_REASONS: Final = names_of(UnattributedReason.DESCRIPTOR)
 
-_NO_MODEL: Final[Row] = ((), (), "")
-_NO_AD: Final[Row] = ("", "", "")
-_NO_DETAILS: Final[dict[str, str]] = {}
 _EPOCH: Final = date(1970, 1, 1)
-_SOURCES: Final = 1 << 12
-"""Sources that are remembered as columns."""
 
 
-def revision_row(revised: ConversionRevised, content: bytes) -> Row:
+def revision_row(revised: ConversionRevised, content: bytes, credit: Credited | None = None) -> Row:
     """Returns the row of one revision, in the order of `REVISION_COLUMNS`.
 
     Args:
-        revised: The message.
-        content: The same, serialised.
+        revised: The message; with `credit` it may lack what that says: models and touches.
+        content: All of it, serialised.
+        credit: Its credit as it was computed, without a reporting currency; None: the message has it.
 
     Raises:
         ValueError: A touch has more or fewer credits than the state has models, or a model has no columns.
     """
     state = revised.state
     time = micros(state.conversion_time)
-    sources = [_source_columns(touch.source.SerializeToString()) for touch in state.touches]
+    credits, details = read_credit(state, time) if credit is None else computed_credit(credit, time)
     return (
         *(revised.workspace, state.conversion_id, revised.revision, revised.previous_revision, time),
         micros(revised.replaced_conversion_time) if revised.HasField("replaced_conversion_time") else None,
@@ -107,8 +79,8 @@ def revision_row(revised: ConversionRevised, content: bytes) -> Row:
         _posting_date(revised),
         *(revised.value_delta_micros, revised.counted_delta, list(revised.causing_event_ids)),
         *(micros(revised.cause_accept_time), revised.traceparent, content),
-        *_credits(state, time, [columns for columns, _ in sources]),
-        *_rest(state, [details for _, details in sources]),
+        *credits,
+        *_rest(state, details),
     )
 
 
@@ -127,12 +99,9 @@ def _facts(state: ConversionState) -> Row:
     )
 
 
-def _rest(state: ConversionState, sources: Iterable[dict[str, str]]) -> Row:
+def _rest(state: ConversionState, details: list[Details]) -> Row:
     """Returns the columns that were added later."""
     day = state.rate_date
-    details = list(map(_details, state.touches, sources))
-    if any(model.unattributed.credit_micros or model.unattributed.value_micros for model in state.models):
-        details.append(_NO_DETAILS)
     return (
         *(_ROLES[state.role], not state.secondary, _TRAFFIC[state.traffic]),
         amounts_map(state.amounts) if state.HasField("amounts") else {},
@@ -145,17 +114,6 @@ def _rest(state: ConversionState, sources: Iterable[dict[str, str]]) -> Row:
     )
 
 
-def _details(touch: CreditedTouch, source: dict[str, str]) -> dict[str, str]:
-    if not touch.spend_join_step and not touch.just_after_conversion:
-        return source
-    found = dict(source)
-    if touch.spend_join_step:
-        found["spend_join_step"] = touch.spend_join_step
-    if touch.just_after_conversion:
-        found["just_after_conversion"] = "1"
-    return found
-
-
 def _reporting_credits(state: ConversionState) -> dict[str, list[int]]:
     """Returns each model's shares in the reporting currency, as long as its others."""
     has_rest = any(model.unattributed.credit_micros or model.unattributed.value_micros for model in state.models)
@@ -166,56 +124,6 @@ def _reporting_credits(state: ConversionState) -> dict[str, list[int]]:
         ]
         for index, model in enumerate(state.models)
     }
-
-
-def _credits(state: ConversionState, conversion_micros: int, sources: Iterable[Row]) -> Row:
-    """Returns the columns of the touches, then those of each model."""
-    touches, models = list(state.touches), list(state.models)
-    rows = list(map(_touch, touches, sources))
-    shares = [[(share.credit_micros, share.value_micros) for share in touch.credits] for touch in touches]
-    for own in shares:
-        if len(own) != len(models):
-            raise ValueError(f"a touch has {len(own)} credits for {len(models)} models")
-    nobody = [(model.unattributed.credit_micros, model.unattributed.value_micros) for model in models]
-    if any(map(any, nobody)):
-        rows.append(("", conversion_micros, "", UNATTRIBUTED, *[""] * 8))
-        shares.append(nobody)
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 12
-    parts = dict.fromkeys(MODELS, _NO_MODEL)
-    version = ""
-    of_models = zip(*shares, strict=True) if shares else [()] * len(models)
-    for model, theirs in zip(models, of_models, strict=True):
-        if model.name not in parts:
-            raise ValueError(f"the model {model.name!r} has no columns in conversion_revisions")
-        credit, value = [one for one, _ in theirs], [one for _, one in theirs]
-        parts[model.name] = (credit, value, _UNATTRIBUTED_REASONS[model.unattributed.reason])
-        version = model.model_version or version
-    return (*columns, *(column for model in MODELS for column in parts[model]), version)
-
-
-def _touch(touch: CreditedTouch, source: Row) -> Row:
-    return (touch.event_id, micros(touch.touch_time), _KINDS[touch.kind], *source)
-
-
-@lru_cache(maxsize=_SOURCES)
-def _source_columns(written: bytes) -> tuple[Row, dict[str, str]]:
-    """Returns what columns say of a source, and its details, which nobody changes: sources repeat.
-
-    Args:
-        written: The source, serialised.
-    """
-    source = TouchSource.FromString(written)
-    ad = source.ad
-    found = ad_details(ad) if source.HasField("ad") else {}
-    if source.term:
-        found["term"] = source.term
-    if source.content:
-        found["content"] = source.content
-    columns = (
-        *(source.channel, source.sub_channel, source.source, source.medium, source.campaign, source.campaign_id),
-        *((ad.destination, ad.account_id, ad.campaign_id) if source.HasField("ad") else _NO_AD),
-    )
-    return columns, found
 
 
 def _posting_date(revised: ConversionRevised) -> date:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tributary_storage.clickhouse.conversion_rows import MODELS
+from tributary_storage.clickhouse.credit_columns import MODELS
 from tributary_storage.clickhouse.report_query import Basis, Dimension, Metric, ReportQuery
 from tributary_storage.clickhouse.report_sources import (
     SETTINGS,

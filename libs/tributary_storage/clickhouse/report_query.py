@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from tributary_storage.clickhouse.conversion_rows import MODELS
+from tributary_storage.clickhouse.credit_columns import MODELS
 
 Key = tuple[str | int, ...]
 """A row's dimension values, as they are sorted."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tributary_domain.warehouse_tables import TABLES, WITHDRAWALS, Column, ColumnKind, WarehouseTable
-from tributary_storage.clickhouse.conversion_rows import MODELS, UNATTRIBUTED
+from tributary_storage.clickhouse.credit_columns import MODELS, UNATTRIBUTED
 from tributary_storage.clickhouse.report_sources import DATA_DRIVEN, indented, listed
 
 _BATCH: Final = """workspace = %(workspace)s

@@ -19,6 +19,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
 from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS, delivery_row
 from tributary_storage.clickhouse.event_rows import DECISION_COLUMNS, EVENT_COLUMNS, REFUSAL_COLUMNS, EventBatch
+from tributary_storage.codec.credit_bytes import Credited
 
 
 class EventWriter:
@@ -49,21 +50,23 @@ class ConversionWriter:
         """Writes through this client."""
         self._clickhouse = clickhouse
 
-    async def write(self, revisions: Iterable[tuple[ConversionRevised, bytes]]) -> None:
+    async def write(
+        self, revisions: Iterable[tuple[ConversionRevised, bytes] | tuple[ConversionRevised, bytes, Credited | None]]
+    ) -> None:
         """Returns when all of the revisions are stored, in both tables.
 
         A conversion whose time was corrected (`replaced_conversion_time`) gets a tombstone at its old place.
 
         Args:
-            revisions: Each message with its serialised form, the one that goes to the conversion log; several of one
-                conversion in any order.
+            revisions: Each message with its serialised form, the one that goes to the conversion log, and the credit
+                that it may be without (`revision_row`); several of one conversion in any order.
 
         Raises:
             StorageUnavailableError: Some of it may be stored; write the same again.
             StatementRefusedError: Credit or value of a counted conversion does not add up.
             ValueError: A message contradicts itself.
         """
-        rows = [revision_row(revised, content) for revised, content in revisions]
+        rows = [revision_row(*revision) for revision in revisions]
         if rows:
             await _insert(self._clickhouse, metrics.Table.CONVERSION_REVISIONS, REVISION_COLUMNS, rows)
 

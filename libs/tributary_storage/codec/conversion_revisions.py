@@ -127,15 +127,17 @@ def facts_digest(facts: ConversionState, match: MatchResolution) -> str:
     return digest.hexdigest()
 
 
-def describe_change(published: PublishedConversion | None, revised: ConversionRevised, change: Change) -> None:
+def describe_change(
+    published: PublishedConversion | None, revised: ConversionRevised, state: ConversionState, change: Change
+) -> None:
     """Writes into a revision why it is one and how value and count changed.
 
     Args:
         published: What it replaces; None for the first.
-        revised: The revision, with its state.
+        revised: The revision.
+        state: Its state.
         change: What changed.
     """
-    state = revised.state
     old = ConversionState() if published is None else published.state
     revised.causes.extend([_CAUSES[cause] for cause in change.causes])
     revised.value_delta_micros = _counted_value(state) - _counted_value(old)
@@ -161,7 +163,7 @@ def displacing(
     mended.previous_revision = previous
     for name in ("causes", "deltas", "replaced_conversion_time"):
         mended.ClearField(name)
-    describe_change(before, mended, Change((), (), moves=change is not None and change.moves))
+    describe_change(before, mended, mended.state, Change((), (), moves=change is not None and change.moves))
     mended.causes.extend(revised.causes)
     sources = {**({} if before is None else before.sources), **own.sources}
     deltas = deltas_bytes(() if change is None else change.deltas, WrittenSources(sources.__getitem__))

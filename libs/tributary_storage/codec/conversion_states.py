@@ -150,23 +150,17 @@ def facts_message(
     return message
 
 
-def add_credit(
-    message: ConversionState,
-    attribution: Attribution,
-    sources: Sources,
-    conversion_time_micros: int,
-) -> None:
-    """Adds models and touches to what is known of a conversion.
+def credit_bytes(attribution: Attribution, sources: Sources, conversion_time_micros: int) -> bytes:
+    """Returns models and touches of a conversion, to be merged into, or written behind, what else is known of it.
 
     Args:
-        message: The conversion.
         attribution: Its credit.
         sources: Of its touches.
         conversion_time_micros: When it happened.
     """
     reasons = attribution.unattributed
     models = _models(reasons, attribution.amount_micros if any(reasons) else 0, attribution.model_version)
-    message.MergeFromString(models + touches_bytes(attribution, sources, conversion_time_micros))
+    return models + touches_bytes(attribution, sources, conversion_time_micros)
 
 
 def _by_rank(observations: Iterable[Observation], events: dict[str, Event]) -> list[Event]:

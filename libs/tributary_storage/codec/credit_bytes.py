@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -39,8 +39,26 @@ class WrittenSources(dict[int, bytes]):
 
     def __missing__(self, descriptor: int) -> bytes:
         """Serialises one."""
-        written = self[descriptor] = self._source_of(descriptor).SerializeToString()
-        return written
+        source = self._source_of(descriptor)
+        known = _SOURCES.get(descriptor)
+        if known is None or known[0] is not source:
+            if len(_SOURCES) >= _CACHED:
+                _SOURCES.clear()
+            known = _SOURCES[descriptor] = source, source.SerializeToString()
+        self[descriptor] = known[1]
+        return known[1]
+
+
+_SOURCES: Final[dict[int, tuple[TouchSource, bytes]]] = {}
+"""Descriptor -> the source that was written last, and its bytes: sources repeat, and nobody changes them."""
+
+
+class Credited(NamedTuple):
+    """The credit of a conversion as it was computed: who has it reads nothing of it back from messages."""
+
+    attribution: Attribution
+    sources: Sources
+    """Of its touches."""
 
 
 _CACHED: Final = 1 << 12
@@ -69,12 +87,13 @@ def touches_bytes(attribution: Attribution, sources: Sources, conversion_time_mi
     written: list[bytes] = []
     for (time, event_hash, kind, descriptor, *_), (credits, amounts) in zip(attribution.touches, shares, strict=True):
         event, moment = _named(time, event_hash)
-        touch = [_TOUCH_EVENT, event, _TOUCH_TIME, moment, _number(_TOUCH_KIND, kind)]
-        touch.append(_field(_TOUCH_SOURCE, sources[descriptor]))
+        source = sources[descriptor]
+        touch = [_TOUCH_EVENT, event, _TOUCH_TIME, moment, _kind(kind), _TOUCH_SOURCE, _length(source), source]
         touch += map(_share, credits, amounts)
         if time > conversion_time_micros:
             touch.append(_JUST_AFTER)
-        written.append(_field(_TOUCHES, b"".join(touch)))
+        content = b"".join(touch)
+        written += _TOUCHES, _length(content), content
     return b"".join(written)
 
 
@@ -97,8 +116,19 @@ def deltas_bytes(deltas: Iterable[domain.CreditDelta], sources: Sources) -> byte
                 source = _field(_DELTA_SOURCE, sources[descriptor])
                 known = touches[key] = b"".join((source, _DELTA_EVENT, event, _DELTA_TIME, moment))
             touch = known
-        written.append(_field(_DELTAS, b"".join((_DELTA_MODELS[model], touch, _change(credit, amount)))))
+        name, change = _DELTA_MODELS[model], _change(credit, amount)
+        length = len(name) + len(touch) + len(change)
+        written += _DELTAS, _LENGTHS[length] if length < _SHORT else _varint(length), name, touch, change
     return b"".join(written)
+
+
+def state_bytes(state: bytes) -> bytes:
+    """Returns `ConversionRevised.state`.
+
+    Args:
+        state: The same, serialised.
+    """
+    return _field(_STATE, state)
 
 
 def _tag(message: Any, name: str) -> bytes:
@@ -137,18 +167,30 @@ _LAST: Final = [_varint_of_bits(number) for number in range(_TABLE)]
 _NOT_LAST: Final = [bytes((number & 127 | 128, number >> 7 | 128)) for number in range(_TABLE)]
 """The two lowest bytes of larger numbers."""
 
-_LENGTHS: Final = tuple(_varint(length) for length in range(1024))
+_SHORT: Final = 1024
+_LENGTHS: Final = tuple(_varint(length) for length in range(_SHORT))
+
+
+def _length(content: bytes) -> bytes:
+    """Returns what says how long a text or a message is."""
+    length = len(content)
+    return _LENGTHS[length] if length < _SHORT else _varint(length)
 
 
 def _field(tag: bytes, content: bytes) -> bytes:
     """Returns a text or a message."""
-    length = len(content)
-    return tag + (_LENGTHS[length] if length < 1024 else _varint(length)) + content
+    return tag + _length(content) + content
 
 
 def _number(tag: bytes, number: int) -> bytes:
     """Returns a number; zeros are not written."""
     return tag + _varint(number) if number else b""
+
+
+@lru_cache
+def _kind(kind: int) -> bytes:
+    """Returns `CreditedTouch.kind`."""
+    return _number(_TOUCH_KIND, kind)
 
 
 @lru_cache(maxsize=_CACHED)
@@ -178,6 +220,7 @@ _TOUCH_EVENT, _TOUCH_TIME, _TOUCH_KIND, _TOUCH_SOURCE, _TOUCH_CREDITS = (
 )
 _JUST_AFTER: Final = _number(_tag(CreditedTouch, "just_after_conversion"), 1)
 _SHARE_CREDIT, _SHARE_VALUE = _tag(ModelCredit, "credit_micros"), _tag(ModelCredit, "value_micros")
+_STATE: Final = _tag(ConversionRevised, "state")
 _DELTAS: Final = _tag(ConversionRevised, "deltas")
 _DELTA_SOURCE, _DELTA_EVENT, _DELTA_TIME, _DELTA_CREDIT, _DELTA_VALUE = (
     _tag(CreditDelta, name) for name in ("source", "touch_event_id", "touch_time", "credit_micros", "value_micros")

@@ -21,6 +21,7 @@ from tributary_attribution.known import CausingEvent, Known
 from tributary_attribution.views import Views
 from tributary_domain.event_order import event_hash
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.conversion_rows import revision_row
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.codec.touch_sources import SourceCache
@@ -62,7 +63,7 @@ class World:
         stored = StoredConversion(
             key="shop|c1:00",
             parts=self.parts,
-            revision=published.message.revision if published else 0,
+            revision=published.said.revision if published else 0,
             journey_version=0,
             published=published.state if published else b"",
             pending={},
@@ -178,10 +179,30 @@ def test_a_revision_is_above_the_last_even_where_redis_went_back_in_time() -> No
     world = World(EVENTS.order("visitor:a"))
     first = world.revise()
     assert first is not None
-    first.message.revision = NOW + DAY
+    first.said.revision = NOW + DAY
     later = World(EVENTS.touch("visitor:a"), EVENTS.order("visitor:a")).revise(first)
     assert later is not None
     assert later.message.revision == NOW + DAY + 1
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([EVENTS.order("visitor:a")], id="nobody earned it"),
+        pytest.param([EVENTS.touch("visitor:a"), EVENTS.order("visitor:a")], id="credited"),
+        pytest.param([EVENTS.touch("visitor:a", at=NOON + 1), EVENTS.order("visitor:a")], id="a touch just after it"),
+        pytest.param([EVENTS.touch("visitor:a"), EVENTS.order("visitor:a", traffic=Traffic.TRAFFIC_TEST)], id="a test"),
+        pytest.param([EVENTS.touch("visitor:a"), EVENTS.order("visitor:a"), EVENTS.refund(1)], id="refunded"),
+    ],
+)
+def test_a_revision_is_stored_as_its_message_says(events: list[Admitted]) -> None:
+    revision = World(*events).revise()
+    assert revision is not None
+    read = ConversionRevised.FromString(revision.content)
+    row, wanted = revision_row(revision.said, revision.content, revision.credit), revision_row(read, revision.content)
+    assert [list(one) if isinstance(one, tuple) else one for one in row] == [
+        list(one) if isinstance(one, tuple) else one for one in wanted
+    ]
 
 
 def test_credit_and_money_add_up_for_every_model() -> None:

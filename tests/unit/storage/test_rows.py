@@ -16,7 +16,8 @@ from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
 from tributary.delivery.v1 import delivery_pb2
 from tributary.event.v1 import adjustment_pb2, touchpoint_pb2, verdict_pb2
 from tributary_runtime.errors import PoisonEvent
-from tributary_storage.clickhouse.conversion_rows import MODELS, REVISION_COLUMNS, TOUCH_DETAILS, revision_row
+from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
+from tributary_storage.clickhouse.credit_columns import MODELS, TOUCH_DETAILS
 from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS, delivery_of, delivery_row
 from tributary_storage.clickhouse.event_details import EVENT_DETAILS
 from tributary_storage.clickhouse.event_rows import (
