@@ -37,6 +37,7 @@ from tributary_runtime import metrics
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.gate import Gate
+from tributary_runtime.heap import OF_A_BATCH, settle_heap
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
@@ -183,6 +184,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             clock,
             ErasureWaits(lambda: oldest_event_micros(log, log_epoch.shards), RunLeases(state)),
         )
+        settle_heap(OF_A_BATCH)
         await serve(
             settings,
             AttributionServicer(

@@ -32,6 +32,7 @@ from tests.support.stores import running_stores
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.heap import OF_A_BATCH, settle_heap
 from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.redis import keys
 from tributary_storage.redis.log_entry import LogEntry
@@ -195,6 +196,7 @@ async def main(options: argparse.Namespace) -> None:
         await migrate(stores.clickhouse_url)
         url = stores.empty_redis_url()
         async with running_attribution(url, stores.clickhouse_url, "w", clock=CpuClock()) as attribution:
+            settle_heap(OF_A_BATCH)
             for number, (mix, share, goal) in enumerate(MIXES, 1):
                 own = replace(mix, leaving=options.leaving)
                 costs = await costs_of(attribution, own, options, share, number * 10**9)
