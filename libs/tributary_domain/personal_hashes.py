@@ -24,8 +24,10 @@ _BASE64: Final = re.compile(r"(?<![\w+/-])[\w+/-]{43}(?![\w+/-])", re.ASCII)
 """SHA-256 in base64, of a URL or not: the shape of many other things, too."""
 _PIECE: Final = re.compile(r"[\s/?#&=:;,]")
 """What parts of a path, decoded, and of a link within it end with."""
-_LONG: Final = re.compile(r"[0-9a-f]{64}|[0-9A-F]{64}")
-"""SHA-256, as a part of a path or of a campaign."""
+_LONG: Final = re.compile(r"(?<![0-9A-Fa-f])(?:(?:[0-9a-f]{64}){1,2}|(?:[0-9A-F]{64}){1,2})(?![0-9A-Fa-f])")
+"""SHA-256 or SHA-512 in a part of a path or of a campaign, whatever is written around it: `em|...`, `sha256_...`."""
+_FILE: Final = re.compile(r"\.[A-Za-z][0-9A-Za-z]{0,5}\Z")
+"""What a part of a path ends with that is a file, which may be named by a hash of what is in it."""
 _DEVICES: Final = (["mobile"], ["mobiles"])
 """What a part of a path says alone of pages for them, not of whose number comes next."""
 
@@ -100,15 +102,13 @@ def is_hashed_parameter(name: str, value: str) -> bool:
 
 
 def is_hashed_campaign(value: str) -> bool:
-    """Tells whether a part of a campaign, whichever, is or holds a SHA-256: ids of campaigns look like shorter hashes.
+    """Tells whether a part of a campaign, whichever, holds a SHA-256 or a longer hash: ids look like shorter ones.
 
     >>> md5, sha256 = "b4c9a289323b21a01c3e940f150eb9b8", "b4c9a289323b21a01c3e940f150eb9b8" * 2
-    >>> [is_hashed_campaign(value) for value in (sha256, f"em%3A{sha256}", md5, f"{sha256}-spring")]
-    [True, True, False, False]
+    >>> [is_hashed_campaign(value) for value in (sha256, f"em%7C{sha256}", f"sha256_{sha256}", md5, f"{sha256}0")]
+    [True, True, True, False, False]
     """
-    if not may_hold_hash(value):
-        return False
-    return any(_LONG.fullmatch(piece) is not None for piece in _PIECE.split(plainer(value)[-1]))
+    return may_hold_hash(value) and _LONG.search(plainer(value)[-1]) is not None
 
 
 def is_hashed_property(name: str, value: str) -> bool:
@@ -143,7 +143,8 @@ def _is_in_base64(name: str, value: str) -> bool:
 def is_hashed_part(before: str, part: str) -> bool:
     """Tells whether a part of a path is, or holds where it is encoded, the hash of somebody.
 
-    A SHA-256 always; a shorter one, as files and pages have them, after a part that names a person.
+    A SHA-256 or a longer one always, but for the name of a file; a shorter one, as pages have them, too, after a part
+    that names a person.
 
     Args:
         before: The part before it.
@@ -152,13 +153,17 @@ def is_hashed_part(before: str, part: str) -> bool:
     >>> md5, sha256 = "b4c9a289323b21a01c3e940f150eb9b8", "b4c9a289323b21a01c3e940f150eb9b8" * 2
     >>> [is_hashed_part(before, md5) for before in ("email", "users", "o", "customer-orders")]
     [True, True, False, False]
-    >>> is_hashed_part("r", f"a%2Femail%2F{md5}"), is_hashed_part("o", sha256), is_hashed_part("email", f"{md5}.js")
-    (True, True, False)
+    >>> is_hashed_part("r", f"a%2Femail%2F{md5}"), is_hashed_part("o", f"em|{sha256}"), is_hashed_part("o", sha256)
+    (True, True, True)
+    >>> is_hashed_part("email", f"{md5}.js"), is_hashed_part("o", f"a-{sha256}.js")
+    (False, False)
     """
     if not may_hold_hash(part):
         return False
     for piece in _PIECE.split(plainer(part)[-1]):
-        if _LONG.fullmatch(piece) is not None or (_ALONE.fullmatch(piece) is not None and _names_somebody(before)):
+        if _LONG.search(piece) is not None and _FILE.search(piece) is None:
+            return True
+        if _ALONE.fullmatch(piece) is not None and _names_somebody(before):
             return True
         before = piece
     return False

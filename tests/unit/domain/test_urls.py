@@ -13,7 +13,7 @@ from tributary_domain.urls import read_url
 
 _ADDRESS = b"ann@example.com"
 AGENT = "Mozilla/5.0%20(X11;%20Linux%20x86_64)%20AppleWebKit/537.36%20(KHTML,%20like%20Gecko)"
-MD5, SHA1, SHA256 = (hashlib.new(name, _ADDRESS).hexdigest() for name in ("md5", "sha1", "sha256"))
+MD5, SHA1, SHA256, SHA512 = (hashlib.new(name, _ADDRESS).hexdigest() for name in ("md5", "sha1", "sha256", "sha512"))
 BASE64 = base64.urlsafe_b64encode(hashlib.sha256(_ADDRESS).digest()).decode().rstrip("=")
 
 JWT = ".".join(
@@ -145,7 +145,15 @@ def encoded(text: str) -> list[str]:
                 *(f"em=tv.1~em.{BASE64}", f"hashed={BASE64}=", f"customer_order={MD5}", f"order_id=1,em:{MD5}"),
                 *(f"utm_content={MD5}", f"utm_term={SHA256}"),
                 *(f"utm_{name}={SHA256}" for name in ("campaign", "id", "source")),
-                *(f"utm_campaign=em%3A{SHA256}", f"utm_id={SHA256.upper()}"),
+                *(f"utm_campaign=em%3A{SHA256}", f"utm_id={SHA256.upper()}", f"utm_id={SHA512}"),
+                *(
+                    f"utm_{name}={said}"
+                    for name in ("source", "medium", "campaign", "id")
+                    for said in (
+                        *(f"{before}{SHA256}" for before in ("em|", "em.", "em~", "em%7C", "sha256_", "sha256-", "u")),
+                        *(f"%7B%22em%22%3A%22{SHA256}%22%7D", f'"{SHA256}"', f"({SHA256})", f"{SHA256}-spring"),
+                    )
+                ),
             )
         ),
         *(
@@ -239,6 +247,8 @@ def encoded(text: str) -> list[str]:
             pytest.param(f"https://s.example{said}", f"https://s.example{kept}", id=f"a hash: {said}")
             for said, kept in (
                 (f"/u/{SHA256}/off", "/u/-/off"),
+                *((f"/u/{said}{SHA256}", "/u/-") for said in ("em|", "em%7C", "em.", "sha256-", "SHA256_", "em~")),
+                *((f"/u/{SHA256}-off/x", "/u/-/x"), (f"/u/{SHA512}", "/u/-"), (f"/p#/u/em.{SHA256}", "/p")),
                 (f"/u/{SHA256.upper()}?a=1", "/u/-?a=1"),
                 *((f"/{before}/{MD5}/x", f"/{before}/-/x") for before in ("email", "users", "mobile-number")),
                 *((f"/unsubscribe/{SHA1}?a=1", "/unsubscribe/-?a=1"), (f"/x;em={MD5}", "/x;-")),
@@ -262,7 +272,8 @@ def encoded(text: str) -> list[str]:
                 *(f"/p?x={MD5[1:]}", f"/p?x={SHA256}0", f"/p?x=g{MD5}", f"/p?x={'1' * 32}", f"/p?x={BASE64}"),
                 *("/p?id=01890a5d-ac96-774b-bcce-b302099a8057", f"/{MD5}.js", f"/o/{MD5}", f"/a-{SHA256}.js"),
                 *(f"/email/{MD5}.png", f"/customer-orders/{MD5}", f"/email/{'1' * 32}", f"/o/a%2Fimg%2F{MD5}"),
-                *(f"/mobile/{MD5}", f"/Mobiles/{MD5}/x", f"/p?utm_campaign={SHA256}-spring"),
+                *(f"/mobile/{MD5}", f"/Mobiles/{MD5}/x", f"/p?utm_campaign={MD5}-spring", f"/p?utm_id={SHA256}0"),
+                *(f"/a/sha256-{SHA256}.min.js", f"/a/{SHA256}.woff2", f"/a/x{SHA256}0"),
             )
         ),
         pytest.param("https://s.example/wiki/Name:Ann", "https://s.example/wiki/Name:Ann", id="a path's own words"),

@@ -138,10 +138,11 @@ class Context(_message.Message):
     has the shape of a hash ("em=973dfe46...", of an address, as ad tags write it) is one, unless its name says of what
     thing it is ("order", "clickid"); click ids stay. What is cut of properties by what it looks like is cut of
     parameters, of campaigns, too (of which all but `utm_content` and `utm_term` keep a hash that is shorter than SHA-256:
-    ids look like it), and a dash stands for a part of the path that is: of hashes a SHA-256, and a shorter one behind a
-    part that names a person ("/email/973dfe46..."). A user agent goes with all of the path behind it. However often a link within is percent-encoded, up to
-    three times. A phone number without its country code in a parameter of another name ("q=0171 2345678") cannot be
-    told from an order number, and stays.
+    ids look like it), and a dash stands for a part of the path that is: of hashes a SHA-256 or a longer one, whatever is
+    written around it, but for the name of a file ("app-973dfe46....js"), and a shorter one behind a part that names a
+    person ("/email/973dfe46..."). A user agent goes with all of the path behind it. However often a link within is
+    percent-encoded, up to three times. A phone number without its country code in a parameter of another name
+    ("q=0171 2345678") cannot be told from an order number, and stays.
     """
     referrer_url: _builtins.str
     """The page before, as the browser said, at most 4 096 characters."""
