@@ -36,12 +36,21 @@ _LONGEST: Final = 64
 """An address with its port, or a number with blanks, and what stands around it."""
 _AROUND: Final = " \t\r\n\"'(){}<>"
 _PORT: Final = re.compile(r":\d{1,5}\Z")
-_AGENT: Final = re.compile(
-    r"Mozilla/\d\.\d+ \(|\b(?:Dalvik|Opera)/\d[\d.]* \(|\b(?:okhttp|CFNetwork)/\d|"
-    r"(?<![\w.+-])[A-Za-z][\w.+-]*/\d[\w.+-]* \((?=[^()]*;)[^()]*"
-    r"\b(?:Linux|Android|Windows|Macintosh|iPhone|iPad|iPod|iOS|X11|CrOS|compatible)\b"
+_BROWSER: Final = r"Mozilla/\d\.\d+ \(|\bDalvik/\d[\d.]* \("
+_APP: Final = r"(?<![\w.+-])[A-Za-z][\w.+-]*/\d[\w.+-]* \("
+"""Of any name, and its version; each word is begun once."""
+_DEVICE: Final = r"[^()]*\b(?:Linux|Android|Windows|Macintosh|iPhone|iPad|iPod|iOS|X11|CrOS|J2ME|compatible)\b"
+_AGENT: Final = re.compile(rf"{_BROWSER}|\b(?:okhttp|CFNetwork)/\d|{_APP}(?=[^()]*;){_DEVICE}")
+"""A browser's, or that of an app: what it is, its version, and in brackets what it runs on."""
+_OF_IOS: Final = r"(?:(?<![^/;])[^/;]+/\d[\w.+-]* )?CFNetwork/\d[\d.]* Darwin/\d"
+"""Of an app of any name: it has no brackets."""
+_AGENT_IN_PATH: Final = re.compile(
+    rf"{_BROWSER}|{_OF_IOS}|{_APP}(?={_DEVICE})[^()]*(?:\b(?:Scale|Build)/\w[^()]*\)|\) [A-Za-z][\w.+-]*/\d)"
 )
-"""A browser's, or that of an app: what it is, its version, and in brackets what it runs on. Each word is begun once."""
+"""The same where pages have names of their own, of things that have versions and are for devices: one that nothing but
+agents begin with, or with something else that has a version, behind the bracket or, as phones write it, within."""
+_PATH: Final = re.compile(r"\s*(?:[A-Za-z][\w.+-]*:)?/[^?#]*")
+"""With its host, or without."""
 _BEGINS_AGENT: Final = re.compile(r"/\d[\w.+-]*?(?:\+|\s|%(?:25)*20)\(")
 """What of one no other path has: a version, a blank, and a bracket."""
 _CALLED: Final = re.compile(r"\s*(?:tel|sms|callto|fax|whatsapp):[\s/]*[+(]{0,2}\d[\d ()./-]{5,}", re.IGNORECASE)
@@ -121,7 +130,7 @@ def may_hold_telling_part(path: str) -> bool:
     """Tells whether a path may have a part that is somebody's by what it looks like; quick, as for nearly all."""
     if path.count(".") > 2 or ":" in path or ("00" in path and _MAY_BE_FROM_ABROAD.search(path) is not None):
         return True
-    if "(" in path and _BEGINS_AGENT.search(path) is not None:
+    if "CFNetwork/" in path or ("(" in path and _BEGINS_AGENT.search(path) is not None):
         return True
     return "%" in path and ("00" in path or _SIGN.search(path) is not None)  # of an agent, an address or a link
 
@@ -129,14 +138,17 @@ def may_hold_telling_part(path: str) -> bool:
 def agent_begins(text: str) -> int:
     """Returns where in a path or a fragment, decoded, a user agent begins whose slashes part it; -1: there is none.
 
-    What names no device may be a page about a library: /docs/okhttp/4.9.3.
+    What may be a page about a library, a file, or a thing for a device, is none: all behind it would be lost.
 
-    >>> agent_begins("/a/Mozilla/5.0 (X11; Linux)"), agent_begins("/docs/okhttp/4.9.3"), agent_begins("/Size/42 (slim)")
-    (3, -1, -1)
+    >>> agent_begins("/a/Mozilla/5.0 (X11; Linux)"), agent_begins("/a/Shop/7 (iPhone; iOS 17.2; Scale/3.00)")
+    (3, 3)
+    >>> agent_begins("/a/My Shop/3.4 CFNetwork/1490.0.4 Darwin/23.2.0"), agent_begins("/docs/CFNetwork/1490")
+    (3, -1)
+    >>> agent_begins("/docs/okhttp/4.9.3"), agent_begins("/Tool/2.0 (Linux; amd64).zip"), agent_begins("/Opera/12 (b)")
+    (-1, -1, -1)
     """
-    if "(" not in text:
-        return -1
-    return next((found.start() for found in _AGENT.finditer(text) if "(" in found[0]), -1)
+    found = _AGENT_IN_PATH.search(text) if "(" in text or "CFNetwork/" in text else None
+    return -1 if found is None else found.start()
 
 
 def is_telling_part(before: str, part: str) -> bool:
@@ -165,7 +177,7 @@ def _plain(value: str) -> str:
 
 
 def _is_telling(name: str, value: str, versions: frozenset[str] = _VERSIONS, codes: frozenset[str] = _CODES) -> bool:
-    if "/" in value and _AGENT.search(value) is not None:
+    if "/" in value and _holds_agent(value):
         return True
     if ":" in value and _CALLED.match(value) is not None:
         return True
@@ -180,6 +192,13 @@ def _is_telling(name: str, value: str, versions: frozenset[str] = _VERSIONS, cod
             if may_be_number and _is_number(text) and not any(_is_named(one, codes) for one in names):
                 return True
     return False
+
+
+def _holds_agent(value: str) -> bool:
+    path = _PATH.match(value)
+    if path is None:
+        return _AGENT.search(value) is not None
+    return agent_begins(path[0]) >= 0 or _AGENT.search(value, path.end()) is not None
 
 
 def _said_in(name: str, part: str) -> Iterator[tuple[list[str], str]]:

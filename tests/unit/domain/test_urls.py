@@ -14,6 +14,18 @@ from tributary_domain.urls import read_url
 _ADDRESS = b"ann@example.com"
 AGENT = "Mozilla/5.0%20(X11;%20Linux%20x86_64)%20AppleWebKit/537.36%20(KHTML,%20like%20Gecko)"
 MD5, SHA1, SHA256, SHA512 = (hashlib.new(name, _ADDRESS).hexdigest() for name in ("md5", "sha1", "sha256", "sha512"))
+AGENTS_OF_APPS = (
+    "MyShop/7.1%20(iPhone;%20iOS%2017.2;%20Scale/3.00)",
+    "MyShop/7.1+(iPhone%3B+iOS+17.2%3B+Scale%2F3.00)",
+    "MyShop/7.1%20(Linux;%20U;%20Android%2013;%20Pixel%206%20Build/TQ1A)",
+    "MyShop/7.1%20(com.shop;%20build:1;%20iOS%2017.2.0)%20Alamofire/5.8",
+    "Opera/9.80%20(Windows%20NT%206.1;%20U;%20en)%20Presto/2.12",
+    "MyShop/3.4.1%20CFNetwork/1490.0.4%20Darwin/23.2.0",
+    "My%20Shop/7+CFNetwork/1490+Darwin/23",
+    "MyShop%2F7%20CFNetwork%2F1490%20Darwin%2F23",
+    "%E5%BA%97/7%20CFNetwork/1490%20Darwin/23",
+    "CFNetwork/1490%20Darwin/23.2.0",
+)
 BASE64 = base64.urlsafe_b64encode(hashlib.sha256(_ADDRESS).digest()).decode().rstrip("=")
 
 JWT = ".".join(
@@ -216,7 +228,11 @@ def encoded(text: str) -> list[str]:
                 *(("/p#/u/203.0.113.7", "/p"), ("/p#00491712345678", "/p")),
                 *((f"/a/{AGENT}", "/a/-"), (f"/a/{AGENT}/x?a=1", "/a/-?a=1"), (f"/p#/a/{AGENT}", "/p")),
                 *(("/a/Mozilla/5.0%20(X11)", "/a/-"), ("/a/Mozilla/5.0+(X11)", "/a/-"), ("/p#Dalvik/2.1 (L)", "/p")),
-                *(("/a/b=Mozilla/5.0%2520(X11)", "/a/-"), ("/a/Shop/7%20(x%3B%20iPhone)", "/a/-")),
+                ("/a/b=Mozilla/5.0%2520(X11)", "/a/-"),
+                *((f"/a/{agent}/x?a=1", "/a/-?a=1") for agent in AGENTS_OF_APPS),
+                *((f"/p#/a/{agent}", "/p") for agent in AGENTS_OF_APPS),
+                *((f"/p?to=/a/{agent}&a=1", "/p?a=1") for agent in AGENTS_OF_APPS),
+                ("/p?to=/a?ua=Shop/7%20(x%3B%20iPhone)&a=1", "/p?a=1"),
             )
         ),
         *(
@@ -232,9 +248,20 @@ def encoded(text: str) -> list[str]:
                 *(
                     "/Size/42+(slim)",
                     "/docs/okhttp/4.9.3",
+                    "/docs/CFNetwork/1490.0.4/Darwin/23",
                     "/wiki/Mozilla/5.0",
                     "/a/Foo/7%20(2026)",
                     "/p#/Size/42 (slim)",
+                ),
+                *(
+                    f"{before}{said}"
+                    for before in ("", "/p#", "/p?to=", "/p?to=https://x.example")
+                    for said in (
+                        "/download/MyTool/2.0%20(Linux%3B%20amd64).tar.gz",
+                        "/download/MyTool/2.0+(Windows%2010%3B%20x64)/setup/2.1.exe",
+                        "/cases/iPhone/15%20(128GB%3B%20Android%20compatible)/black",
+                        *("/wiki/Opera/12%20(browser)", "/wiki/Shop/7%20(2026)%20Notes/2"),
+                    )
                 ),
                 *("/p?x=Size/42+(slim)", "/p?tel_shop=1", "/p?utm_source=a.b.c.d", "/p?sdk=4.0.1.2"),
             )
