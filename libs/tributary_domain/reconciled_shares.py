@@ -81,7 +81,7 @@ def shared(orders: Iterable[SeveralCycles], parts: Iterable[OrderPart]) -> Share
         named = {(part.kind, part.identity) for book in living for part in book.adjusting}
         whole = [part for one in order.plains for part in said.get(one, ()) if not part.is_observation]
         whole.sort(key=lambda part: (part.time_micros, part.event_hash, part.event_id))
-        shares += _shares(living, [part for part in _once(whole) if (part.kind, part.identity) not in named])
+        shares += _in_each_currency(living, [part for part in _once(whole) if (part.kind, part.identity) not in named])
     return Shared(lent, shares)
 
 
@@ -97,6 +97,7 @@ class _Book:
         self.stated = 0 if best is None else max(0, best.amount_micros)
         self._value = None if best is None else best.amount_micros
         self._currency = "" if best is None else best.currency
+        self.is_stated = bool(self._currency)
         self.taken = 0
         self.is_gone = self._close(())[1]
 
@@ -136,6 +137,22 @@ def _once(parts: Iterable[OrderPart]) -> list[OrderPart]:
     return list(first.values())
 
 
+def _in_each_currency(books: Sequence[_Book], whole: Sequence[OrderPart]) -> list[Share]:
+    """Returns the shares of each: what is in a currency that none has is shown with the first, and changes nothing."""
+    totals = [part.currency for part in whole if part.kind == _TOTAL]
+    unsaid = next((book.currency for book in books if book.currency), (totals or [""])[-1])
+    by_currency: dict[str, list[_Book]] = {}
+    for book in books:
+        by_currency.setdefault(book.currency or unsaid, []).append(book)
+    found: list[Share] = []
+    for currency, some in by_currency.items():
+        found += _shares(some, [part for part in whole if not currency or part.currency in ("", currency)])
+    foreign = [part for part in whole if part.currency and not by_currency.keys() & {"", part.currency}]
+    for book in [book for book in books if book.is_stated][:1]:
+        found += [_share(book, part, part.amount_micros) for part in foreign]
+    return found
+
+
 def _shares(books: Sequence[_Book], whole: Sequence[OrderPart]) -> list[Share]:
     totals = [at for at, part in enumerate(whole) if part.kind == _TOTAL]
     since = totals[-1] if totals else -1
@@ -154,8 +171,6 @@ def _shares(books: Sequence[_Book], whole: Sequence[OrderPart]) -> list[Share]:
         parts: dict[str, int] = dict.fromkeys((book.conversion_id for book in books), 0)
         for book in reversed(books) if is_back else books:
             most = max(0, book.taken) if is_back else max(0, book.left)
-            if not is_back and part.currency not in ("", book.currency):
-                most = 0
             parts[book.conversion_id] = min(rest, most)
             rest -= min(rest, most)
         parts[(books[0] if is_back else books[-1]).conversion_id] += rest

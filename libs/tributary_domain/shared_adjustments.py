@@ -3,6 +3,7 @@
 The one rule: it is of the order, so that what is left of all cycles together is what is left of the order. A refund is
 taken off the first cycle until nothing is left of that, then off the next; a new total is split in proportion to what
 they were worth; who takes the order back takes back all. What names a cycle was said of that alone, and comes first.
+What is in no cycle's currency changes nothing.
 """
 
 from __future__ import annotations
@@ -38,14 +39,41 @@ def shared_out(adjustments: Iterable[Adjustment], cycles: Sequence[FirstCycle]) 
     """
     named = {one.identity for cycle in cycles for one in cycle.adjustments if one.standing is Standing.GOOD}
     left = [one for one in each_once(adjustments) if one.identity not in named]  # one that two systems report is one
-    shares: list[list[Adjustment]] = [[] for _ in cycles]
+    shares: dict[str, list[Adjustment]] = {cycle.conversion_id: [] for cycle in cycles}
+    groups = _by_currency(cycles, left)
+    for currency, some in groups.items():
+        same = [one for one in left if currency in ("", one.currency_code) or not one.currency_code]
+        _share_in([(cycle, shares[cycle.conversion_id]) for cycle in some], same)
+    stated = (one.conversion_id for one in cycles if conversion_facts(one.observations).currency_code)
+    if said_of := next(stated, None):  # it changes nothing there, but is found to be odd
+        shares[said_of] += [one for one in left if one.currency_code and not {"", one.currency_code} & groups.keys()]
+    return shares
+
+
+def _by_currency(cycles: Sequence[FirstCycle], adjustments: Sequence[Adjustment]) -> dict[str, list[FirstCycle]]:
+    """Returns cycles by what they are worth something in; those of which nobody said so are with the first.
+
+    Where nobody said it of any, the newest total of the order does; empty: that neither.
+    """
+    own = [conversion_facts(cycle.observations, cycle.adjustments).currency_code for cycle in cycles]
+    totals = (one.currency_code for one in reversed(adjustments) if one.kind is AdjustmentKind.RESTATEMENT)
+    first = next(filter(None, own), "") or next(totals, "")
+    groups: dict[str, list[FirstCycle]] = {}
+    for cycle, currency in zip(cycles, own, strict=True):
+        groups.setdefault(currency or first, []).append(cycle)
+    return groups
+
+
+def _share_in(cycles: Sequence[tuple[FirstCycle, list[Adjustment]]], left: Sequence[Adjustment]) -> None:
+    """Adds to each of some cycles of one currency what changes it."""
+    shares = [own for _, own in cycles]
     totals = [at for at, one in enumerate(left) if one.kind is AdjustmentKind.RESTATEMENT]
     if totals:  # absorbs what was before
         total = left[totals[-1]]
-        stated = [max(0, conversion_facts(cycle.observations).original_amount_micros or 0) for cycle in cycles]
+        stated = [max(0, conversion_facts(cycle.observations).original_amount_micros or 0) for cycle, _ in cycles]
         _share(shares, total, split_exactly(total.amount_micros or 0, stated if any(stated) else [1] * len(cycles)))
         left = left[totals[-1] + 1 :]
-    purses = [_Purse(cycle, own) for cycle, own in zip(cycles, shares, strict=True)]
+    purses = [_Purse(cycle, own) for cycle, own in cycles]
     for one in left:
         if one.kind is AdjustmentKind.RETRACTION or one.amount_micros is None:
             for own in shares:
@@ -53,8 +81,7 @@ def shared_out(adjustments: Iterable[Adjustment], cycles: Sequence[FirstCycle]) 
         elif one.kind is AdjustmentKind.REVERSAL:
             _share(shares, one, _give_back(purses, one.amount_micros))
         else:
-            _share(shares, one, _take(purses, one.amount_micros, one.currency_code))
-    return {cycle.conversion_id: own for cycle, own in zip(cycles, shares, strict=True)}
+            _share(shares, one, _take(purses, one.amount_micros))
 
 
 class _Purse:
@@ -64,19 +91,17 @@ class _Purse:
         facts = conversion_facts(cycle.observations, [*cycle.adjustments, *shares])
         self.left_micros = facts.full_amount_micros or 0
         self.taken_micros = 0
-        self.currency_code = facts.currency_code
 
     def take(self, amount_micros: int) -> None:
         self.left_micros -= amount_micros
         self.taken_micros += amount_micros
 
 
-def _take(purses: Sequence[_Purse], amount_micros: int, currency_code: str) -> list[int]:
+def _take(purses: Sequence[_Purse], amount_micros: int) -> list[int]:
     """Takes an amount off; of what is more than all have, the last one says so."""
     parts: list[int] = []
     for purse in purses:
-        is_same = currency_code in ("", purse.currency_code)
-        parts.append(min(max(0, purse.left_micros), amount_micros - sum(parts)) if is_same else 0)
+        parts.append(min(max(0, purse.left_micros), amount_micros - sum(parts)))
     parts[-1] += amount_micros - sum(parts)
     for purse, part in zip(purses, parts, strict=True):
         purse.take(part)

@@ -64,7 +64,7 @@ async def test_several_first_cycles_of_an_order_count_for_what_was_told_of_each_
     attribution: Attribution, workspace: str
 ) -> None:
     rng = random.Random(17)
-    orders = [Order(workspace, number) for number in range(10)]
+    orders = [Order(workspace, number) for number in range(11)]
     expected = {}
 
     def becomes(number: int, plain: int | str | None, first: int | str, second: int | str) -> Order:
@@ -88,6 +88,9 @@ async def test_several_first_cycles_of_an_order_count_for_what_was_told_of_each_
     del orders[8].named[PLAIN]
     becomes(9, 80, 40, 40).change("REFUND", 20, adjustment_id="r-9")
     orders[9].change("REFUND", 20, names=FIRST, adjustment_id="r-9", days=3)
+    becomes(10, 30, 0, 30).change("REFUND", 70)
+    orders[10].change("RESTATEMENT", 80, days=2)
+    [*orders[10].named.values()][-1][1].event.adjustment.amount.currency_code = "USD"
     for order in orders:
         how = await arrive(attribution, order.named, rng)
         known = {name: order.named[name] for name in ("browsed", PLAIN, FIRST, SECOND) if name in order.named}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
-from tributary_domain.conversion import conversion_facts
+import pytest
+
+from tributary_domain.conversion import ConversionFinding, conversion_facts, each_once
 from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation
 from tributary_domain.reconciled_shares import OrderPart, SeveralCycles, Share, shared
 from tributary_domain.shared_adjustments import FirstCycle, shared_out
@@ -29,9 +31,8 @@ def adjustment(rng: random.Random, number: int) -> Adjustment:
 
 def a_cycle(rng: random.Random, conversion_id: str) -> FirstCycle:
     value = rng.choice((None, 0, 40, 60))
-    seen = Observation(
-        event_time_micros=0, event_id=conversion_id, amount_micros=value, currency_code="" if value is None else "EUR"
-    )
+    currency = "" if value is None else rng.choice(("EUR",) * 9 + ("USD",))
+    seen = Observation(event_time_micros=0, event_id=conversion_id, amount_micros=value, currency_code=currency)
     own = [adjustment(rng, number) for number in range(rng.choice((0, 0, 1, 2)))]
     return FirstCycle(conversion_id, [seen], [_named(one, f"{conversion_id}-{one.event_id}") for one in own])
 
@@ -99,19 +100,71 @@ def test_stream_and_batch_share_what_changes_an_order_alike() -> None:
 def _assert_money_adds_up(
     cycles: list[FirstCycle], whole: list[Adjustment], expected: dict[str, list[Adjustment]], seed: int
 ) -> None:
-    """Checks that refunds alone take off the order what they say, as far as anything is left of any cycle."""
-    kinds = {one.kind for one in (*whole, *(one for cycle in cycles for one in cycle.adjustments))}
-    currencies = {one.currency_code for cycle in cycles for one in (*cycle.adjustments, *whole)}
-    if kinds != {AdjustmentKind.REFUND} or currencies != {"EUR"}:
+    """Checks that what is taken off the order and given back is that of one conversion, as far as anything is left.
+
+    What is in a currency that no cycle has changes nothing. What names a cycle comes first, so far as it is no total.
+    """
+    own = {cycle.conversion_id: conversion_facts(cycle.observations, cycle.adjustments) for cycle in cycles}
+    known = [one.full_amount_micros is not None for one in own.values()]
+    named = [one for facts in own.values() for one in facts.adjustments]
+    reports = {one.identity for cycle in cycles for one in cycle.adjustments}
+    counted = [one for one in each_once(whole) if one.identity not in reports]
+    if any(known):
+        counted = [one for one in counted if one.currency_code in ("", "EUR")]
+    kinds = {one.kind for one in (*counted, *named)}
+    gives_back = AdjustmentKind.REVERSAL in kinds
+    odd = {finding for facts in own.values() for finding in facts.findings}
+    if not kinds <= {AdjustmentKind.REFUND, AdjustmentKind.CHARGEBACK, AdjustmentKind.REVERSAL}:
         return
-    left = [conversion_facts(cycle.observations, cycle.adjustments).full_amount_micros or 0 for cycle in cycles]
+    if {facts.currency_code for facts in own.values()} - {"", "EUR"}:
+        return
+    if gives_back and (not all(known) or ConversionFinding.OVER_REFUNDED in odd):
+        return
+    if any(one.amount_micros is None for one in counted):
+        return
     after = [
         conversion_facts(cycle.observations, [*cycle.adjustments, *expected[cycle.conversion_id]]).full_amount_micros
         for cycle in cycles
     ]
-    named = {one.identity for cycle in cycles for one in cycle.adjustments}
-    refunded = {
-        one.identity: one.amount_micros or 0 for one in sorted(whole, key=lambda one: one.order_key, reverse=True)
+    if gives_back and any(one.amount_micros is None for one in named):
+        return
+    off = sum((one.amount_micros or 0) * (-1 if one.kind is AdjustmentKind.REVERSAL else 1) for one in counted)
+    left = sum(facts.full_amount_micros or 0 for facts in own.values())
+    assert sum(one or 0 for one in after) == max(0, left - off), seed
+
+
+def _refund(at: int, amount: int, currency: str = "EUR", kind: AdjustmentKind = AdjustmentKind.REFUND) -> Adjustment:
+    return Adjustment(event_time_micros=at, event_id=f"e-{at}", kind=kind, amount_micros=amount, currency_code=currency)
+
+
+_TOTAL, _BACK = AdjustmentKind.RESTATEMENT, AdjustmentKind.REVERSAL
+
+
+@pytest.mark.parametrize(
+    ("whole", "of_first", "left"),
+    [
+        pytest.param([_refund(1, 70), _refund(2, 80, "USD", _TOTAL)], [], [0, 30], id="a total in another currency"),
+        pytest.param(
+            [_refund(1, 10), _refund(2, 30, "USD", _BACK), _refund(3, 80)], [], [0, 10], id="given back in another"
+        ),
+        pytest.param([_refund(1, 10, "USD"), _refund(2, 70)], [], [0, 30], id="a refund in another"),
+    ],
+)
+def test_what_is_left_of_each(whole: list[Adjustment], of_first: list[Adjustment], left: list[int]) -> None:
+    worth = (("c-0", 60, of_first), ("c-1", 40, []))
+    seen = {
+        name: Observation(event_time_micros=0, event_id=name, amount_micros=value, currency_code="EUR")
+        for name, value, _ in worth
     }
-    off = sum(amount for identity, amount in refunded.items() if identity not in named)
-    assert sum(one or 0 for one in after) == max(0, sum(left) - off), seed
+    cycles = [FirstCycle(name, [seen[name]], own) for name, _, own in worth]
+    shares = shared_out(whole, cycles)
+    facts = [conversion_facts(one.observations, [*one.adjustments, *shares[one.conversion_id]]) for one in cycles]
+    assert [one.full_amount_micros for one in facts] == left
+    is_foreign = any(one.currency_code != "EUR" for one in whole)
+    assert (ConversionFinding.CURRENCY_MISMATCH in facts[0].findings) is is_foreign, "it is found to be odd"
+    parts = [_as_part(PLAIN, one) for one in whole]
+    parts += [_as_part(cycle.conversion_id, one) for cycle in cycles for one in (*cycle[1], *cycle[2])]
+    found = shared([SeveralCycles([PLAIN], [cycle.conversion_id for cycle in cycles])], parts).shares
+    assert sorted((one.conversion_id, one.event_id, one.amount_micros) for one in found) == sorted(
+        (name, one.event_id, one.amount_micros) for name, own in shares.items() for one in own
+    )
