@@ -347,6 +347,9 @@ async def test_dedup_serves_and_records_all_of_it_and_the_other_shards_while_a_n
                 """Once a second: by then as often as takes a process out of the load balancer."""
                 assert (tmp_path / "dedup.log").read_text().count("backlog_unknown") >= TRIES + 2
 
+            async def is_reached() -> None:
+                await _answered(send("again"))
+
             async def all_decided() -> None:
                 assert set((await _answered(send("meanwhile"))).values()) <= {ACCEPTED, DUPLICATE}
 
@@ -362,6 +365,7 @@ async def test_dedup_serves_and_records_all_of_it_and_the_other_shards_while_a_n
                 process.kill()
                 process.start()
                 await asyncio.to_thread(process.wait_until_ready)
+                await eventually_async(is_reached)  # the channel waits a while before it tries again
                 begun = await _answered(send("begun"))
                 assert set(begun.values()) == {ACCEPTED, UNDECIDED}, "who begins serves the other shards, too"
                 await are_recorded(begun)
