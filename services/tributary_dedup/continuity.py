@@ -16,6 +16,8 @@ ClickHouse answers, and no longer: what is known to be missing is confirmed, not
 
 While some nodes of a cluster do not answer, the shards of the others go on, also for a process that begins then: each
 shard knows which runs it was compared in. Those that are away are compared once they are back, before they are used.
+A shard that does not know it any more, though others do or this process saw it there, was emptied while Redis ran: all
+that was recorded of it is missing, whatever was appended since.
 """
 
 from __future__ import annotations
@@ -62,6 +64,10 @@ class Log(Protocol):
         """Notes that a run was compared with ClickHouse, and lacks nothing that was not confirmed."""
         ...
 
+    async def noted_runs(self) -> dict[int, str]:
+        """Returns the run that each shard says was compared; empty: it says of none."""
+        ...
+
     async def passed_nodes(self) -> set[str]:
         """Returns the runs of nodes that all shards that answer say were compared."""
         ...
@@ -97,6 +103,8 @@ class Continuity:
         self._is_vouched_for = is_vouched_for
         self._seen: Positions = {}
         self._seen_runs: set[str] = set()
+        self._noted_run = ""
+        """The last that every shard said was compared."""
         self.is_known = False
         """Whether this run of Redis was compared with ClickHouse; while it was not, nothing is recorded."""
         self.loss_micros = 0
@@ -123,25 +131,36 @@ class Continuity:
             raise PartOutageError("Some nodes of the event log do not answer.", metadata={"store": "log"})
         run = name_of_runs(runs)
         self.loss_micros = await self._event_log.loss_micros()
-        if await self._event_log.passed_run() == run:
-            if runs != self._seen_runs:
+        is_passed = await self._event_log.passed_run() == run  # asked first: it is noted of each shard before
+        noted = await self._event_log.noted_runs()
+        was_noted = self._noted_run == run or (is_passed and run in noted.values())
+        emptied = {shard for shard, said in noted.items() if not said} if was_noted else set()
+        if is_passed and not emptied:
+            if set(noted.values()) != {run}:
                 await self._event_log.note_passed(run)  # an earlier version noted it of no shard
+            self._noted_run = run
             await self._see(runs)
             self.is_known = True
             return
         self.is_known = False
         recorded = await self._recorded()  # first: what is recorded after the begin was noted is no loss
-        begin = await self._event_log.positions_at_begin(run)
-        # Of a run that it has seen already, this process knows more than where it began.
-        there = await self._event_log.last_positions() if runs == self._seen_runs else begin
+        if emptied:  # the others were compared in this run, and have had more recorded of them since
+            last = await self._event_log.last_positions()
+            begin = there = {place: position for place, position in last.items() if place[0] not in emptied}
+        else:
+            begin = await self._event_log.positions_at_begin(run)
+            # Of a run that it has seen already, this process knows more than where it began.
+            there = await self._event_log.last_positions() if runs == self._seen_runs else begin
         self._require(self._seen, there)
         if recorded is not None:
             try:
                 self._require(recorded, begin)
             except PreconditionError:
-                if await self._event_log.passed_run() != run:  # else another process was first, and has recorded since
+                # Where nothing was emptied, another process may have been first, and have recorded since.
+                if emptied or await self._event_log.passed_run() != run:
                     raise
             await self._event_log.note_passed(run)
+            self._noted_run = run
             self.is_known = True
         elif not self._seen and not self._is_vouched_for:
             message = (

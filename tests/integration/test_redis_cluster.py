@@ -40,7 +40,7 @@ from tributary_dedup.continuity import Positions
 from tributary_domain.shards import shard_of_key
 from tributary_ingestion.match_keys import Sealing
 from tributary_runtime.channels import open_channel
-from tributary_runtime.errors import PartOutageError, StorageUnavailableError
+from tributary_runtime.errors import PartOutageError, PreconditionError, StorageUnavailableError
 from tributary_runtime.readiness import TRIES
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.continuity import Continuity, Marks
@@ -53,6 +53,7 @@ from tributary_storage.redis.cluster_silence import PROBE_SECONDS, RestingError,
 from tributary_storage.redis.cluster_slots import slot_of
 from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.durability import Durability
+from tributary_storage.redis.epoch import confirm_loss
 from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.log_keeping import LogKeeping
 
@@ -258,6 +259,16 @@ class Nothing:
         return {}
 
 
+class Told(Nothing):
+    """A ClickHouse that knows what it is told."""
+
+    def __init__(self) -> None:
+        self.said: Positions = {}
+
+    async def last_positions(self) -> Positions:
+        return self.said
+
+
 @pytest.mark.parametrize("lost", [pytest.param(0, id="of the epoch"), pytest.param(2, id="of others")])
 async def test_a_node_of_the_state_store_that_hangs_holds_up_only_new_people_whose_keys_lie_on_it(
     lost: int, cluster: Cluster
@@ -392,8 +403,10 @@ async def test_who_begins_while_a_node_hangs_vouches_for_no_shard_that_was_not_c
         return LogContinuity(keeping, Nothing(), is_vouched_for=False)
 
     await begun()()
-    await client.delete(*[keys.log_passed(emptied)])  # as after a version that noted it of no shard
+    for shard in owners:  # as after a version that noted it of no shard
+        await client.delete(keys.log_passed(shard))
     await begun()()
+    assert "" not in (await keeping.noted_runs()).values()
     async with cluster.without(lost):
         guard = begun()
         with pytest.raises(PartOutageError):
@@ -405,6 +418,45 @@ async def test_who_begins_while_a_node_hangs_vouches_for_no_shard_that_was_not_c
             await guard()
         assert not isinstance(raised.value, PartOutageError)
         assert not guard.is_known
+
+
+async def test_a_node_that_was_emptied_while_it_ran_is_refused_until_the_loss_is_confirmed(
+    cluster: Cluster, client: ClusterRedis
+) -> None:
+    await prepare(cluster.url)
+    keeping, record = LogKeeping(client, AN_EPOCH.shards), Told()
+    owners = {shard: await cluster.owner_of(slot_of(keys.log_passed(shard))) for shard in range(AN_EPOCH.shards)}
+    others = {await cluster.owner_of(slot_of(key)) for key in (keys.EPOCH, keys.passed("log"))}
+    lost = next(owner for owner in owners.values() if owner not in others)
+    emptied = {f"{shard}/live" for shard, owner in owners.items() if owner == lost}
+
+    async def append() -> None:
+        for shard in owners:
+            await client.xadd(keys.event_log(shard, "live"), {"a": "1"})
+
+    def begun() -> LogContinuity:
+        return LogContinuity(keeping, record, is_vouched_for=False)
+
+    living = begun()
+    await living()
+    await append()
+    record.said = await keeping.last_positions()
+    await living()
+    async with cluster.node(lost) as one:
+        await one.flushall()
+    for _ in range(2):
+        await append()  # so that the place where it ends tells nothing
+        for guard in (living, begun()):
+            with pytest.raises(PreconditionError, match="--confirm-loss log") as raised:
+                await guard()
+            assert not guard.is_known
+            assert {place for place in emptied if place in raised.value.message} == emptied
+            assert f"; {len(emptied)} places in all" in raised.value.message, "the others lost nothing"
+    await confirm_loss(client, "log")
+    for guard in (begun(), living):
+        await guard()
+        assert guard.is_known
+    assert "" not in (await keeping.noted_runs()).values()
 
 
 async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, client: ClusterRedis) -> None:

@@ -90,7 +90,10 @@ def passed(role: str) -> str:
 
 
 def log_passed(shard: int) -> str:
-    """Returns the same, for who begins while other nodes of a cluster do not answer: kept with what it is said of."""
+    """Returns the same of one shard, kept with it: for who begins while other nodes do not answer.
+
+    It goes with a node of a cluster that is emptied while it runs.
+    """
     return f"trb:{{l{shard}}}:passed"
 
 

@@ -106,6 +106,21 @@ class LogKeeping:
             raise _unavailable(error) from error
         await self._run("SET", keys.passed("log"), run)
 
+    async def noted_runs(self) -> dict[int, str]:
+        """Returns the run that each shard says was compared; empty: it says of none.
+
+        Raises:
+            StorageUnavailableError: A shard did not answer.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for key in self._passed:
+            pipeline.get(key)
+        try:
+            answers = await pipeline.execute()
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
+        return {shard: (said or b"").decode() for shard, said in enumerate(answers)}
+
     async def passed_nodes(self) -> set[str]:
         """Returns the runs of nodes that every shard that answers was compared in; of what one lacks nobody vouches.
 
