@@ -232,6 +232,30 @@ async def test_who_comes_while_somebody_looks_at_the_store_is_told_what_that_one
         assert await store.open() is first
 
 
+async def test_who_came_while_somebody_looked_for_longer_than_a_store_is_trusted_looks_once_more_for_all(
+    private_redis: RedisServer,
+) -> None:
+    await create_test_epoch(private_redis.url)
+    async with connect(private_redis.url, name="test", timeout_seconds=60) as client, asyncio.TaskGroup() as group:
+        clock = Still()
+        store = LazyDataKeys(client, clock)
+        await store.open()
+        await client.config_resetstat()
+        clock.now += GUARD_SECONDS
+        private_redis.pause()
+        try:
+            group.create_task(store.open())
+            await asyncio.sleep(0)  # it has begun
+            clock.now += 0.1 * GUARD_SECONDS
+            waiting = [group.create_task(store.open()) for _ in range(20)]
+            await asyncio.sleep(0)
+            clock.now += GUARD_SECONDS
+        finally:
+            private_redis.resume()
+        assert len(set(await asyncio.gather(*waiting))) == 1
+        assert (await client.info("commandstats"))["cmdstat_hgetall"]["calls"] == 4  # of two looks
+
+
 async def test_who_wants_a_key_is_told_what_to_do_and_not_what_the_operator_may(private_redis: RedisServer) -> None:
     await create_test_epoch(private_redis.url)
     async with connect(private_redis.url, name="test") as client:

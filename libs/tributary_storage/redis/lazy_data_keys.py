@@ -103,10 +103,16 @@ class LazyDataKeys:
         return self._clock.monotonic_seconds() - self._checked_seconds
 
     async def _look(self) -> DataKeys:
-        """Looks at the store; who comes while somebody does is told what that one is told."""
-        before = self._looks
+        """Looks at the store; who comes while somebody does is told what that one is told.
+
+        Unless that look found the store good and took longer than it may be trusted, counted from its begin: then one
+        who came meanwhile looks again, for all who did.
+        """
+        before, came_seconds = self._looks, self._clock.monotonic_seconds()
         async with self._looking:
-            if self._looks == before:
+            is_good = isinstance(self._found, DataKeys)
+            is_old = is_good and self._checked_seconds < came_seconds and self._age_seconds() >= GUARD_SECONDS
+            if self._looks == before or is_old:
                 try:
                     self._found = self._opened = await self._checked()
                 except TributaryError as refusal:
