@@ -15,6 +15,7 @@ from tributary_storage.clickhouse.reconciliation_comparison import (
     ReconciliationComparison,
     Settled,
 )
+from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging, Scope
 
 _FAR = 2**62
@@ -59,6 +60,30 @@ SELECT
     false,
     'ONCE_PER_CLICK'
 FROM numbers(%(conversions)s)
+"""
+
+_FIRST_CYCLES = """
+INSERT INTO conversions
+    (workspace, conversion_id, revision, name, order_id, cycle, subscription_id, recurrence_kind, conversion_time,
+     counted, touch_event_ids, touch_times, touch_channels, first_touch_credit_micros, last_touch_credit_micros,
+     last_non_direct_credit_micros, linear_credit_micros, position_based_credit_micros, time_decay_credit_micros)
+WITH if(number < 2, [1000000], []) AS credit
+SELECT
+    %(workspace)s,
+    concat('c1:', toString(number)),
+    1,
+    'purchase',
+    concat('o-', toString(number - (number = 1))),
+    toString(number),
+    's-1',
+    'FIRST',
+    fromUnixTimestamp64Micro(%(noon)s - 8640000000000 * (number > 0), 'UTC'),
+    number < 2,
+    arrayMap(one -> 't-1', credit),
+    arrayMap(one -> now64(6), credit),
+    arrayMap(one -> 'Direct', credit),
+    credit, credit, credit, credit, credit, credit
+FROM numbers(%(orders)s)
 """
 
 _LOGGED_IN = """
@@ -170,3 +195,14 @@ async def test_repeats_are_looked_for_among_few_people_at_once(
         found = await comparison.miscounted(scope, 0, Settled(_FAR, _FAR), compared, rules)
         await ReconciliationStaging(clickhouse).drop(scope)
     assert len(found) == 5998  # all but those of 0, which is nobody; each should count, for nothing says it repeats
+
+
+async def test_orders_of_several_first_cycles_are_found_however_many_there_ever_were(
+    clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tributary_storage.clickhouse.reconciliation_staging.MAX_MEMORY", 60_000_000)
+    scope = Scope(f"r-{workspace}", workspace, NOON - DAY, NOON + DAY, 1)
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse:
+        await clickhouse.execute(_FIRST_CYCLES, {**scope.values, "noon": NOON, "orders": 200_000})
+        found = await ReconciliationSources(clickhouse).several_first_cycles(scope)
+    assert [[one.conversion_id for one in told.cycles] for told in found] == [["c1:1", "c1:0"]]

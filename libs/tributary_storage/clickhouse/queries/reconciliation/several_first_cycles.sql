@@ -1,26 +1,34 @@
 -- Orders that are several counted first cycles where something is odd about that: of one subscription more than one, or
 -- together they are worth something else than the order was told to be without a cycle. Of the run's days, of what came in
--- these, and those that a finding is about which is not resolved.
+-- these, and those that a finding is about which is not resolved. Of all first cycles that there ever were only those of
+-- these orders are grouped; orders are told apart by a number first, which takes less memory than they do.
 WITH
     asked AS
     (
-        SELECT conversion_id
+        SELECT cityHash64(name, store, order_id) AS number
         FROM conversions
         WHERE workspace = %(workspace)s
-            AND order_id != ''
+            AND order_id NOT IN ('', subscription_id)
             AND (cycle = '' OR recurrence_kind = 'FIRST')
             AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
             AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-        UNION DISTINCT
-        SELECT conversion_id
-        FROM reconciliation_targets FINAL
-        WHERE reconciliation_id = %(run)s
-        UNION DISTINCT
-        SELECT arrayJoin(splitByChar(',', conversion_id)) AS conversion_id
-        FROM reconciliation_findings FINAL
+        UNION ALL
+        SELECT cityHash64(name, store, order_id) AS number
+        FROM conversions
         WHERE workspace = %(workspace)s
-            AND state != 'RESOLVED'
-            AND kind = 'ORDER_SPLIT'
+            AND order_id != ''
+            AND conversion_id IN
+            (
+                SELECT conversion_id
+                FROM reconciliation_targets
+                WHERE reconciliation_id = %(run)s
+                UNION ALL
+                SELECT arrayJoin(splitByChar(',', conversion_id)) AS conversion_id
+                FROM reconciliation_findings FINAL
+                WHERE workspace = %(workspace)s
+                    AND state != 'RESOLVED'
+                    AND kind = 'ORDER_SPLIT'
+            )
     ),
     firsts AS
     (
@@ -33,11 +41,12 @@ WITH
             AND cycle != ''
             AND recurrence_kind = 'FIRST'
             AND order_id NOT IN ('', subscription_id)
+            AND cityHash64(name, store, order_id) IN (SELECT number FROM asked)
         GROUP BY
             name,
             store,
             order_id
-        HAVING uniqExact(conversion_id) > 1
+        HAVING min(conversion_id) != max(conversion_id)
     )
 SELECT
     name,
@@ -67,10 +76,6 @@ GROUP BY
     store,
     order_id
 HAVING length(told) > 1
-    AND hasAny(
-        arrayPushBack(arrayMap(one -> one.2, told), whole.1),
-        (SELECT groupArray(conversion_id) FROM asked)
-    )
     AND (
         arrayUniq(arrayMap(one -> one.4, told)) < length(told)
         OR (
@@ -86,4 +91,4 @@ ORDER BY
     store,
     order_id
 LIMIT %(limit)s
-SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_bytes_before_external_group_by = %(spill)s
