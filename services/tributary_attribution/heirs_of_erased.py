@@ -51,7 +51,7 @@ class HeirsOfErased:
                 )
                 for place in places[start : start + _AT_ONCE]
             }
-            await self._records.strip_heirs(erasure, some, touches)
+            await self._records.strip_heirs(erasure, some, touches, ids)
         return len(found)
 
     async def left(self, erasure: Erasure) -> int:

@@ -297,12 +297,21 @@ async def test_an_order_told_twice_counts_once_and_as_before_whoever_is_erased(
     for one in who:
         await erase(attribution, one)
         assert await totals(attribution) == before
+    cycles = [named[f"cycle of {number}"][1].conversion_id for number in (1, 2)]
+    asked = {"w": workspace, "cycles": cycles if "customer:1" in who else ["none"]}
+    assert await attribution.clickhouse.execute(_MERGED, asked) == [(0,), (0,)]
     await assert_batch_agrees(attribution)
     more = {"renewal": Families(Events(workspace)).cycle(CAROL, **_RENEWED)}
     await happen(attribution, more)
     assert await channels(attribution, more, "renewal") == ["Email"]
     assert (await totals(attribution))[1] == {"purchase": (280 * UNIT, 5)}
     await assert_batch_agrees(attribution)
+
+
+_MERGED = """
+    SELECT count() FROM conversion_revisions WHERE workspace = %(w)s AND merged_into IN %(cycles)s
+    UNION ALL
+    SELECT count() FROM conversions WHERE workspace = %(w)s AND merged_into IN %(cycles)s"""
 
 
 @pytest.mark.parametrize("taken_back", ["plain", "cycle"])

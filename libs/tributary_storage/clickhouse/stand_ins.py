@@ -150,14 +150,19 @@ class StandInRecords:
         return {(row[0].decode(), int(row[1])): row[2] for row in rows}
 
     async def strip_heirs(
-        self, erasure: Erasure, stripped: Mapping[tuple[str, int], bytes], touches: Sequence[str]
+        self,
+        erasure: Erasure,
+        stripped: Mapping[tuple[str, int], bytes],
+        touches: Sequence[str],
+        ids: Mapping[str, str],
     ) -> None:
-        """Takes out of revisions what names touches of whom an erasure is about, and that they were theirs once.
+        """Takes out of revisions what names the person whom an erasure is about, or their touches and conversions.
 
         Args:
             erasure: Whose secret their random names are made of.
             stripped: What is left of each, by conversion id and number.
             touches: References of these touches.
+            ids: Random ids of the person's conversions.
         """
         first, second = erasure.secret
         values = {
@@ -168,6 +173,8 @@ class StandInRecords:
             "conversion_ids": sorted({conversion_id for conversion_id, _ in stripped}),
             "places": [f"{conversion_id} {revision}" for conversion_id, revision in stripped],
             "touches": list(touches or _NONE),
+            "conversions": list(ids or _NONE),
+            "random_ids": list(ids.values() or _NONE),
             "revised": [content.hex() for content in stripped.values()],
         }
         for name in ("strip_heirs", "strip_newest_heirs"):

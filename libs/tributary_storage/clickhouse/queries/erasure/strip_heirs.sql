@@ -1,8 +1,10 @@
 -- Takes out of revisions what names touches of somebody who was erased, as `sever_revisions` does of his own, and that they
--- were his once: whose they are now stays, and so do value, credit, and what was posted.
+-- were his once, and calls his conversions that count in place of them as they are called now: whose they are now stays, and
+-- so do value, credit, and what was posted.
 ALTER TABLE conversion_revisions
     UPDATE
         person_id = if(person_id IN %(person_keys)s, '', person_id),
+        merged_into = transform(merged_into, %(conversions)s, %(random_ids)s, merged_into),
         touch_event_ids = arrayMap(
             id -> if(
                 id NOT IN %(touches)s,

@@ -2,6 +2,7 @@
 ALTER TABLE conversions
     UPDATE
         person_id = if(person_id IN %(person_keys)s, '', person_id),
+        merged_into = transform(merged_into, %(conversions)s, %(random_ids)s, merged_into),
         touch_event_ids = arrayMap(
             id -> if(
                 id NOT IN %(touches)s,
