@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from tests.support.attribution import Events, record
 from tests.support.ports import free_address
 from tests.support.stores import Stores, running_redis
+from tributary.event.v1.verdict_pb2 import REASON_CODE_PERSONAL_DATA_REDACTED
 from tributary_cli.command_line import cli
+from tributary_domain.redacted_ids import TOLD_APART
 from tributary_storage.clickhouse.client import connect
 
 
@@ -115,29 +120,26 @@ def test_doctor_says_until_when_lost_claims_are_looked_up(environment: dict[str,
 
 def test_doctor_says_which_workspaces_use_addresses_as_ids(environment: dict[str, str], workspace: str) -> None:
     _migrate(environment)
-    ids = ("x1:" + "0" * 24, "")
-    rows = [
-        (f"{workspace}-orders", "e-1", *ids),
-        (f"{workspace}-events", *ids, ""),
-        (f"{workspace}-texts", "e-2", "", ""),
-    ]
-    asyncio.run(_record(environment["TRIBUTARY_CLICKHOUSE_URL"], rows))
+    fields = {f"{workspace}-{number}": field for number, field in enumerate(sorted(TOLD_APART))}
+    cut = {f"{workspace}-texts": "conversion.items[0].name"}
+    asyncio.run(_record(environment["TRIBUTARY_CLICKHOUSE_URL"], fields | cut))
     _, checks = _examine(environment)
     found = {name: check["is_ok"] for name, check in checks.items() if name.startswith(f"ids:{workspace}")}
-    assert found == {f"ids:{workspace}-orders": False, f"ids:{workspace}-events": False}
+    assert found == {f"ids:{one}": False for one in fields}, fields
 
 
-_WARNED = """
-    INSERT INTO events (workspace, event_id, order_id, adjustment_id, event_time, verdict, reason_codes)
-    SELECT %(row)s[1], %(row)s[2], %(row)s[3], %(row)s[4], now64(6), 'ACCEPTED', ['PERSONAL_DATA_REDACTED']
-"""
-
-
-async def _record(clickhouse_url: str, rows: list[tuple[str, str, str, str]]) -> None:
-    """Records events of now that were warned of: workspace, event id, order id and adjustment id of each."""
+async def _record(clickhouse_url: str, fields: Mapping[str, str]) -> None:
+    """Records by workspace an event that was warned of for one of its fields, which has a token where it is an id."""
     async with connect(clickhouse_url, name="tests") as clickhouse:
-        for named in rows:
-            await clickhouse.execute(_WARNED, {"row": list(named)})
+        for workspace, field in fields.items():
+            events = Events(workspace)
+            made = events.refund if field.startswith("adjustment.") else events.order
+            letter, admitted = made(micros=1, event_id="e-1", at=time.time_ns() // 1_000)
+            if field in TOLD_APART:
+                path, _, name = f"event.{field}".rpartition(".")
+                setattr(attrgetter(path)(admitted), name, "x1:" + "0" * 24)
+            admitted.reasons.add(code=REASON_CODE_PERSONAL_DATA_REDACTED, field=field)
+            await record(clickhouse, workspace, (letter, admitted))
 
 
 @pytest.mark.parametrize("mode", ["fsync", "attested", "none"])
