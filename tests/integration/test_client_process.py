@@ -22,6 +22,9 @@ def put(name, count):
     for number in range(count):
         client.identify(event_id=f"{name}-{number}", visitor_id="v")
 """
+_OF_GRPC = "file descriptor was created pre fork"
+"""What gRPC's poller may say in a child, which had a connection of its parent's to forget just then."""
+
 ways = pytest.mark.parametrize("way", ["calls", "stream"])
 
 
@@ -44,7 +47,8 @@ def run(code: str, *arguments: str) -> str:
         check=False,
         timeout=200,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    said = [line for line in done.stderr.splitlines() if _OF_GRPC not in line]
+    assert (done.returncode, said) == (0, [])
     return done.stdout
 
 
