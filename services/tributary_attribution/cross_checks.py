@@ -130,23 +130,19 @@ def _split(scope: Scope, one: SplitOrder, now_micros: int) -> Finding:
 
 
 def _several(scope: Scope, one: SeveralFirstCycles, now_micros: int) -> Finding:
-    order, number = _order(one), len(one.cycles)
-    parts = [f"{order}:{told.cycle} {told.original_micros} micros {told.currency}" for told in one.cycles]
-    message = (
-        f"Told as {number} first cycles, of which each counts for what was told of it. Retract those that are none."
-    )
-    expected = f"a first cycle of {one.name} {order} for each subscription"
+    order, told = _order(one), f"Told as {len(one.cycles)} first cycles"
+    parts = [f"{order}:{cycle.cycle} {cycle.original_micros} micros {cycle.currency}" for cycle in one.cycles]
     if one.plain_id:
-        message = (
-            f"Told as {number} first cycles and, as {one.plain_id}, without a cycle, which does not count beside them: "
-            "each counts for what was told of it. Retract by their cycles those that are none."
-        )
+        told += f" and, as {one.plain_id}, without a cycle, which does not count beside them"
+    expected = f"a first cycle of {one.name} {order} for each subscription"
+    if one.differs:
         expected = f"first cycles of {one.name} {order} that are worth {one.plain_micros} micros {one.plain_currency}"
     return finding(
         scope.reconciliation_id,
         FindingKind.ORDER_SPLIT,
-        message,
-        conversion_id=",".join(told.conversion_id for told in one.cycles),
+        f"{told}: each counts for what was told of it. Look at what they are where they were made: restate by its "
+        "cycle one that is worth something else, and retract by its cycle only one that there never was.",
+        conversion_id=",".join(cycle.conversion_id for cycle in one.cycles),
         expected=expected,
         actual=", ".join(parts),
         find_micros=now_micros,

@@ -14,6 +14,8 @@ from tests.support.stores import Stores
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary_domain.findings import Finding, FindingKind, FindingState
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
+from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
+from tributary_storage.clickhouse.reconciliation_staging import Scope
 
 PLAIN, FIRST, SECOND = "plain", "first", "second"
 
@@ -115,32 +117,47 @@ async def splits(attribution: Attribution) -> list[Finding]:
     return await ReconciliationRuns(attribution.clickhouse).findings(attribution.workspace.id, kinds=kinds)
 
 
-async def test_several_first_cycles_that_cannot_all_be_right_are_found_until_one_is_taken_back(
-    attribution: Attribution, workspace: str
+async def test_several_first_cycles_that_cannot_all_be_right_are_found_until_one_is_changed(
+    attribution: Attribution, workspace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dearer, same, known_later = (Order(workspace, number) for number in range(3))
+    gross, dearer, same, known_later, same_gross = (Order(workspace, number) for number in range(5))
     dearer.named[SECOND][1].event.conversion.value.amount_micros = 60 * UNIT
     for one in (same, known_later):
         del one.named[PLAIN]
-    same.named[SECOND][1].event.conversion.recurrence.subscription_id = f"s-o-{same.number}-a"
-    for order in (dearer, same, known_later):
+    for one in (gross, same_gross):  # a browser tells them, whose values are with the tax
+        one.named[PLAIN][1].event.conversion.value.amount_micros = 119 * UNIT
+        one.named[PLAIN][1].source_rank = 1
+    for one in (same, same_gross):
+        one.named[SECOND][1].event.conversion.recurrence.subscription_id = f"s-o-{one.number}-a"
+    for order in (dearer, same, known_later, gross, same_gross):
         await attribution.handle(*order.named.values())
         await attribution.record(*order.named.values())
     await assert_batch_agrees(attribution)
     found = sorted(await splits(attribution), key=lambda one: one.actual)
     assert [one.actual for one in found] == [
-        "o-0:a 60000000 micros EUR, o-0:b 60000000 micros EUR",
-        "o-1:a 60000000 micros EUR, o-1:b 40000000 micros EUR",
+        "o-1:a 60000000 micros EUR, o-1:b 60000000 micros EUR",
+        "o-2:a 60000000 micros EUR, o-2:b 40000000 micros EUR",
+        "o-4:a 60000000 micros EUR, o-4:b 40000000 micros EUR",
     ]
     assert [one.expected for one in found] == [
-        "first cycles of purchase o-0 that are worth 100000000 micros EUR",
-        "a first cycle of purchase o-1 for each subscription",
+        "first cycles of purchase o-1 that are worth 100000000 micros EUR",
+        "a first cycle of purchase o-2 for each subscription",
+        "a first cycle of purchase o-4 for each subscription",
     ]
-    for order in (dearer, same):
-        order.change("RETRACTION", names=SECOND)
+    assert {one.message.partition(": ")[2] for one in found} == {
+        "each counts for what was told of it. Look at what they are where they were made: restate by its cycle one "
+        "that is worth something else, and retract by its cycle only one that there never was."
+    }
+    scope = Scope(f"r-{workspace}", workspace, NOON - DAY, NOON + 2 * DAY, 1)
+    monkeypatch.setattr(ReconciliationSources, "MOST", 1)
+    told_by_pages = await ReconciliationSources(attribution.clickhouse).several_first_cycles(scope)
+    assert [one.order_id for one in told_by_pages] == ["o-1"], "o-0 is looked at, and nothing is odd about it"
+    monkeypatch.undo()
+    for order in (dearer, same, same_gross):
+        order.change(*(("RESTATEMENT", 40) if order is dearer else ("RETRACTION",)), names=SECOND)
         taken_back = list(order.named.values())[-1]
         await attribution.handle(taken_back)
         await attribution.record(taken_back)
     await reconcile(attribution, begin=NOON + 40 * DAY)
-    assert [one.state for one in await splits(attribution)] == [FindingState.RESOLVED] * 2
+    assert [one.state for one in await splits(attribution)] == [FindingState.RESOLVED] * 3
     await assert_batch_agrees(attribution)

@@ -5,7 +5,7 @@ Every method raises `StorageUnavailableError` if ClickHouse does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ NEAR_MICROS = 6 * 3_600_000_000
 """What two observers of one purchase are apart at most; the cycles of a subscription are further apart."""
 
 _HASHES_AT_ONCE = 5_000
+_CONVERSIONS_AT_ONCE = 5_000
 
 
 class SplitOrder(NamedTuple):
@@ -49,6 +50,8 @@ class FirstCycle(NamedTuple):
     original_micros: int
     """What it was told to be worth; likewise in `SeveralFirstCycles`."""
     currency: str
+    value_basis: str
+    """In the words of the column; likewise."""
 
 
 class SeveralFirstCycles(NamedTuple):
@@ -63,6 +66,14 @@ class SeveralFirstCycles(NamedTuple):
     """Empty: nobody told the order without a cycle."""
     plain_micros: int
     plain_currency: str
+    plain_basis: str
+    differs: bool
+    """Whether the order was told to be worth something else, as the cycles were: by sources of their rank."""
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether anything is odd about it."""
+        return self.differs or len({one.subscription_id for one in self.cycles}) < len(self.cycles)
 
 
 class MergedStages(NamedTuple):
@@ -214,13 +225,37 @@ class ReconciliationSources:
         return [SplitOrder(*row) for row in rows]
 
     async def several_first_cycles(self, scope: Scope) -> list[SeveralFirstCycles]:
-        """Returns the orders that a run speaks of that are several first cycles, where something is odd about that."""
-        values = {**scope.values, "limit": self.MOST}
-        rows = await self._clickhouse.execute(reconciliation_statement("several_first_cycles"), values)
-        return [
-            SeveralFirstCycles(name, store, order_id, [FirstCycle(*one) for one in told], *whole)
-            for name, store, order_id, told, whole in rows
-        ]
+        """Returns the orders that a run speaks of that are several first cycles, where something is odd about that.
+
+        A browser tells what the customer pays, and a backend what is left of it without the tax: these may differ.
+        """
+        found: list[SeveralFirstCycles] = []
+        after = ("", "", "")
+        while len(found) < self.MOST:
+            values = {**scope.values, "limit": self.MOST, "after": after}
+            rows = await self._clickhouse.execute(reconciliation_statement("several_first_cycles"), values)
+            several = [
+                SeveralFirstCycles(
+                    *(name, store, order_id, [FirstCycle(*one) for one in told], *whole, bool(differs)),
+                )
+                for name, store, order_id, told, whole, differs in rows
+            ]
+            ranks = await self._value_ranks(scope, several)
+            compared = (one._replace(differs=one.differs and _is_of_one_rank(one, ranks)) for one in several)
+            found += [one for one in compared if one.is_odd]
+            if len(several) < self.MOST:
+                break
+            after = several[-1][:3]
+        return found[: self.MOST]
+
+    async def _value_ranks(self, scope: Scope, several: Sequence[SeveralFirstCycles]) -> dict[str, int]:
+        """Returns what rank the sources have that say what conversions are worth, of orders where this differs."""
+        asked = [name for one in several if one.differs for name in _told(one)]
+        ranks: dict[str, int] = {}
+        for start in range(0, len(asked), _CONVERSIONS_AT_ONCE):
+            values = {**scope.values, "conversions": asked[start : start + _CONVERSIONS_AT_ONCE]}
+            ranks |= dict(await self._clickhouse.execute(reconciliation_statement("value_ranks"), values))
+        return ranks
 
     async def merged_stages(self, scope: Scope) -> list[MergedStages]:
         """Returns the conversions that a run speaks of that several stages of a lead were told with."""
@@ -235,3 +270,14 @@ class ReconciliationSources:
             StatedAmount(AmountGroup(scope.workspace, name, currency), conversion_id, micros)
             for name, currency, conversion_id, micros in rows
         ]
+
+
+def _told(one: SeveralFirstCycles) -> list[str]:
+    """Returns the ids of the conversions that an order was told as."""
+    return [one.plain_id, *(cycle.conversion_id for cycle in one.cycles)]
+
+
+def _is_of_one_rank(one: SeveralFirstCycles, ranks: Mapping[str, int]) -> bool:
+    """Tells whether sources of one rank said what the conversions of an order are worth, as far as anybody knows."""
+    found = {ranks.get(name) for name in _told(one)}
+    return len(found) == 1 and None not in found

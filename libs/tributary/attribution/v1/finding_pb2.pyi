@@ -88,8 +88,9 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     first cycle retract neither, for that would take back both: it is one with the order by itself, and this says that they
     were published before they became one, or that the state was lost between them; what is repaired is one. Or an order is
     several counted first cycles, and they cannot all be right: two are of one subscription, or together they were told to
-    be worth something else than the order without a cycle, which does not count beside them. Retract by their cycles those
-    that are none.
+    be worth something else than the order without a cycle, which does not count beside them, by sources of one rank (a
+    browser tells what the customer pays, and a backend what is left of it without the tax: these may differ). Restate by
+    its cycle one that is worth something else, and retract by its cycle only one that there never was.
     """
     FINDING_KIND_STAGES_MERGED: _FindingKind.ValueType  # 25
     """Several stages of a lead were told with one order number: they are one conversion and one stage, and that a lead was
@@ -163,8 +164,9 @@ FINDING_KIND_ORDER_SPLIT: FindingKind.ValueType  # 24
 first cycle retract neither, for that would take back both: it is one with the order by itself, and this says that they
 were published before they became one, or that the state was lost between them; what is repaired is one. Or an order is
 several counted first cycles, and they cannot all be right: two are of one subscription, or together they were told to
-be worth something else than the order without a cycle, which does not count beside them. Retract by their cycles those
-that are none.
+be worth something else than the order without a cycle, which does not count beside them, by sources of one rank (a
+browser tells what the customer pays, and a backend what is left of it without the tax: these may differ). Restate by
+its cycle one that is worth something else, and retract by its cycle only one that there never was.
 """
 FINDING_KIND_STAGES_MERGED: FindingKind.ValueType  # 25
 """Several stages of a lead were told with one order number: they are one conversion and one stage, and that a lead was

@@ -362,8 +362,8 @@ class Recurrence(_message.Message):
     counted once, with the cycle, and whatever adjusts it without the cycle adjusts it, or takes it back: a system that
     cancels orders need not know of cycles. Where an order began several subscriptions, each first cycle is counted with what
     was told of it, and what was told without a cycle is worth nothing beside them; what adjusts the order adjusts all of them
-    (`Adjustment.cycle`). If they are not worth together what the order is, or two are of one subscription, reconciliation
-    says so (ORDER_SPLIT). Where one tells another kind of cycle and another none, the order is two conversions, and
+    (`Adjustment.cycle`). If they are not worth together what a source of their rank told of the order, or two are of one
+    subscription, reconciliation says so (ORDER_SPLIT). Where one tells another kind of cycle and another none, the order is two conversions, and
     reconciliation finds them likewise.
     """
 
