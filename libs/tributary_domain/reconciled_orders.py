@@ -10,15 +10,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tributary_domain.business_keys import plain_id
 from tributary_domain.families import first_name
 from tributary_domain.ids import family_id
+from tributary_domain.reconciled_records import Related, Staged, StandIn
 from tributary_domain.reconciled_shares import SeveralCycles
-
-if TYPE_CHECKING:
-    from tributary_domain.reconciled_families import Related, Staged, StandIn
 
 _FIRST: Final = 2
 _CYCLE, _PLAIN = 3, 5

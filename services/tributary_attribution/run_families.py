@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tributary_attribution.credit_settings import declared_for
-from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn, are_all_named, families, heirs
+from tributary_domain.reconciled_families import are_all_named, families, heirs
 from tributary_domain.reconciled_orders import NO_ORDERS, orders_of
+from tributary_domain.reconciled_records import Heir, Related, Staged, StandIn
 from tributary_domain.reconciled_shares import Shared, shared
 from tributary_domain.renewals import RenewalCredit
 from tributary_runtime.workspaces import Workspace

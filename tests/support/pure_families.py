@@ -16,8 +16,9 @@ from tributary_domain.conversion import ConversionStatus, conversion_facts, in_l
 from tributary_domain.conversion_parts import Standing
 from tributary_domain.families import Member, Membership, whole
 from tributary_domain.ids import family_id
-from tributary_domain.reconciled_families import Related, Staged, families, heirs
+from tributary_domain.reconciled_families import families, heirs
 from tributary_domain.reconciled_orders import orders_of
+from tributary_domain.reconciled_records import Related, Staged
 from tributary_domain.reconciled_shares import OrderPart, shared
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, pack_part

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn
+from tributary_domain.reconciled_records import Heir, Related, Staged, StandIn
 from tributary_domain.reconciled_shares import OrderPart, Share
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_staging import Scope

@@ -6,7 +6,8 @@ import pytest
 
 from tributary_domain.families import order_name, subscription_name
 from tributary_domain.ids import family_id
-from tributary_domain.reconciled_families import Related, StandIn, are_all_named
+from tributary_domain.reconciled_families import are_all_named
+from tributary_domain.reconciled_records import Related, StandIn
 
 _LEAD, _OTHER = family_id("lead:l-1"), family_id("lead:l-2")
 _ORDER, _SUBSCRIPTION = family_id(order_name("shop", "o-1")), family_id(subscription_name("shop", "s-1"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tributary_domain.ids import family_id
-from tributary_domain.reconciled_families import Related, Staged
 from tributary_domain.reconciled_orders import Orders, ToldOrder
+from tributary_domain.reconciled_records import Related, Staged
 from tributary_domain.reconciled_shares import SeveralCycles
 
 _FAMILY = family_id("first:8:purchase:0::7")
