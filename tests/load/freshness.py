@@ -23,7 +23,7 @@ from typing import Any
 import grpc
 
 from tests.load.figures import figure, machine, write
-from tests.load.serving import DECLARED, WORKSPACE, bodies, cpu_seconds
+from tests.load.serving import DECLARED, WORKSPACE, bodies, cpu_seconds, sent
 from tests.support.door import METHOD
 from tests.support.stack import running_stack
 from tributary.event.v1.event_pb2 import Event
@@ -67,7 +67,7 @@ class Probes:
             event.conversion.name, event.conversion.order_id = name, f"{name}-{number}"
             event.identifiers.customer_id = f"{name}-{number}"
             started = time.perf_counter()
-            await self.call(IngestEventsRequest(events=[event]).SerializeToString(), metadata=self.metadata, timeout=60)
+            await sent(self.call, IngestEventsRequest(events=[event]).SerializeToString(), self.metadata)
             async with self.changed:
                 await self.changed.wait_for(lambda number=number: self.counted.get(name, 0) >= number)
             self.seconds.append(time.perf_counter() - started)
@@ -96,12 +96,8 @@ async def pace(call: Any, requests: Sequence[bytes], per_second: float, metadata
             wait = started + number * BATCH / per_second - time.perf_counter()
             late = max(0.0, -wait)
             await asyncio.sleep(max(0.0, wait))
-            group.create_task(_sent(call, body, metadata))
+            group.create_task(sent(call, body, metadata))
     return late
-
-
-async def _sent(call: Any, body: bytes, metadata: Sequence[tuple[str, str]]) -> None:
-    await call(body, metadata=metadata, timeout=60)
 
 
 async def run(stack: Stack, api_key: str, options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -157,14 +158,7 @@ async def send(
 
         async def one(body: bytes) -> None:
             started = time.perf_counter()
-            while True:
-                try:
-                    answers.append(await call(body, metadata=metadata, timeout=60))
-                    break
-                except grpc.aio.AioRpcError as error:  # a write to disk that took seconds; callers send it again
-                    if error.code() is not grpc.StatusCode.UNAVAILABLE or time.perf_counter() - started > 60:
-                        raise
-                    await asyncio.sleep(0.1)
+            answers.append(await sent(call, body, metadata))
             took.append(time.perf_counter() - started)
 
         async def worker() -> None:
@@ -182,6 +176,19 @@ async def send(
         wall = time.perf_counter() - started
         cpu = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
     return Load(events, cpu, wall, sorted(took), _tally(answers) if method == METHOD else {})
+
+
+async def sent(call: Any, body: bytes, metadata: Sequence[tuple[str, str]]) -> bytes:
+    """Sends a request and returns the answer: again, as callers do, while a disk takes seconds for a write."""
+    started = time.perf_counter()
+    while True:
+        try:
+            answer: bytes = await call(body, metadata=metadata, timeout=60)
+            return answer
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or time.perf_counter() - started > 60:
+                raise
+            await asyncio.sleep(0.1)
 
 
 def _tally(answers: Sequence[bytes]) -> dict[str, int]:
