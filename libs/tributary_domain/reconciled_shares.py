@@ -1,12 +1,12 @@
 """What changes an order that was told as several first cycles, as reconciliation derives it: what is each one's.
 
-The one rule: as of `shared_adjustments`, and nothing of that is used: all that was said is gone through once, in the
-order in which it happened.
+The one rule: as of `shared_adjustments`, and nothing of that is used: all that was said is gone through in the
+order in which it happened, and each time anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
 
@@ -68,7 +68,7 @@ def shared(orders: Iterable[SeveralCycles], parts: Iterable[OrderPart]) -> Share
         parts: Of all their conversions, what counts for anything.
     """
     said: dict[str, list[OrderPart]] = {}
-    for part in sorted(parts, key=lambda part: (part.time_micros, part.event_hash, part.event_id)):
+    for part in sorted(parts, key=_place):
         said.setdefault(part.conversion_id, []).append(part)
     lent: dict[str, str] = {}
     shares: list[Share] = []
@@ -80,7 +80,7 @@ def shared(orders: Iterable[SeveralCycles], parts: Iterable[OrderPart]) -> Share
             continue
         named = {(part.kind, part.identity) for book in living for part in book.adjusting}
         whole = [part for one in order.plains for part in said.get(one, ()) if not part.is_observation]
-        whole.sort(key=lambda part: (part.time_micros, part.event_hash, part.event_id))
+        whole.sort(key=_place)
         shares += _in_each_currency(living, [part for part in _once(whole) if (part.kind, part.identity) not in named])
     return Shared(lent, shares)
 
@@ -96,28 +96,36 @@ class _Book:
         best = max(stating, key=lambda part: part.rank, default=None)
         self.stated = 0 if best is None else max(0, best.amount_micros)
         self._value = None if best is None else best.amount_micros
-        self._currency = "" if best is None else best.currency
-        self.is_stated = bool(self._currency)
-        self.taken = 0
-        self.is_gone = self._close(())[1]
+        self.is_stated = best is not None and bool(best.currency)
+        totals = [part.currency for part in self.adjusting if part.kind == _TOTAL]
+        self.currency = best.currency if best is not None and best.currency else (totals or [""])[-1]
+        self.is_gone = self._close(self.adjusting)[1]
+        self.left = self.taken = 0
+        self.totals: list[OrderPart] = []
+        """What of a new total of the order is this one's."""
+        self.given: list[OrderPart] = []
+        """What was taken off it for the order, or given back."""
 
-    def close(self, total: tuple[OrderPart, int] | None) -> None:
-        """Settles what is left of it before anything is taken off for the order.
+    def settle(self, at: OrderPart) -> None:
+        """Says what is left of it when something is taken off the order or given back, and what was taken so far.
 
-        Args:
-            total: What the order was said to be worth as a whole, and what of that is this one's.
+        What names it comes first, whenever it was said, but for its own later totals, and what was said after these.
         """
-        part, amount = total if total is not None else (None, 0)
-        self.left = self._close(() if part is None else (part._replace(amount_micros=amount),))[0]
+        totals = [part for part in self.adjusting if part.kind == _TOTAL and self._counts(part)]
+        end = min((_place(part) for part in totals if _place(part) > _place(at)), default=None)
+        known = [part for part in (*self.adjusting, *self.totals) if end is None or _place(part) < end]
+        begun = [_place(part) for part in (*totals, *self.totals) if end is None or _place(part) < end]
+        since = max(begun, default=None)
+        given = [part for part in self.given if since is None or _place(part) > since]
+        self.taken = sum(-part.amount_micros if part.kind == _BACK else part.amount_micros for part in given)
+        self.left = self._close(known)[0] - self.taken
 
-    def _close(self, more: Sequence[OrderPart]) -> tuple[int, bool]:
+    def _counts(self, part: OrderPart) -> bool:
+        return not self.currency or part.currency in ("", self.currency)
+
+    def _close(self, adjusting: Iterable[OrderPart]) -> tuple[int, bool]:
         value, off, is_gone = self._value, 0, False
-        ordered = sorted((*self.adjusting, *more), key=lambda part: (part.time_micros, part.event_hash, part.event_id))
-        totals = [part.currency for part in ordered if part.kind == _TOTAL]
-        self.currency = self._currency or (totals[-1] if totals else "")
-        for part in ordered:
-            if self.currency and part.currency not in ("", self.currency):
-                continue
+        for part in sorted(filter(self._counts, adjusting), key=_place):
             if part.kind == _TOTAL:
                 value, off, is_gone = part.amount_micros, 0, False
             elif part.kind == _GONE:
@@ -127,6 +135,10 @@ class _Book:
             elif value is not None:
                 off += -part.amount_micros if part.kind == _BACK else part.amount_micros
         return (0 if is_gone or value is None else max(0, value - off)), is_gone
+
+
+def _place(part: OrderPart) -> tuple[int, int, str]:
+    return part.time_micros, part.event_hash, part.event_id
 
 
 def _once(parts: Iterable[OrderPart]) -> list[OrderPart]:
@@ -146,6 +158,8 @@ def _in_each_currency(books: Sequence[_Book], whole: Sequence[OrderPart]) -> lis
         by_currency.setdefault(book.currency or unsaid, []).append(book)
     found: list[Share] = []
     for currency, some in by_currency.items():
+        for book in some:
+            book.currency = currency
         found += _shares(some, [part for part in whole if not currency or part.currency in ("", currency)])
     foreign = [part for part in whole if part.currency and not by_currency.keys() & {"", part.currency}]
     for book in [book for book in books if book.is_stated][:1]:
@@ -157,16 +171,17 @@ def _shares(books: Sequence[_Book], whole: Sequence[OrderPart]) -> list[Share]:
     totals = [at for at, part in enumerate(whole) if part.kind == _TOTAL]
     since = totals[-1] if totals else -1
     found: list[Share] = []
-    split: Mapping[str, int] = {}
     if totals:
         split = _in_proportion(whole[since].amount_micros, books)
         found += [_share(book, whole[since], split[book.conversion_id]) for book in books]
-    for book in books:
-        book.close((whole[since], split[book.conversion_id]) if totals else None)
+        for book in books:
+            book.totals.append(whole[since]._replace(amount_micros=split[book.conversion_id]))
     for part in whole[since + 1 :]:
         if part.kind == _GONE or not part.has_amount:
             found += [Share(book.conversion_id, part.event_id, False, 0) for book in books]
             continue
+        for book in books:
+            book.settle(part)
         rest, is_back = part.amount_micros, part.kind == _BACK
         parts: dict[str, int] = dict.fromkeys((book.conversion_id for book in books), 0)
         for book in reversed(books) if is_back else books:
@@ -176,8 +191,7 @@ def _shares(books: Sequence[_Book], whole: Sequence[OrderPart]) -> list[Share]:
         parts[(books[0] if is_back else books[-1]).conversion_id] += rest
         for book in books:
             moved = parts[book.conversion_id]
-            book.taken += -moved if is_back else moved
-            book.left += moved if is_back else -moved
+            book.given.append(part._replace(amount_micros=moved))
             if moved or (book is books[0] and not part.amount_micros):
                 found.append(_share(book, part, moved))
     return found

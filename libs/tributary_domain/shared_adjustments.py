@@ -2,20 +2,27 @@
 
 The one rule: it is of the order, so that what is left of all cycles together is what is left of the order. A refund is
 taken off the first cycle until nothing is left of that, then off the next; a new total is split in proportion to what
-they were worth; who takes the order back takes back all. What names a cycle was said of that alone, and comes first.
-What is in no cycle's currency changes nothing.
+they were worth; who takes the order back takes back all. What names a cycle was said of that alone, and comes first,
+but for a new total of it: what was taken off before is not taken off that, and what follows is. What is in no cycle's
+currency changes nothing.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 from tributary_domain.conversion import conversion_facts, each_once
 from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, Standing
+from tributary_domain.event_order import OrderKey
 from tributary_domain.shares import split_exactly
 from tributary_domain.value_bases import NO_PARTS
+
+_FIRST: Final[OrderKey] = (-(2**63), 0)
+"""Before all."""
 
 
 class FirstCycle(NamedTuple):
@@ -75,6 +82,8 @@ def _share_in(cycles: Sequence[tuple[FirstCycle, list[Adjustment]]], left: Seque
         left = left[totals[-1] + 1 :]
     purses = [_Purse(cycle, own) for cycle, own in cycles]
     for one in left:
+        for purse in purses:
+            purse.begin(one.order_key)
         if one.kind is AdjustmentKind.RETRACTION or one.amount_micros is None:
             for own in shares:
                 own.append(one)
@@ -85,12 +94,24 @@ def _share_in(cycles: Sequence[tuple[FirstCycle, list[Adjustment]]], left: Seque
 
 
 class _Purse:
-    """What is left of a cycle, and was taken off it."""
+    """What is left of a cycle, and was taken off it for the order, as of one adjustment after the other."""
 
     def __init__(self, cycle: FirstCycle, shares: Sequence[Adjustment]) -> None:
-        facts = conversion_facts(cycle.observations, [*cycle.adjustments, *shares])
-        self.left_micros = facts.full_amount_micros or 0
+        counted = conversion_facts(cycle.observations, [*cycle.adjustments, *shares]).adjustments
+        totals = [at for at, one in enumerate(counted) if one.kind is AdjustmentKind.RESTATEMENT]
+        self._lives: deque[tuple[OrderKey, int]] = deque()
+        """What is left after all that names it: by each of its totals, from when on, up to the next."""
+        for start, end in pairwise([0, *totals, len(counted)]):
+            since = counted[start].order_key if start in totals else _FIRST
+            left = conversion_facts(cycle.observations, counted[start:end]).full_amount_micros
+            self._lives.append((since, left or 0))
+        self.left_micros = self._lives.popleft()[1]
         self.taken_micros = 0
+
+    def begin(self, place: OrderKey) -> None:
+        """Goes on to a place: what was taken off before a total of its own is absorbed by that."""
+        while self._lives and self._lives[0][0] < place:
+            self.left_micros, self.taken_micros = self._lives.popleft()[1], 0
 
     def take(self, amount_micros: int) -> None:
         self.left_micros -= amount_micros

@@ -66,7 +66,7 @@ async def test_several_first_cycles_of_an_order_count_for_what_was_told_of_each_
     attribution: Attribution, workspace: str
 ) -> None:
     rng = random.Random(17)
-    orders = [Order(workspace, number) for number in range(11)]
+    orders = [Order(workspace, number) for number in range(12)]
     expected = {}
 
     def becomes(number: int, plain: int | str | None, first: int | str, second: int | str) -> Order:
@@ -93,6 +93,8 @@ async def test_several_first_cycles_of_an_order_count_for_what_was_told_of_each_
     becomes(10, 30, 0, 30).change("REFUND", 70)
     orders[10].change("RESTATEMENT", 80, days=2)
     [*orders[10].named.values()][-1][1].event.adjustment.amount.currency_code = "USD"
+    becomes(11, 30, 80, 30).change("REFUND", 70)
+    orders[11].change("RESTATEMENT", 80, names=FIRST, days=2)
     for order in orders:
         how = await arrive(attribution, order.named, rng)
         known = {name: order.named[name] for name in ("browsed", PLAIN, FIRST, SECOND) if name in order.named}

@@ -148,6 +148,25 @@ _TOTAL, _BACK = AdjustmentKind.RESTATEMENT, AdjustmentKind.REVERSAL
             [_refund(1, 10), _refund(2, 30, "USD", _BACK), _refund(3, 80)], [], [0, 10], id="given back in another"
         ),
         pytest.param([_refund(1, 10, "USD"), _refund(2, 70)], [], [0, 30], id="a refund in another"),
+        pytest.param([_refund(1, 70)], [_refund(2, 80, kind=_TOTAL)], [80, 30], id="a new total of one after a refund"),
+        pytest.param(
+            [_refund(1, 70), _refund(3, 90)],
+            [_refund(2, 80, kind=_TOTAL), _refund(4, 10)],
+            [0, 10],
+            id="a new total of one between refunds, and a refund of that one",
+        ),
+        pytest.param(
+            [_refund(1, 70), _refund(3, 70, kind=_BACK), _refund(4, 20)],
+            [_refund(2, 80, kind=_TOTAL)],
+            [120, 40],
+            id="given back after a new total of one",
+        ),
+        pytest.param(
+            [_refund(2, 50, kind=_TOTAL), _refund(3, 40)],
+            [_refund(1, 80, kind=_TOTAL)],
+            [0, 10],
+            id="a new total of the order after one of one",
+        ),
     ],
 )
 def test_what_is_left_of_each(whole: list[Adjustment], of_first: list[Adjustment], left: list[int]) -> None:
@@ -160,7 +179,7 @@ def test_what_is_left_of_each(whole: list[Adjustment], of_first: list[Adjustment
     shares = shared_out(whole, cycles)
     facts = [conversion_facts(one.observations, [*one.adjustments, *shares[one.conversion_id]]) for one in cycles]
     assert [one.full_amount_micros for one in facts] == left
-    is_foreign = any(one.currency_code != "EUR" for one in whole)
+    is_foreign = any(one.currency_code == "USD" for one in whole)
     assert (ConversionFinding.CURRENCY_MISMATCH in facts[0].findings) is is_foreign, "it is found to be odd"
     parts = [_as_part(PLAIN, one) for one in whole]
     parts += [_as_part(cycle.conversion_id, one) for cycle in cycles for one in (*cycle[1], *cycle[2])]
