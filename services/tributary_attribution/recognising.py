@@ -61,12 +61,9 @@ def other_people(known: Known, assessed: Assessment, told: Iterable[ConversionPa
     if known.journey is None and assessed.published is not None and Cause.ERASURE not in known.known_causes:
         return assessed.published.person_ids  # who is linked with whom expired with the journey
     linked = {token for journey in journeys for token in journey.tokens}
-    homes = {
-        most_telling(part.admitted.identity_tokens)
-        for part in told
-        if part.admitted.identity_tokens and linked.isdisjoint(part.admitted.identity_tokens)
-    }
-    people = {person_key(known.workspace.id, home) for home in homes}
+    # Whose an observation is, its most telling identifier says: an address of it may be linked with somebody else.
+    homes = {most_telling(part.admitted.identity_tokens) for part in told if part.admitted.identity_tokens}
+    people = {person_key(known.workspace.id, home) for home in homes - linked}
     return sorted(people.union(journey.person_id for journey in journeys) - {"", person_id})
 
 

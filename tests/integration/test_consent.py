@@ -310,21 +310,28 @@ async def test_consent_to_something_else_that_was_withdrawn_holds_nothing_back(
     assert calls == 1
 
 
-@pytest.mark.parametrize("who", ["", "customer:b", "email:a", "visitor:a"])
-@pytest.mark.parametrize("how", ["an order", "a lead"])
+@pytest.mark.parametrize(
+    ("how", "who"),
+    [
+        *itertools.product(("an order", "a lead"), ("", "customer:b", "email:a", "visitor:a")),
+        *itertools.product(("an order, with an address of both",), ("", "customer:b")),
+    ],
+)
 async def test_all_who_told_one_conversion_and_whom_nobody_linked_have_to_allow_it(
     attribution: Attribution, migrated_redis_url: str, clickhouse_url: str, workspace: str, how: str, who: str
 ) -> None:
     events = Events(workspace)
     families = Families(events)
-    a, b = ("email:a", "visitor:a"), "customer:b"
-    if how == "an order":
-        told = [events.order(*a, event_id="e-a", rank=1), events.order(b, event_id="e-b", rank=2, at=NOON + 1)]
-    else:
+    a, b = ("email:a", "visitor:a"), ("customer:b",)
+    if how == "an order, with an address of both":
+        a, b = ("customer:a", "email:a"), ("customer:b", "email:a")
+    if how == "a lead":
         told = [
             families.stage(*a, stage="new", lead_id="l-1", event_id="e-a"),
-            families.stage(b, stage="won", lead_id="l-1", event_id="e-b", at=NOON + DAY),
+            families.stage(*b, stage="won", lead_id="l-1", event_id="e-b", at=NOON + DAY),
         ]
+    else:
+        told = [events.order(*a, event_id="e-a", rank=1), events.order(*b, event_id="e-b", rank=2, at=NOON + 1)]
     for _, event in told:
         event.sealed_match_keys = f"keys of {event.event.event_id}".encode()
     await attribution.handle(*told)
@@ -332,7 +339,7 @@ async def test_all_who_told_one_conversion_and_whom_nobody_linked_have_to_allow_
         await attribution.handle(consent(events, who, NO, at=NOON + 2 * DAY, event_id="no"))
     published = await attribution.published(told[1][1].conversion_id)
     assert published is not None
-    assert (b"keys of e-a" in published.match.sealed_match_keys) == (how == "an order")
+    assert (b"keys of e-a" in published.match.sealed_match_keys) == (how != "a lead")
     async with a_rig(migrated_redis_url, clickhouse_url) as rig:
         permits = await rig.stores.permissions.read(workspace, [published])
     assert (permits[published.state.conversion_id].ad_user_data == DENIED) == bool(who)
