@@ -175,11 +175,17 @@ def _candidate(revised: ConversionRevised, settings: DestinationSettings) -> Can
         # A webhook is the workspace's own system: silence is no refusal there.
         consent_denied=match.consent.ad_user_data == CONSENT_STATE_DENIED,
         has_pixel_id=bool(shared_id(match, settings.id)),
-        in_scope=_in_scope(revised, settings),
+        in_scope=in_scope(revised, settings),
     )
 
 
-def _in_scope(revised: ConversionRevised, settings: DestinationSettings) -> bool:
+def in_scope(revised: ConversionRevised, settings: DestinationSettings) -> bool:
+    """Tells whether a destination's send scope contains a conversion.
+
+    Args:
+        revised: The conversion.
+        settings: Of the destination.
+    """
     if settings.send_scope is SendScope.CHANNEL_CREDITED:
         return any(
             touch.source.channel in settings.channels and any(credit.credit_micros for credit in touch.credits)

@@ -15,7 +15,7 @@ from typing import Final
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_delivery.candidates import said_with
 from tributary_delivery.destinations.adapter import Permits
-from tributary_delivery.withheld import withheld_from
+from tributary_delivery.withheld import withheld_until
 from tributary_domain.consent import DENIED, GRANTED, UNSAID, Assumed, Purpose, Timeline, state_when_leaving
 from tributary_domain.consent_strings import said_by
 from tributary_domain.vendor_consent import VendorDecision, timeline_of
@@ -188,7 +188,7 @@ def permits_of(revised: ConversionRevised, ledger: Ledger, assumed: Assumed, ven
         state(max(own.ad_personalization, strings.ad_personalization), Purpose.AD_PERSONALIZATION),
         is_opted_out=own.gpc or sale == DENIED or strings.is_opted_out,
         is_vendor_denied=is_vendor_denied(revised, ledger.of_vendors, vendor),
-        withheld=withheld_from(revised.match, ledger.of_vendors, vendor),
+        withheld_until_micros=withheld_until(ledger.of_vendors, vendor),
     )
 
 
@@ -211,5 +211,5 @@ def strictest(own: Permits, other: Permits, *, is_same_person: bool) -> Permits:
         stricter(own.ad_personalization, other.ad_personalization),
         is_opted_out=own.is_opted_out or other.is_opted_out,
         is_vendor_denied=own.is_vendor_denied or other.is_vendor_denied,
-        withheld=own.withheld | other.withheld,
+        withheld_until_micros=max(own.withheld_until_micros, other.withheld_until_micros),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -16,9 +17,11 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
     INELIGIBLE_REASON_NO_CONSENT,
+    INELIGIBLE_REASON_OUT_OF_SCOPE,
+    IneligibleReason,
 )
 from tributary_delivery.attempt import Attempt, AttemptRules
-from tributary_delivery.candidates import consent_basis
+from tributary_delivery.candidates import consent_basis, in_scope
 from tributary_delivery.decisions import Decisions, Prepared
 from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.doubts import Done, Doubts, not_again
@@ -30,6 +33,7 @@ from tributary_delivery.recollection import Recollection
 from tributary_delivery.same_orders import Jobs, SameOrders
 from tributary_delivery.sender import Refused, Sender
 from tributary_delivery.superseded_stages import SupersededStages
+from tributary_delivery.withheld import without
 from tributary_domain.consent import DENIED, GRANTED
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
@@ -39,6 +43,7 @@ from tributary_storage.redis.delivery_job import Job, Lane, Settled, Settlement
 
 log = structlog.get_logger(__name__)
 
+_CLICK_WITHHELD: Final = "a consent string of the person did not name the destination when they clicked (tcf_vendor)"
 _POSTPONE_SECONDS = 5.0
 _UNSTORED_SECONDS = 0.5
 """After how long it is looked again for what attribution has published and is about to store."""
@@ -74,6 +79,7 @@ class Preparation:
         jobs: Jobs,
     ) -> None:
         self._lane = lane
+        self._settings = settings
         self._sender = sender
         self._newest = newest
         self._memory = memory
@@ -129,7 +135,9 @@ class Preparation:
         return await asyncio.gather(*given_up)
 
     async def permitted(self, attempts: Sequence[Attempt]) -> tuple[list[Attempt], list[Done]]:
-        """Returns those that people allow to leave, and what becomes of the others: asked last.
+        """Returns those that people allow to leave, without what they withhold, and what becomes of the others.
+
+        They are asked last.
 
         Raises:
             StorageUnavailableError: Nobody can tell now.
@@ -143,13 +151,19 @@ class Preparation:
         doubtful: list[Refused] = []
         for one in attempts:
             own = permits[one.job.conversion_id]
-            if own.basis == GRANTED or (own.basis != DENIED and not self._sender.needs_grant):
-                allowed.append(replace(one, permits=own, ask_seconds=now_seconds))
-            elif one.is_doubtful:
-                doubtful.append(Refused(one, INELIGIBLE_REASON_NO_CONSENT, why_not(one.revised, own)))
+            told = without(one.revised, own.withheld_until_micros)
+            if not (own.basis == GRANTED or (own.basis != DENIED and not self._sender.needs_grant)):
+                refused = Refused(one, INELIGIBLE_REASON_NO_CONSENT, why_not(one.revised, own))
+            elif told is not one.revised and self._lacks_its_scope(one, told):
+                refused = Refused(one, INELIGIBLE_REASON_OUT_OF_SCOPE, _CLICK_WITHHELD)
+            else:
+                allowed.append(replace(one, revised=told, permits=own, ask_seconds=now_seconds))
+                continue
+            if one.is_doubtful:
+                doubtful.append(refused)
             else:
                 metrics.INELIGIBLE.add(1)
-                withheld.append(self._withheld(one, own))
+                withheld.append(self._withheld(one, own, refused.reason, refused.message))
         return allowed, withheld + await self.not_sent_again(doubtful)
 
     async def _permitted(self, attempts: Sequence[Attempt]) -> dict[str, Permits]:
@@ -178,10 +192,14 @@ class Preparation:
         newer = {name for name, one in newest.revisions.items() if one.revision > decided[name]}
         return newest.unstored | newer
 
-    def _withheld(self, one: Attempt, permits: Permits) -> Done:
+    def _lacks_its_scope(self, one: Attempt, told: ConversionRevised) -> bool:
+        """Tells whether what is to be told first is not for the destination without what its person withholds."""
+        is_first = not (one.is_correction or one.is_doubtful)
+        return is_first and not in_scope(told, self._settings)
+
+    def _withheld(self, one: Attempt, permits: Permits, reason: IneligibleReason.ValueType, why: str) -> Done:
         """Returns what is said of what its person does not allow: of a correction, what the destination has wrong."""
-        reason, about = INELIGIBLE_REASON_NO_CONSENT, (one.revised, self._lane.destination, one.operation)
-        why = why_not(one.revised, permits)
+        about = (one.revised, self._lane.destination, one.operation)
         if one.operation in (DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT):
             return left_wrong(*about, one.taken, one.job.plan_micros, one.told, why, reason=reason)
         line = untold_of(*about, reason, one.job.plan_micros, why, one.kept)

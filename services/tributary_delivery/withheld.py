@@ -1,66 +1,66 @@
 """What a conversion's person left before it, and did not want a vendor to be told of: it is not told with it either.
 
 The one rule: what was collected while a consent string did not name the vendor, or before one that did not, is never
-told to it, whatever a later one says. Corrections name what was sent first.
+told to it, whatever a later one says, nor with a correction. So there is one moment before which nothing that was left
+is told, by whichever revision a conversion is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from tributary.attribution.v1.conversion_pb2 import MatchResolution
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary_domain.consent import DENIED
+from tributary_domain.event_order import NEVER
 from tributary_domain.vendor_consent import VendorDecision, timeline_of
 
-_DEVICE = "device"
 
+def withheld_until(decisions: Sequence[VendorDecision], vendor: int | None) -> int:
+    """Returns the moment before which nothing that a person left is told to a vendor, in microseconds.
 
-def parts_of(match: MatchResolution) -> Iterator[tuple[str, int]]:
-    """Yields by what a conversion is recognised that is not its own: names, and when it was left, in microseconds."""
-    for click in match.click_ids:
-        if not click.own:
-            yield f"click:{click.family}", click.click_time.ToMicroseconds()
-    for name, time in match.browser_id_times.items():
-        yield f"browser:{name}", time.ToMicroseconds()
-    if match.sealed_device_keys:
-        yield _DEVICE, match.device_time.ToMicroseconds()
-    for number, keys in enumerate(match.person_keys):
-        yield f"keys:{number}", keys.event_time.ToMicroseconds()
-
-
-def withheld_from(match: MatchResolution, decisions: Sequence[VendorDecision], vendor: int | None) -> frozenset[str]:
-    """Returns the names of what a vendor must not be told.
+    It is when the person named it again; `NEVER` where they have not.
 
     Args:
-        match: By what a conversion is recognised.
-        decisions: Of its person on vendors.
+        decisions: Of the person on vendors.
         vendor: Its number in the IAB's list; None: it has none, and no string can name it.
+
+    Returns:
+        0 where nobody ever did not name it.
     """
     if vendor is None or not decisions:
-        return frozenset()
-    timeline = timeline_of(decisions, vendor)
-    last_micros = timeline.newest_denial_micros
+        return 0
+    last_micros = timeline_of(decisions, vendor).newest_denial_micros
     if last_micros < 0:
-        return frozenset()
-    return frozenset(name for name, micros in parts_of(match) if last_micros > micros or timeline.at(micros) == DENIED)
+        return 0
+    later = (one.time_micros for one in decisions if one.vendor == vendor and one.time_micros > last_micros)
+    return min(later, default=NEVER)
 
 
-def without(revised: ConversionRevised, withheld: frozenset[str]) -> ConversionRevised:
-    """Returns a conversion without what is withheld."""
-    if not withheld:
+def without(revised: ConversionRevised, until_micros: int) -> ConversionRevised:
+    """Returns a conversion without what is withheld: what its person left before a moment, and is not its own.
+
+    Args:
+        revised: The conversion.
+        until_micros: As `withheld_until`.
+    """
+
+    def is_withheld(left: Timestamp) -> bool:
+        return left.ToMicroseconds() < until_micros
+
+    if not until_micros:
         return revised
     told = ConversionRevised()
     told.CopyFrom(revised)
     match = told.match
-    clicks = [one for one in match.click_ids if one.own or f"click:{one.family}" not in withheld]
-    keys = [one for number, one in enumerate(match.person_keys) if f"keys:{number}" not in withheld]
+    clicks = [one for one in match.click_ids if one.own or not is_withheld(one.click_time)]
+    keys = [one for one in match.person_keys if not is_withheld(one.event_time)]
     del match.click_ids[:], match.person_keys[:]
     match.click_ids.extend(clicks)
     match.person_keys.extend(keys)
-    for name in [one for one in match.browser_id_times if f"browser:{one}" in withheld]:
+    for name in [name for name, left in match.browser_id_times.items() if is_withheld(left)]:
         del match.browser_ids[name], match.browser_id_times[name]
-    if _DEVICE in withheld:
+    if match.sealed_device_keys and is_withheld(match.device_time):
         match.ClearField("sealed_device_keys")
         match.ClearField("device_time")
     return told

@@ -100,13 +100,13 @@ class Wording:
         now_micros = self._clock.unix_micros()
         attempts = await self._naming.name(attempts, formed, now_micros)
         pins = await self._corrections.pinned(attempts)
-        told = [_told(one) if pin is None else pin.revised for one, pin in zip(attempts, pins, strict=True)]
+        told = [_told(one, pin) for one, pin in zip(attempts, pins, strict=True)]
         people = await self._opener.open(self._lane.workspace, told)
         calls: dict[str, list[Attempt]] = {}
         sizes: dict[str, int] = {}
         objects: set[str] = set()
-        for attempt, keys, pin in zip(attempts, people, pins, strict=True):
-            said = self._say(attempt, keys, pin, now_micros, formed)
+        for attempt, revised, keys, pin in zip(attempts, told, people, pins, strict=True):
+            said = self._say(attempt, revised, keys, pin, now_micros, formed)
             if said is None:
                 continue
             if said.is_test:
@@ -131,7 +131,13 @@ class Wording:
         return formed
 
     def _say(
-        self, attempt: Attempt, keys: PersonKeys, pin: Pin | None, now_micros: int, formed: Formed
+        self,
+        attempt: Attempt,
+        told: ConversionRevised,
+        keys: PersonKeys,
+        pin: Pin | None,
+        now_micros: int,
+        formed: Formed,
     ) -> Attempt | None:
         """Returns an attempt with its event; None if it cannot be said, which `formed` then tells."""
         age_micros = now_micros - attempt.revised.state.conversion_time.ToMicroseconds()
@@ -140,7 +146,7 @@ class Wording:
             return None
         known_as = attempt.known_as or KnownAs("")
         try:
-            outgoing = self._outgoing(attempt, known_as, keys, now_micros, pin)
+            outgoing = self._outgoing(attempt, told, known_as, keys, now_micros, pin)
             if attempt.operation == DELIVERY_OPERATION_RETRACT and self._has_nothing_to_say(outgoing):
                 formed.refused.append(Refused(attempt, INELIGIBLE_REASON_UNSPECIFIED, _NOT_RETRACTED))
                 return None
@@ -165,9 +171,14 @@ class Wording:
         return replace(attempt, mapped=mapped, event=event, known_as=known_as)
 
     def _outgoing(
-        self, attempt: Attempt, known_as: KnownAs, keys: PersonKeys, now_micros: int, pin: Pin | None
+        self,
+        attempt: Attempt,
+        revised: ConversionRevised,
+        known_as: KnownAs,
+        keys: PersonKeys,
+        now_micros: int,
+        pin: Pin | None,
     ) -> Outgoing:
-        revised = _told(attempt) if pin is None else pin.revised
         pinned = pin.first if pin is not None else None
         amount_micros, currency = worth(attempt, revised)
         return Outgoing(
@@ -200,9 +211,11 @@ class Wording:
         return self._naming.visible_id(revised, with_store=with_store)
 
 
-def _told(attempt: Attempt) -> ConversionRevised:
-    """Returns the conversion that is told first, or anew, without what its person did not want told."""
-    return attempt.revised if attempt.permits is None else without(attempt.revised, attempt.permits.withheld)
+def _told(attempt: Attempt, pin: Pin | None) -> ConversionRevised:
+    """Returns the conversion that is told, as it was known first, without what its person did not want told."""
+    if pin is None or attempt.permits is None:
+        return attempt.revised if pin is None else pin.revised
+    return without(pin.revised, attempt.permits.withheld_until_micros)
 
 
 def _newest_last(attempt: Attempt) -> tuple[bool, int]:

@@ -72,8 +72,8 @@ class Permits:
     """Whether they object to selling or sharing, or their browser does (GPC)."""
     is_vendor_denied: bool = False
     """Whether a consent string, said with the conversion or later, does not name the destination."""
-    withheld: frozenset[str] = frozenset()
-    """What the person left before and did not want it told of, by the names of `withheld.parts_of`."""
+    withheld_until_micros: int = 0
+    """It is told nothing that the person left before this moment, as `withheld.withheld_until`; 0: all of it."""
 
     @property
     def basis(self) -> int:

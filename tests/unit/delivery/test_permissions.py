@@ -174,12 +174,24 @@ def test_what_was_left_while_a_string_dropped_a_vendor_is_not_told_to_it_with_a_
     match.device_time.CopyFrom(left)
     match.person_keys.add(sealed=b"an address", event_time=left)
     permits = permits_of(revised, Ledger([], [VendorDecision(*one) for one in said]), Assumed(), vendor)
-    told = without(revised, permits.withheld).match
+    told = without(revised, permits.withheld_until_micros).match
     assert not permits.is_vendor_denied
     assert [one.family for one in told.click_ids] == ["gclid"] * is_told + ["wbraid"]
     assert dict(told.browser_ids) == {"ttp": "its own", **({"fbp": "a browser"} if is_told else {})}
     assert (bool(told.sealed_device_keys), bool(told.person_keys)) == (is_told, is_told)
     assert len(revised.match.person_keys) == 1, "what is published stays"
+
+
+def test_what_was_left_after_it_named_a_vendor_again_is_told_whatever_another_conversion_lacks() -> None:
+    """One conversion's keys are not another's because both come first in their messages."""
+    revised, before = a_conversion(CONVERTED, tcf_string=GOOGLE), a_conversion(CONVERTED, tcf_string=GOOGLE)
+    before.match.person_keys.add(sealed=b"left before", event_time=timestamp(BEFORE - 3))
+    revised.match.person_keys.add(sealed=b"left since", event_time=timestamp(BEFORE))
+    ledger = Ledger([], [VendorDecision(BEFORE - 2, 755, NO), VendorDecision(BEFORE - 1, 755, YES)])
+    own, other = (permits_of(one, ledger, Assumed(), 755) for one in (revised, before))
+    until_micros = strictest(own, other, is_same_person=True).withheld_until_micros
+    assert [one.sealed for one in without(revised, until_micros).match.person_keys] == [b"left since"]
+    assert not without(before, until_micros).match.person_keys
 
 
 def test_a_vendor_whom_one_observation_of_an_order_drops_is_not_told_of_it() -> None:

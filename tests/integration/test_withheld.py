@@ -1,0 +1,79 @@
+"""What a person left while a consent string did not name a destination: it is not told of that, whatever is sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.batches import a_purchase, deliver, match_keys, publish, running_fake, seal
+from tests.support.delivery import SHARDS, Rig, a_rig
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_INELIGIBLE,
+    INELIGIBLE_REASON_OUT_OF_SCOPE,
+)
+from tributary_domain.consent import DENIED, GRANTED
+from tributary_domain.vendor_consent import VendorDecision
+from tributary_runtime.clock import SystemClock
+from tributary_storage.redis.consents import Consents
+from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.ties import person_key
+
+DAY = 86_400_000_000
+
+
+@pytest.fixture
+async def rig(migrated_redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
+    async with a_rig(migrated_redis_url, clickhouse_url) as opened:
+        yield opened
+
+
+async def dropped(rig: Rig, workspace: str, *, at: int) -> str:
+    """Returns the id of a person whose string named Google at no moment but from one after this on."""
+    decisions = [VendorDecision(at, 755, DENIED), VendorDecision(at + 1, 755, GRANTED)]
+    await Consents(rig.redis, SHARDS).record({(workspace, "customer:1"): decisions})
+    return person_key(workspace, "customer:1")
+
+
+async def test_who_is_told_of_its_own_clicks_alone_is_not_told_of_a_conversion_whose_click_is_withheld(
+    rig: Rig, workspace: str
+) -> None:
+    lane, clicked_micros = Lane(workspace, "google"), SystemClock().unix_micros() - DAY
+    person_id = await dropped(rig, workspace, at=clicked_micros)
+
+    def of_a_click(message: ConversionRevised) -> None:
+        message.state.person_id = person_id if message.state.conversion_id == "c1:0000" else ""
+        message.match.click_ids.add(family="gclid", value="a-click").click_time.FromMicroseconds(clicked_micros)
+
+    with running_fake("google") as server:
+        await publish(rig, lane, [a_purchase(lane, number) for number in range(2)], of_a_click)
+        await deliver(rig, lane, server, send_scope="with_own_click")
+        assert server.fake.counted == {"p-c1:0001": 1}
+    [line] = await rig.deliveries(lane, "c1:0000")
+    assert (line.state, line.ineligible_reason) == (DELIVERY_STATE_INELIGIBLE, INELIGIBLE_REASON_OUT_OF_SCOPE)
+    assert (line.attempts, line.consent_basis, "when they clicked" in line.message) == (0, "granted", True)
+
+
+async def test_what_is_withheld_of_a_conversion_is_withheld_of_its_refund_which_is_told(
+    rig: Rig, workspace: str
+) -> None:
+    lane, left_micros = Lane(workspace, "google"), SystemClock().unix_micros() - DAY
+    person_id, phone = await dropped(rig, workspace, at=left_micros), match_keys()
+    phone.identifiers.phone = "+491701234567"
+    sealed = await seal(rig, workspace, phone)
+
+    def of_a_phone(message: ConversionRevised) -> None:
+        message.state.person_id = person_id
+        keys = message.match.person_keys.add(sealed=sealed, has_phone=True)
+        keys.event_time.FromMicroseconds(left_micros)
+
+    first = a_purchase(lane)
+    with running_fake("google") as server:
+        for revision in (first, first.then(value_micros=70_000_000)):
+            await publish(rig, lane, [revision], of_a_phone)
+            await deliver(rig, lane, server)
+        assert server.fake.values == {"p-c1:0000": 70}
+        assert not [ask for ask in server.asks if b"phoneNumber" in ask.body]
+    assert [one.state for one in await rig.deliveries(lane, "c1:0000")] == [DELIVERY_STATE_ACCEPTED] * 2
