@@ -22,7 +22,7 @@ from tributary_delivery.operations import Operations
 from tributary_delivery.permissions import Permissions
 from tributary_delivery.planner import Planner
 from tributary_delivery.reports import Reports
-from tributary_delivery.senders import Senders, homes
+from tributary_delivery.senders import Senders, click_keys, homes
 from tributary_delivery.servicer import DeliveryServicer
 from tributary_delivery.settings import DeliverySettings
 from tributary_delivery.trial_runs import DestinationTests
@@ -134,7 +134,7 @@ async def main(settings: DeliverySettings) -> None:
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         opener = MatchKeyOpener(DataKeys(state_store, epoch.shards), workspaces.wrapping_keys)
-        names = NameStores(FirstClaims(jobs_store), PastFamilies(clickhouse))
+        names = NameStores(FirstClaims(jobs_store), PastFamilies(clickhouse), click_keys(workspaces.find))
         about = (opener, history, names, homes(workspaces.find), clock, settings.delivery_call_seconds, tls)
         senders = Senders(*about, tokens=SharedTokens(jobs_store))
 

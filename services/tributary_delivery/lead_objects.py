@@ -8,7 +8,7 @@ the other object: `superseded_stages`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -37,6 +37,8 @@ class NameStores:
 
     claims: FirstClaims
     families: Families
+    click_key_of: Callable[[str], bytes]
+    """Workspace -> what its click ids are claimed under, as `click_digests.click_key`."""
 
 
 def names_of_lead(revised: ConversionRevised) -> tuple[str, ...]:

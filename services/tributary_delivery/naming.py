@@ -6,7 +6,6 @@ what two conversions must share, or must not, is claimed before the first of the
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -21,13 +20,13 @@ from tributary_delivery.ledger import Memory
 from tributary_delivery.sender import Formed, Refused
 from tributary_delivery.sent_values import written
 from tributary_delivery.visible_ids import is_named, object_id, visible_id
+from tributary_domain.click_digests import click_digest, old_click_digest
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.crm_destinations import CrmDestination
 from tributary_storage.redis.delivery_job import KnownAs, Lane
 from tributary_storage.redis.first_claims import WantedSecond
 
 _SECOND: Final = 1_000_000
-_DIGEST_BYTES: Final = 16
 _INDISTINCT: Final = (
     "it takes two conversions of one click and second for one, and each second that will do has another"
 )
@@ -52,6 +51,7 @@ class Naming:
         self._adapter = adapter
         self._policy = adapter.policy
         self._claims = stores.claims
+        self._click_key = stores.click_key_of(lane.workspace)
         self.leads: LeadObjects | None = None
         """Names the objects of leads; None: it is no CRM."""
         if isinstance(settings, CrmDestination):
@@ -109,7 +109,10 @@ class Naming:
         """Returns attempts with the second that each conversion has of its click, claimed where it had none."""
         new = {one.job.conversion_id: places for one in named if (places := self._places(one)) is not None}
         wanted = [
-            WantedSecond(name, _digest(one.click_id), one.best, one.step, one.earliest, one.latest)
+            WantedSecond(
+                *(name, click_digest(self._click_key, one.click_id), old_click_digest(one.click_id)),
+                *(one.best, one.step, one.earliest, one.latest),
+            )
             for name, one in new.items()
         ]
         claimed = dict(zip(new, await self._claims.seconds(self._lane, wanted), strict=True))
@@ -133,7 +136,3 @@ class Naming:
         if attempt.operation != DELIVERY_OPERATION_CREATE or is_known or not isinstance(self._adapter, Placing):
             return None
         return self._adapter.places(attempt.revised)
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()

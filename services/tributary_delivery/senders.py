@@ -23,6 +23,7 @@ from tributary_delivery.report_asker import ReportAsker
 from tributary_delivery.report_door import Asker
 from tributary_delivery.sender import OneByOne, Sender
 from tributary_delivery.trial_runs import BatchTrialRun, TrialRun, WebhookTrialRun
+from tributary_domain.click_digests import click_key
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.checked_http import CheckedHttp
 from tributary_runtime.clock import Clock
@@ -42,6 +43,16 @@ def homes(find: Callable[[str], Workspace | None]) -> Callable[[str], Home]:
         return Home() if workspace is None else Home(workspace.default_region or "", workspace.reporting.zone)
 
     return home_of
+
+
+def click_keys(find: Callable[[str], Workspace | None]) -> Callable[[str], bytes]:
+    """Returns what tells under which key a workspace's click ids are claimed; of one that the file lacks, no key."""
+
+    def key_of(workspace_id: str) -> bytes:
+        workspace = find(workspace_id)
+        return b"" if workspace is None else click_key(workspace.pepper.reveal().encode())
+
+    return key_of
 
 
 @dataclass(frozen=True, slots=True)

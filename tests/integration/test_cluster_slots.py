@@ -130,8 +130,12 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     await holds.let_go(lane, [deal, Said("another", "c1:b 2")])
     assert not await client.exists(job_keys.object_hold("shop", "crm", "digest"))
     claims = FirstClaims(client)
-    wanted = [WantedSecond(one, digest, 9, 1, 8, 9) for one, digest in (("c1:a", "x"), ("c1:b", "x"), ("c1:b", "y"))]
-    assert await claims.seconds(lane, [*wanted, WantedSecond("c1:c", "x", 9, 1, 8, 9)]) == [9, 8, 9, None]
+    await client.hset(job_keys.click_seconds("shop", "crm", "old y"), "9", "c1:a")
+    wanted = [
+        WantedSecond(one, digest, f"old {digest}", 9, 1, 8, 9)
+        for one, digest in (("c1:a", "x"), ("c1:b", "x"), ("c1:a", "y"), ("c1:b", "y"), ("c1:c", "x"))
+    ]
+    assert await claims.seconds(lane, wanted) == [9, 8, 9, 8, None]
     kind = ObjectKind("account", "")
     assert await claims.known_names(lane, [LeadName(("id", "order"), kind, "")]) == [("", "")]
     leads = [LeadName(("id", "id"), kind, "L"), LeadName(("id", "order"), kind, "1001")]

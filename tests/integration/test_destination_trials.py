@@ -47,7 +47,7 @@ async def states(redis_url: str) -> AsyncIterator[DestinationStates]:
 
 async def tried(states: DestinationStates, settings: DestinationSettings, code: str = "") -> Answered:
     opener = MatchKeyOpener(DataKeys(states._client, 4), lambda _: ())
-    names = NameStores(FirstClaims(states._client), PastFamilies(None))  # type: ignore[arg-type]
+    names = NameStores(FirstClaims(states._client), PastFamilies(None), lambda _: b"")  # type: ignore[arg-type]
     senders = Senders(opener, ConversionHistory(None), names, lambda _: Home(), SystemClock(), 2.0)  # type: ignore[arg-type]
     return await DestinationTests(senders, states, SystemClock()).test(LANE, settings, code)
 

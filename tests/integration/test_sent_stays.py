@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.batches import a_batch_destination, a_purchase, clicked, deliver, publish, running_fake
-from tests.support.delivery import Rig, a_rig
+from tests.support.delivery import CLICK_KEY, Rig, a_rig
 from tests.support.eventually import eventually_async
 from tests.support.revisions import Touch
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -25,6 +25,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_cli.demo.fakes.server import LOST, FakeServer
 from tributary_delivery.operations import Operations
+from tributary_domain.click_digests import click_digest
 from tributary_domain.families import order_name
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.past_families import PastFamilies
@@ -193,6 +194,10 @@ async def test_orders_of_one_click_and_second_are_told_apart_as_long_as_there_ar
         corrected = [ask.json()["OfflineConversionAdjustments"] for ask in server.asks if b"Adjustments" in ask.body]
         seconds = told[ordered[0].conversion_id].sent_conversion_time.seconds
         assert [datetime.fromisoformat(row["ConversionTime"]).timestamp() for [row] in corrected] == [seconds]
+    every, own = (
+        job_keys.click_seconds(workspace, lane.destination, one) for one in ("*", click_digest(CLICK_KEY, "a-click"))
+    )
+    assert [key.decode() async for key in rig.redis.scan_iter(every, count=1000)] == [own], "nobody else finds it"
 
 
 async def test_what_microsoft_cannot_tell_apart_is_not_sent_and_says_so(

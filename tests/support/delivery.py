@@ -37,6 +37,7 @@ from tributary_delivery.permissions import Permissions
 from tributary_delivery.sender import OneByOne, Sender
 from tributary_delivery.senders import Senders
 from tributary_domain.backoff import Backoff
+from tributary_domain.click_digests import click_key
 from tributary_domain.consent import Assumed
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
@@ -62,6 +63,8 @@ from tributary_storage.redis.shared_tokens import SharedTokens
 SHARDS = 4
 WORKSPACE_KEY = bytes(range(32))
 """Wraps the data keys of tests."""
+CLICK_KEY = click_key(b"a pepper of tests")
+"""Under which click ids are claimed."""
 INTERNAL_TOKEN = "internal-token-of-tests"
 PACE = Pace(concurrency=16, call_seconds=2.0, margin_seconds=2.0, alive_seconds=0.2)
 
@@ -137,7 +140,7 @@ class Rig:
         about = (
             opener,
             self.stores.memory,
-            NameStores(FirstClaims(self.redis), PastFamilies(self.clickhouse)),
+            NameStores(FirstClaims(self.redis), PastFamilies(self.clickhouse), lambda _: CLICK_KEY),
             lambda _: Home("DE"),
             clock,
             call_seconds,

@@ -37,6 +37,8 @@ class WantedSecond:
 
     conversion_id: str
     click_digest: str
+    old_digest: str
+    """By what an earlier version found the click; what it kept there is read until it expires."""
     best: int
     """Since 1970."""
     step: int
@@ -78,7 +80,9 @@ class FirstClaims:
             StorageUnavailableError: Some may be claimed; ask for the same again.
         """
         names: list[Argument] = [
-            job_keys.click_seconds(lane.workspace, lane.destination, one.click_digest) for one in wanted
+            job_keys.click_seconds(*_of(lane), digest)
+            for one in wanted
+            for digest in (one.click_digest, one.old_digest)
         ]
         arguments: list[Argument] = [SENT_LIFE_SECONDS]
         for one in wanted:

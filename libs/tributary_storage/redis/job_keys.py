@@ -81,7 +81,7 @@ def click_seconds(workspace: str, destination: str, digest: str) -> str:
     Args:
         workspace: Whose.
         destination: Where.
-        digest: Of the click id: nothing in the clear.
+        digest: Of the click id, as `click_digests` makes it: nothing in the clear.
     """
     return f"trb:{{j:{workspace}:{destination}}}:seconds:{digest}"
 
