@@ -5,8 +5,10 @@ however healthy it looks. Somebody must look, and confirm (`tributary migrate --
 the role's epoch, and from then on whatever may have been before it is looked up in ClickHouse.
 
 Asked once per run of Redis, before anything is written to it (`Reconnection`); that it was asked is noted in the role
-itself, so that what is emptied while it runs is asked again. Fails closed: while ClickHouse does not answer nobody can
-tell, and nothing is written; attribution and delivery need it anyhow.
+itself, so that what is emptied while it runs is asked again. Of a cluster it is noted in every part (`PassedNotes`): a
+part without a note has lost something, also where ClickHouse knows of nothing that was in it, as of journeys. Fails
+closed: while ClickHouse does not answer nobody can tell, and nothing is written; attribution and delivery need it
+anyhow.
 
 | role  | what is compared, per place                     | written                                     |
 |-------|-------------------------------------------------|---------------------------------------------|
@@ -18,7 +20,7 @@ tell, and nothing is written; attribution and delivery need it anyhow.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import redis.asyncio
@@ -28,6 +30,7 @@ from tributary_runtime.errors import PartOutageError, PreconditionError, Storage
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import name_of_runs, read_answering_runs
 from tributary_storage.redis.epoch import Role, read_epoch
+from tributary_storage.redis.passed_notes import PassedNotes
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +72,7 @@ class Continuity:
     def __init__(self, client: redis.asyncio.Redis, role: Role, there: Marked, recorded: Recorded) -> None:
         self.name = f"{role}:continuity"
         self._client = client
+        self._notes = PassedNotes(client, role)
         self._role: Role = role
         self._there = there
         self._recorded = recorded
@@ -86,18 +90,34 @@ class Continuity:
         """
         try:
             runs, is_whole = await read_answering_runs(self._client)
-            if not is_whole:
-                if runs <= self._passed_runs:
-                    raise PartOutageError("Some nodes of Redis do not answer.", metadata={"store": self._role})
+            if not is_whole and not runs <= self._passed_runs:
                 raise self._silent()
             epoch = await read_epoch(self._client)
             self.loss_micros = 0 if epoch is None else epoch.loss_time_micros
+            noted = await self._notes.read()
+            if emptied := noted.emptied(self.loss_micros):
+                raise _emptied(self._role, emptied)
+            if not is_whole:
+                raise PartOutageError("Some nodes of Redis do not answer.", metadata={"store": self._role})
             run = name_of_runs(runs)
-            if await self._client.get(keys.passed(self._role)) == run.encode():
+            is_passed = await self._client.get(keys.passed(self._role)) == run.encode()
+            if is_passed and noted.is_whole(self.loss_micros):
                 self._passed_runs = runs
                 return
         except redis.RedisError as error:
             raise self._silent() from error
+        await self._compare()
+        try:
+            if (await read_answering_runs(self._client))[0] != runs:
+                raise self._silent()  # what was compared is not what is there by now
+            await self._notes.write(self.loss_micros)
+            await self._client.set(keys.passed(self._role), run)
+        except redis.RedisError as error:
+            raise self._silent() from error
+        self._passed_runs = runs
+
+    async def _compare(self) -> None:
+        """Returns if the role has all that ClickHouse knows of, or if what it lacks was confirmed."""
         try:
             async with asyncio.timeout(RECORD_SECONDS):
                 recorded = await self._recorded.marks()
@@ -111,23 +131,32 @@ class Continuity:
             raise older(self._role, missing)
         if behind:
             log.warning("loss_confirmed", role=self._role, places=len(behind))
-        try:
-            await self._client.set(keys.passed(self._role), run)
-        except redis.RedisError as error:
-            raise self._silent() from error
-        self._passed_runs = runs
 
     def _silent(self) -> StorageUnavailableError:
         return StorageUnavailableError("Redis did not answer.", metadata={"store": self._role})
 
 
 def older(role: Role, places: Collection[str]) -> PreconditionError:
-    """Returns the refusal of a role that has lost something."""
+    """Returns the refusal of a role that lacks what ClickHouse knows of it."""
     shown = ", ".join(list(places)[:_SHOWN])
-    message = (
+    return _refusal(
+        role,
         f"The Redis of role {role} is older than what ClickHouse knows of it ({shown}; {len(places)} places in all): "
-        "it was emptied or restored from a copy, or ClickHouse is another installation's. Bring the right data back; "
-        f"or, if they are lost, run `tributary migrate --confirm-loss {role}`: what is missing is then restored from "
-        "ClickHouse where it is needed."
+        "it was emptied or restored from a copy, or ClickHouse is another installation's.",
+    )
+
+
+def _emptied(role: Role, slots: Sequence[str]) -> PreconditionError:
+    return _refusal(
+        role,
+        f"The Redis Cluster of role {role} lost what it held in {', '.join(slots)}: a node was emptied or came back "
+        "without its data, or its slots were given to a node that never had them.",
+    )
+
+
+def _refusal(role: Role, what: str) -> PreconditionError:
+    message = (
+        f"{what} Bring the right data back; or, if they are lost, run `tributary migrate --confirm-loss {role}`: what "
+        "is missing is then restored from ClickHouse where it is needed."
     )
     return PreconditionError(message, subject=f"redis:{role}", reason=f"{role.upper()}_OLDER_THAN_RECORD")

@@ -17,7 +17,8 @@ ClickHouse answers, and no longer: what is known to be missing is confirmed, not
 While some nodes of a cluster do not answer, the shards of the others go on, also for a process that begins then: each
 shard knows which runs it was compared in. Those that are away are compared once they are back, before they are used.
 A shard that does not know it any more, though others do or this process saw it there, was emptied while Redis ran: all
-that was recorded of it is missing, whatever was appended since.
+that was recorded of it is missing, whatever was appended since. So it is while a node is away: then this process knows
+what was in it.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Log(Protocol):
         ...
 
     async def noted_runs(self) -> dict[int, str]:
-        """Returns the run that each shard says was compared; empty: it says of none."""
+        """Returns the run that each shard that answers says was compared; empty: it says of none."""
         ...
 
     async def passed_nodes(self) -> set[str]:
@@ -128,12 +129,13 @@ class Continuity:
                     raise StorageUnavailableError("The event log did not answer.", metadata={"store": "log"})
                 self.loss_micros = await self._event_log.loss_micros()
                 self.is_known = True
+            await self._require_noted()
             raise PartOutageError("Some nodes of the event log do not answer.", metadata={"store": "log"})
         run = name_of_runs(runs)
         self.loss_micros = await self._event_log.loss_micros()
         is_passed = await self._event_log.passed_run() == run  # asked first: it is noted of each shard before
         noted = await self._event_log.noted_runs()
-        was_noted = self._noted_run == run or (is_passed and run in noted.values())
+        was_noted = self._noted_run == run or run in noted.values()
         emptied = {shard for shard, said in noted.items() if not said} if was_noted else set()
         if is_passed and not emptied:
             if set(noted.values()) != {run}:
@@ -172,6 +174,18 @@ class Continuity:
         elif not self._seen:
             log.warning("unknown_log_accepted", setting="TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG")
         await self._see(runs)
+
+    async def _require_noted(self) -> None:
+        """Refuses shards that were emptied, of those that answer while others do not."""
+        if not self._noted_run:
+            return
+        emptied = {shard for shard, said in (await self._event_log.noted_runs()).items() if not said}
+        if emptied:
+            self.loss_micros = await self._event_log.loss_micros()
+            lost = {place: position for place, position in self._seen.items() if place[0] in emptied}
+            was_known, self.is_known = self.is_known, False
+            self._require(lost, {})
+            self.is_known = was_known
 
     async def _recorded(self) -> Positions | None:
         """Returns what ClickHouse knows; None if it does not answer."""

@@ -43,19 +43,21 @@ from tributary_runtime.channels import open_channel
 from tributary_runtime.errors import PartOutageError, PreconditionError, StorageUnavailableError
 from tributary_runtime.readiness import TRIES
 from tributary_runtime.settings import DurabilityMode
-from tributary_storage.continuity import Continuity, Marks
+from tributary_storage.continuity import Continuity, Marked, Marks
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import Admit, Claims, Undecided
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.cluster import ClusterRedis
 from tributary_storage.redis.cluster_coverage import coverage_problems
 from tributary_storage.redis.cluster_silence import PROBE_SECONDS, RestingError, Silence
-from tributary_storage.redis.cluster_slots import slot_of
+from tributary_storage.redis.cluster_slots import SLOTS, slot_of
 from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.durability import Durability
-from tributary_storage.redis.epoch import confirm_loss
+from tributary_storage.redis.epoch import Role, confirm_loss, require_epoch
 from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.log_keeping import LogKeeping
+from tributary_storage.redis.passed_notes import PARTS, part_keys
 
 ROOT = Path(__file__).parents[2]
 ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
@@ -390,6 +392,12 @@ async def test_dedup_serves_and_records_all_of_it_and_the_other_shards_while_a_n
         await asyncio.to_thread(running.__exit__, None, None, None)
 
 
+async def test_a_cluster_is_waited_for_while_a_node_does_not_listen_yet(cluster: Cluster) -> None:
+    cluster.servers[0].kill()
+    cluster.servers[0].start()
+    await cluster.settle()
+
+
 async def test_who_begins_while_a_node_hangs_vouches_for_no_shard_that_was_not_compared(
     cluster: Cluster, client: ClusterRedis
 ) -> None:
@@ -444,19 +452,93 @@ async def test_a_node_that_was_emptied_while_it_ran_is_refused_until_the_loss_is
     await living()
     async with cluster.node(lost) as one:
         await one.flushall()
-    for _ in range(2):
-        await append()  # so that the place where it ends tells nothing
-        for guard in (living, begun()):
-            with pytest.raises(PreconditionError, match="--confirm-loss log") as raised:
-                await guard()
-            assert not guard.is_known
-            assert {place for place in emptied if place in raised.value.message} == emptied
-            assert f"; {len(emptied)} places in all" in raised.value.message, "the others lost nothing"
-    await confirm_loss(client, "log")
+    away = next(at for at in range(MASTERS) if at != lost)
+    for others_answer in (True, False):
+        async with AsyncExitStack() as disturbed:
+            await append()  # so that the place where it ends tells nothing
+            if not others_answer:
+                await disturbed.enter_async_context(cluster.without(away))
+            for guard in (living, begun()) if others_answer else (living,):
+                with pytest.raises(PreconditionError, match="--confirm-loss log") as raised:
+                    await guard()
+                assert not guard.is_known
+                assert {place for place in emptied if place in raised.value.message} == emptied
+                assert f"; {len(emptied)} places in all" in raised.value.message, "the others lost nothing"
+    await _confirmed(client, "log")
     for guard in (begun(), living):
         await guard()
         assert guard.is_known
     assert "" not in (await keeping.noted_runs()).values()
+
+
+@pytest.mark.parametrize(
+    ("role", "emptied", "is_restarted"),
+    [
+        pytest.param("state", keys.EPOCH, False, id="state, with its epoch"),
+        pytest.param("jobs", keys.log_passed(0), True, id="jobs, while it did not run"),
+    ],
+)
+async def test_a_node_that_lost_what_clickhouse_knows_nothing_of_is_refused_until_that_is_confirmed(
+    role: Role, emptied: str, is_restarted: bool, cluster: Cluster, client: ClusterRedis
+) -> None:
+    epoch = await create_test_epoch(cluster.url)
+    lost = await cluster.owner_of(slot_of(emptied))
+    parts = [at for at, key in enumerate(part_keys(role)) if await cluster.owner_of(slot_of(key)) == lost]
+    slots = f"slots {parts[0] * SLOTS // PARTS}-{(parts[-1] + 1) * SLOTS // PARTS - 1}"
+    away = next(at for at in range(MASTERS) if at != lost)
+    there: Marked = Conversions(client, epoch.shards) if role == "state" else DeliveryJobs(client)
+
+    def begun() -> Continuity:
+        return Continuity(client, role, there, Nothing())
+
+    living = begun()
+    for guard in (living, begun()):
+        await guard()  # the first as after a version that noted it of no part
+    async with cluster.node(lost) as one:
+        await one.flushall()
+    if is_restarted:
+        cluster.servers[lost].kill()
+        cluster.servers[lost].start()
+        await cluster.settle()
+    else:
+        async with cluster.without(away):
+            with pytest.raises(PreconditionError, match=f"--confirm-loss {role}"):
+                await living()
+    for guard in (living, begun()):
+
+        async def refused(guard: Continuity = guard) -> str:
+            try:
+                await guard()
+            except PreconditionError as refusal:
+                return refusal.message
+            except StorageUnavailableError as outage:  # on the connections that died with it
+                raise AssertionError(outage.message) from outage
+            raise RuntimeError("it passed")
+
+        said = await eventually_async(refused)
+        assert f"held in {slots}: a node was emptied" in said, "the others lost nothing"
+    moment = await _confirmed(client, role)
+    for guard in (begun(), living):
+        await guard()
+        assert guard.loss_micros == moment
+    assert await create_test_epoch(cluster.url) == epoch
+    assert (await require_epoch(client, role)).loss_time_micros == moment
+    async with cluster.node(lost) as one:
+        await one.flushall()
+    with pytest.raises(PreconditionError):
+        await begun()()  # what was confirmed once excuses no later loss
+
+
+async def _confirmed(client: ClusterRedis, role: Role) -> int:
+    """Confirms a loss as soon as all nodes are asked again; returns the moment."""
+
+    async def confirmed() -> int:
+        try:
+            return await confirm_loss(client, role)
+        except StorageUnavailableError as outage:
+            raise AssertionError(outage.message) from outage
+
+    return await eventually_async(confirmed)
 
 
 async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, client: ClusterRedis) -> None:

@@ -52,18 +52,25 @@ class Cluster:
         """Waits until the nodes know one another, agree on who has which slot, and followers have all data."""
 
         async def is_settled() -> None:
-            owners = []
-            for at, server in enumerate(self.servers):
-                async with self.node(at) as node:
-                    told: Any = await node.execute_command("CLUSTER INFO")
-                    assert (told["cluster_state"], told["cluster_known_nodes"]) == ("ok", str(len(self.servers)))
-                    assert told["cluster_slots_ok"] == str(SLOTS)
-                    owners.append(slot_map(await node.execute_command("CLUSTER SLOTS"), f"127.0.0.1:{server.port}"))
-                    role, *rest = await node.execute_command("ROLE")
-                    assert role == "master" or rest[2] == "connected"
+            owners = [await self._settled_owners(at) for at in range(len(self.servers))]
             assert all(one == owners[0] for one in owners)
 
         await eventually_async(is_settled)
+
+    async def _settled_owners(self, at: int) -> list[str]:
+        """Returns who has which slot as a server sees it, once it answers and knows the others."""
+        server = self.servers[at]
+        try:
+            async with self.node(at) as node:
+                told: Any = await node.execute_command("CLUSTER INFO")
+                assert (told["cluster_state"], told["cluster_known_nodes"]) == ("ok", str(len(self.servers)))
+                assert told["cluster_slots_ok"] == str(SLOTS)
+                owners = slot_map(await node.execute_command("CLUSTER SLOTS"), f"127.0.0.1:{server.port}")
+                role, *rest = await node.execute_command("ROLE")
+                assert role == "master" or rest[2] == "connected"
+                return owners
+        except redis.ConnectionError as error:  # `start` returns before it listens
+            raise AssertionError(f"{error}; its log ends with:\n{server.log_tail()}") from error
 
     async def owner_of(self, slot: int) -> int:
         """Returns which of the servers has a slot, as the first one that answers sees it."""

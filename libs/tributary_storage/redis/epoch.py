@@ -3,14 +3,14 @@
 The one rule: only `tributary migrate` writes it, and its shard count never changes. A Redis without an epoch, or with
 another one than a process started with, is not the one whose data was acknowledged.
 
-On a cluster copies of it lie on the other nodes, so that who begins while its node is silent knows what the others
-hold.
+On a cluster copies of it lie on the other nodes, so that who begins while its node is silent, or was emptied, knows
+what the others hold.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -76,9 +76,10 @@ async def create_epoch(clients: Mapping[Role, redis.asyncio.Redis], wanted: Epoc
     for epoch in found:
         _require_like(epoch, wanted)
     epoch = found[0] if found else wanted
-    fields = _fields(epoch)
-    arguments = [text for pair in fields.items() for text in pair]
     for role, client in clients.items():
+        known = await read_epoch(client)  # of a cluster it may be known from copies alone, with its last loss
+        fields = _fields(epoch) | ({"loss_time": known.loss_time_micros} if known and known.loss_time_micros else {})
+        arguments = [text for pair in fields.items() for text in pair]
         try:
             _, flat = await _CREATE(client, [keys.EPOCH], [role, *arguments])
         except redis.RedisError as error:
@@ -104,12 +105,13 @@ async def confirm_loss(client: redis.asyncio.Redis, role: Role) -> int:
         PreconditionError: It has no epoch.
         StorageUnavailableError: It did not answer.
     """
-    await require_epoch(client, role)
+    epoch = await require_epoch(client, role)
     try:
         seconds, micros = await client.time()
         moment = int(seconds) * 1_000_000 + int(micros)
-        await _copy(client, role, {"loss_time": str(moment)})  # first: who sees the epoch's sees all
-        await client.hset(keys.EPOCH, "loss_time", str(moment))
+        fields: dict[Any, Any] = {**_fields(epoch), "loss_time": moment}  # all: the node of one may have been emptied
+        await _copy(client, role, fields)  # first: who sees the epoch's sees all
+        await client.hset(keys.EPOCH, mapping=fields)
     except redis.RedisError as error:
         raise _unavailable(role) from error
     return moment
@@ -118,7 +120,7 @@ async def confirm_loss(client: redis.asyncio.Redis, role: Role) -> int:
 async def read_epoch(client: redis.asyncio.Redis) -> Epoch | None:
     """Reads the epoch of one Redis; None if it has none.
 
-    Of a cluster, whose node that has it does not answer, a copy: the one that knows of the last loss.
+    Of a cluster, whose node that has it does not answer, or was emptied, a copy: the one that knows of the last loss.
 
     Raises:
         StorageUnavailableError: The Redis did not answer.
@@ -126,11 +128,11 @@ async def read_epoch(client: redis.asyncio.Redis) -> Epoch | None:
     try:
         fields: Any = await client.hgetall(keys.EPOCH)
     except redis.RedisError as error:
-        copies = [_epoch(one) for one in await _copies(client)]
-        if not copies:
+        found = _newest(await _copies(client))
+        if found is None:
             raise _unavailable("") from error
-        return max(copies, key=lambda one: one.loss_time_micros)
-    return _epoch(fields) if fields else None
+        return found
+    return _epoch(fields) if fields else _newest(await _copies(client))
 
 
 async def require_epoch(client: redis.asyncio.Redis, role: Role) -> Epoch:
@@ -174,6 +176,10 @@ async def _copy(client: redis.asyncio.Redis, role: Role, fields: Mapping[Any, An
         await pipeline.execute()
     except redis.RedisError as error:
         raise _unavailable(role) from error
+
+
+def _newest(copies: Sequence[Mapping[bytes, bytes]]) -> Epoch | None:
+    return max(map(_epoch, copies), key=lambda one: one.loss_time_micros, default=None)
 
 
 async def _copies(client: redis.asyncio.Redis) -> list[Mapping[bytes, bytes]]:

@@ -8,6 +8,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | every | `trb:epoch`                                | hash   | for ever                   | migrate     |
 | every | `trb:{e3}:epoch`                           | hash   | for ever                   | migrate     |
 | every | `trb:passed:<role>`                        | string | for ever                   | its guards  |
+| every | `trb:{n<number>}:passed:<role>`            | string | for ever; not of the log   | its guards  |
 | every | `trb:replicated:<role>`                    | string | for ever                   | its writers |
 | log   | `trb:begin:<run of Redis>`                 | string | 400 days                   | its guards  |
 | log   | `trb:{l3}:log:live`, `trb:{l3}:log:bulk`   | stream | replay horizon             | dedup       |
@@ -87,6 +88,11 @@ def begin(run: str) -> str:
 def passed(role: str) -> str:
     """Returns the run of Redis whose data were compared with what ClickHouse knows of them."""
     return f"trb:passed:{role}"
+
+
+def part_passed(number: int, role: str) -> str:
+    """Returns that a part of a cluster was compared, kept with it: it goes with a node that is emptied."""
+    return f"trb:{{n{number}}}:passed:{role}"
 
 
 def log_passed(shard: int) -> str:

@@ -24,6 +24,9 @@ from tributary_storage.redis.streams import DEAD_LETTER_LIFE_MILLIS
 _BEGIN_LIFE_SECONDS: Final = 400 * 86_400
 """Longer than a run of Redis is ever not compared with ClickHouse."""
 
+_BEGUN: Final = "begun"
+"""Noted of a shard before any is said to be compared."""
+
 DEAD_LETTER_LIFE_SECONDS: Final = DEAD_LETTER_LIFE_MILLIS / 1000
 
 
@@ -94,32 +97,28 @@ class LogKeeping:
     async def note_passed(self, run: str) -> None:
         """Notes that a run of Redis was compared with ClickHouse, of each shard first.
 
+        Every shard has a note before one names the run: who has none then was emptied.
+
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        pipeline = self._client.pipeline(transaction=False)
-        for key in self._passed:
-            pipeline.set(key, run)
-        try:
-            await pipeline.execute()
-        except redis.RedisError as error:
-            raise _unavailable(error) from error
+        for arguments in ((_BEGUN, "NX"), (run,)):
+            pipeline = self._client.pipeline(transaction=False)
+            for key in self._passed:
+                pipeline.execute_command("SET", key, *arguments)
+            try:
+                await pipeline.execute()
+            except redis.RedisError as error:
+                raise _unavailable(error) from error
         await self._run("SET", keys.passed("log"), run)
 
     async def noted_runs(self) -> dict[int, str]:
-        """Returns the run that each shard says was compared; empty: it says of none.
+        """Returns the run that each shard that answers says was compared; empty: it says of none.
 
         Raises:
-            StorageUnavailableError: A shard did not answer.
+            StorageUnavailableError: No shard answered.
         """
-        pipeline = self._client.pipeline(transaction=False)
-        for key in self._passed:
-            pipeline.get(key)
-        try:
-            answers = await pipeline.execute()
-        except redis.RedisError as error:
-            raise _unavailable(error) from error
-        return {shard: (said or b"").decode() for shard, said in enumerate(answers)}
+        return {shard: note.decode() for shard, note in (await self._notes()).items()}
 
     async def passed_nodes(self) -> set[str]:
         """Returns the runs of nodes that every shard that answers was compared in; of what one lacks nobody vouches.
@@ -127,14 +126,18 @@ class LogKeeping:
         Raises:
             StorageUnavailableError: No shard answered.
         """
+        return set.intersection(*[runs_of_name(note.decode()) for note in (await self._notes()).values()])
+
+    async def _notes(self) -> dict[int, bytes]:
+        """Returns what the shards say that answer."""
         pipeline = self._client.pipeline(transaction=False)
         for key in self._passed:
             pipeline.get(key)
         answers = await pipeline.execute(raise_on_error=False)
-        told = [runs_of_name((one or b"").decode()) for one in answers if not isinstance(one, redis.RedisError)]
-        if not told:
+        said = {shard: one or b"" for shard, one in enumerate(answers) if not isinstance(one, redis.RedisError)}
+        if not said:
             raise _unavailable(answers[0])
-        return set.intersection(*told)
+        return said
 
     async def loss_micros(self) -> int:
         """Returns when the last confirmed loss was, microseconds since 1970; 0: there was none.
