@@ -14,8 +14,8 @@ from tributary.delivery.v1 import delivery_pb2
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_runtime.clock import SystemClock
-from tributary_runtime.errors import StorageUnavailableError
-from tributary_storage.clickhouse.client import ClickHouse, StatementRefusedError, connect
+from tributary_runtime.errors import StorageUnavailableError, TributaryError
+from tributary_storage.clickhouse.client import ClickHouse, StatementRefusedError, StatementTooLargeError, connect
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.migrate import migrate
@@ -215,6 +215,21 @@ async def test_nothing_to_write_asks_nothing(clickhouse: ClickHouse) -> None:
     await EventWriter(clickhouse).write(EventBatch())
     await ConversionWriter(clickhouse).write([])
     await DeliveryWriter(clickhouse).write([])
+
+
+@pytest.mark.parametrize(
+    ("limit", "error", "said"),
+    [
+        pytest.param("max_memory_usage", StatementTooLargeError, "Ask for less at once", id="its own"),
+        pytest.param("max_memory_usage_for_user", StorageUnavailableError, "try again", id="shared with others"),
+    ],
+)
+async def test_a_statement_that_reaches_a_limit_of_memory_is_tried_again_only_if_others_may_be_the_cause(
+    limit: str, error: type[TributaryError], said: str, clickhouse: ClickHouse
+) -> None:
+    asked = "SELECT count() FROM (SELECT number FROM numbers(5000000) GROUP BY number) SETTINGS "
+    with pytest.raises(error, match=said):
+        await clickhouse.execute(asked + f"{limit} = 20000000")
 
 
 async def test_an_outage_is_said_and_over_when_it_is_over(private_clickhouse: ClickHouseServer) -> None:

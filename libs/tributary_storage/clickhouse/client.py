@@ -3,13 +3,15 @@
 The driver blocks and serves one statement per connection. A connection that failed is thrown away, the next statement
 opens another. An outage is `StorageUnavailableError`: leave the work where it is and try again; so is what an operator
 has to mend (a migration, a password), because the work is not to blame. What ClickHouse refuses is
-`StatementRefusedError`: a bug of ours, or rows that break a promise. Fails closed: an insert that returned is stored.
+`StatementRefusedError`: a bug of ours, rows that break a promise, or (`StatementTooLargeError`) too much at once, which
+is to be tried in smaller parts. Fails closed: an insert that returned is stored.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from tributary_runtime.errors import StorageUnavailableError, TributaryError
+from tributary_runtime.errors import PreconditionError, StorageUnavailableError, TributaryError
 from tributary_runtime.traces import span
 
 # The driver makes tables of all 146 000 dates of four centuries when it is imported; told so
@@ -45,7 +47,7 @@ _OUTAGES: Final = frozenset(
         errors.ErrorCodes.NETWORK_ERROR,
         errors.ErrorCodes.NO_ZOOKEEPER,
         errors.ErrorCodes.ABORTED,
-        errors.ErrorCodes.MEMORY_LIMIT_EXCEEDED,
+        errors.ErrorCodes.MEMORY_LIMIT_EXCEEDED,  # but for `_OWN_MEMORY`
         errors.ErrorCodes.TABLE_IS_READ_ONLY,
         errors.ErrorCodes.NOT_ENOUGH_SPACE,
         errors.ErrorCodes.TOO_MANY_PARTS,
@@ -57,6 +59,10 @@ _OUTAGES: Final = frozenset(
     }
 )
 """What passes by itself, and is worth the same statement again."""
+
+_OWN_MEMORY: Final = re.compile(r"\bQuery memory limit exceeded|\(for query\)")
+"""What ClickHouse says of a statement that reached its own limit, in newer and older versions: it will again. Those of
+the server and of a user are shared with others."""
 
 _MISSING: Final = frozenset({errors.ErrorCodes.UNKNOWN_TABLE, errors.ErrorCodes.UNKNOWN_DATABASE})
 
@@ -71,6 +77,13 @@ class StatementRefusedError(TributaryError):
     """
 
     default_reason = "STATEMENT_REFUSED"
+
+
+class StatementTooLargeError(StatementRefusedError):
+    """A statement needs more memory than one may use: it is refused each time, and may pass where it asks for less."""
+
+    code = PreconditionError.code
+    default_reason = "STATEMENT_TOO_LARGE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +156,7 @@ class ClickHouse:
         Raises:
             StorageUnavailableError: No answer, or not now. Whether the statement ran is unknown.
             StatementRefusedError: ClickHouse will never run it.
+            StatementTooLargeError: It needs more memory than it may use.
         """
         with span("clickhouse query"):
             settings = {"strings_as_bytes": raw_strings}
@@ -246,10 +260,16 @@ async def connect(
 
 _STORE: Final = {"store": "clickhouse"}
 _SILENT: Final = "ClickHouse did not answer; try again."
+_TOO_LARGE: Final = (
+    "ClickHouse stopped a statement that needs more memory than one may use. Ask for less at once: fewer days, and of "
+    "reconciliation more slices; or raise max_memory_usage of the user of TRIBUTARY_CLICKHOUSE_URL, where that is less."
+)
 
 
 def _translate(error: errors.ServerException) -> TributaryError:
     metadata = {**_STORE, "code": str(error.code)}
+    if error.code == errors.ErrorCodes.MEMORY_LIMIT_EXCEEDED and _OWN_MEMORY.search(error.message):
+        return StatementTooLargeError(_TOO_LARGE, metadata=metadata)
     if error.code in _OUTAGES:
         return StorageUnavailableError("ClickHouse cannot do this now; try again.", metadata=metadata)
     if error.code in _MISSING:
