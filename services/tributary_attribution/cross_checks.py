@@ -55,7 +55,7 @@ class CrossChecks:
         several = await self._sources.several_first_cycles(scope)
         counts |= {name: number for name, number in _orders(len(split) + len(several), len(merged)) if number}
         most = self._sources.MOST
-        twice = [_split(scope, one, now_micros) for one in split]
+        twice = [split_finding(scope, one, now_micros) for one in split]
         twice += [_several(scope, one, now_micros) for one in several]
         answers.add(twice, is_cut=max(len(split), len(several)) >= most)
         answers.add([_merged(scope, one, now_micros) for one in merged], is_cut=len(merged) >= most)
@@ -114,13 +114,23 @@ def _order(one: SplitOrder | SeveralFirstCycles | MergedStages) -> str:
     return f"{one.store}/{one.order_id}" if one.store else one.order_id
 
 
-def _split(scope: Scope, one: SplitOrder, now_micros: int) -> Finding:
+def split_finding(scope: Scope, one: SplitOrder, now_micros: int) -> Finding:
+    """Returns what is said of an order that is counted twice, and what to do."""
     order = _order(one)
+    advice = (
+        "each counts for what was told of it. Look at what they are where they were made: if they are one purchase, "
+        "retract the one without, and let all observers tell the same; if they are two, retract neither, and tell the "
+        "one without by an order number of its own from now on."
+    )
+    if one.is_first:
+        advice = (
+            "they were published before they became one, or the state was lost between them. Retract neither, for "
+            "that would take back both: what is repaired is one."
+        )
     return finding(
         scope.reconciliation_id,
         FindingKind.ORDER_SPLIT,
-        f"Counted twice: once with a cycle and once, as {one.plain_id}, without. "
-        "Retract that, and let all observers tell the same.",
+        f"Counted twice, once with a cycle and once, as {one.plain_id}, without: {advice}",
         conversion_id=f"{one.conversion_id},{one.plain_id}",
         expected=f"one conversion of {one.name} {order}",
         actual=f"{order}:{one.cycle} {one.value_micros} micros {one.currency}, "

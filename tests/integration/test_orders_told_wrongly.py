@@ -46,6 +46,8 @@ async def test_orders_and_stages_that_are_told_wrongly_are_findings_until_they_a
         assert (merged.conversion_id, merged.actual) == (make.conversion_id("staged"), "purchase staged: new, won")
         assert found.conversion_id == f"{twice[1].conversion_id},{plain[1].conversion_id}"
         assert found.expected == "one conversion of purchase twice"
+        assert "if they are one purchase, retract the one without" in found.message
+        assert "if they are two, retract neither" in found.message
         assert found.actual == "twice:1 10000000 micros EUR, twice 90000000 micros EUR"
 
         elsewhere = {"begin": NOON + 50 * DAY}

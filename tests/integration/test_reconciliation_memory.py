@@ -86,6 +86,30 @@ SELECT
 FROM numbers(%(orders)s)
 """
 
+_ORDERS = """
+INSERT INTO conversions
+    (workspace, conversion_id, revision, name, order_id, cycle, subscription_id, recurrence_kind, conversion_time,
+     counted, touch_event_ids, touch_times, touch_channels, first_touch_credit_micros, last_touch_credit_micros,
+     last_non_direct_credit_micros, linear_credit_micros, position_based_credit_micros, time_decay_credit_micros)
+WITH [1000000] AS credit
+SELECT
+    %(workspace)s,
+    concat('c1:', toString(number)),
+    1,
+    'purchase',
+    concat(repeat('o', 100), toString(number - (number = 1))),
+    if(number = 1, '1', ''),
+    if(number = 1, 's-1', ''),
+    if(number = 1, 'FIRST', ''),
+    fromUnixTimestamp64Micro(%(noon)s, 'UTC'),
+    true,
+    ['t-1'],
+    [now64(6)],
+    ['Direct'],
+    credit, credit, credit, credit, credit, credit
+FROM numbers(%(orders)s)
+"""
+
 _LOGGED_IN = """
 INSERT INTO events (workspace, event_id, event_time, kind, verdict, identity_tokens)
 SELECT
@@ -206,3 +230,16 @@ async def test_orders_of_several_first_cycles_are_found_however_many_there_ever_
         await clickhouse.execute(_FIRST_CYCLES, {**scope.values, "noon": NOON, "orders": 200_000})
         found = await ReconciliationSources(clickhouse).several_first_cycles(scope)
     assert [[one.conversion_id for one in told.cycles] for told in found] == [["c1:1", "c1:0"]]
+
+
+async def test_an_order_that_is_told_twice_is_found_among_however_many(
+    clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tributary_storage.clickhouse.reconciliation_staging.MAX_MEMORY", 60_000_000)
+    monkeypatch.setattr("tributary_storage.clickhouse.reconciliation_staging.SPILL", 10_000_000)
+    scope = Scope(f"r-{workspace}", workspace, NOON - DAY, NOON + DAY, 1)
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse:
+        await clickhouse.execute(_ORDERS, {**scope.values, "noon": NOON, "orders": 200_000})
+        [found] = await ReconciliationSources(clickhouse).split_orders(scope)
+    assert (found.conversion_id, found.plain_id, found.order_id) == ("c1:1", "c1:0", "o" * 100 + "0")
+    assert (found.cycle, found.is_first) == ("1", True)

@@ -34,6 +34,8 @@ class SplitOrder(NamedTuple):
     store: str
     order_id: str
     cycle: str
+    is_first: bool
+    """Whether it is the first of its subscription: then both become one by themselves."""
     value_micros: int
     currency: str
     plain_micros: int

@@ -84,9 +84,11 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """
     FINDING_KIND_ORDER_SPLIT: _FindingKind.ValueType  # 24
     """One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
-    (`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same; but of a
-    first cycle retract neither, for that would take back both: it is one with the order by itself, and this says that they
-    were published before they became one, or that the state was lost between them; what is repaired is one. Or an order is
+    (`Conversion.recurrence`) and another told none. Look at what they are where they were made: if they are one purchase,
+    retract the one without, and let all observers tell the same; if they are two, retract neither, and tell the one without
+    by an order number of its own from now on. Of a first cycle retract neither, for that would take back both: it is one
+    with the order by itself, and this says that they were published before they became one, or that the state was lost
+    between them; what is repaired is one. Or an order is
     several counted first cycles, and they cannot all be right: two are of one subscription, or together they were told to
     be worth something else than the order without a cycle, which does not count beside them, by sources of one rank (a
     browser tells what the customer pays, and a backend what is left of it without the tax: these may differ). Restate by
@@ -160,9 +162,11 @@ FINDING_KIND_PENDING_VALUE: FindingKind.ValueType  # 23
 """
 FINDING_KIND_ORDER_SPLIT: FindingKind.ValueType  # 24
 """One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
-(`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same; but of a
-first cycle retract neither, for that would take back both: it is one with the order by itself, and this says that they
-were published before they became one, or that the state was lost between them; what is repaired is one. Or an order is
+(`Conversion.recurrence`) and another told none. Look at what they are where they were made: if they are one purchase,
+retract the one without, and let all observers tell the same; if they are two, retract neither, and tell the one without
+by an order number of its own from now on. Of a first cycle retract neither, for that would take back both: it is one
+with the order by itself, and this says that they were published before they became one, or that the state was lost
+between them; what is repaired is one. Or an order is
 several counted first cycles, and they cannot all be right: two are of one subscription, or together they were told to
 be worth something else than the order without a cycle, which does not count beside them, by sources of one rank (a
 browser tells what the customer pays, and a backend what is left of it without the tax: these may differ). Restate by
