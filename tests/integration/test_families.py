@@ -862,6 +862,36 @@ async def test_a_first_payment_is_renewed_long_after_redis_has_forgotten_it(
     assert [touch.event_id for touch in renewal.state.touches] == touches
 
 
+@pytest.mark.parametrize("order", ["", "o-1"])
+async def test_a_subscription_is_found_by_what_another_observer_calls_it_after_redis_has_forgotten_it(
+    attribution: Attribution, workspace: str, order: str
+) -> None:
+    families = Families(Events(workspace))
+
+    def paid(kind: str, cycle: str, subscription: str, number: int, order_id: str, **more: Any) -> Admitted:
+        told = {"subscription": subscription, "order_id": order_id, "event_id": f"paid-{number}", **more}
+        return families.cycle("customer:1", kind=kind, cycle=cycle, at=NOON + number * DAY // 4, **told)
+
+    named = {
+        "touch": families.events.touch("customer:1", at=NOON - DAY, channel="Email", event_id="touch"),
+        "first": paid("FIRST", "1", "shop-1", 0, "o-1", rank=2),
+        "billed": paid("FIRST", "1", "billing-1", 1, "o-1", rank=1),
+        "later": families.events.touch("customer:1", at=NOON + 20 * DAY, channel="Direct", event_id="later"),
+        "renewal": paid("RENEWAL", "2", "billing-1", 120, order),
+    }
+    await attribution.record(*named.values())
+    await attribution.handle(*(one for name, one in named.items() if name != "renewal"))
+    await attribution.lose_state()
+    await attribution.handle(named["renewal"])
+    renewal = await attribution.published(named["renewal"][1].conversion_id)
+    assert renewal is not None
+    assert renewal.state.inherited_from.conversion_id == named["first"][1].conversion_id
+    await assert_batch_agrees(attribution)
+    asked = {"workspace": workspace, "names": ["billing-1"], "subscriptions": [("", "billing-1")]}
+    plan = await attribution.clickhouse.execute(f"EXPLAIN indexes = 1 {statement('past_subscriptions')}", asked)
+    assert "Name: by_subscription_id" in "\n".join(line for (line,) in plan), "not all events are read"
+
+
 async def test_when_the_payer_turns_out_to_be_somebody_known_the_renewals_follow(
     attribution: Attribution, workspace: str
 ) -> None:

@@ -64,6 +64,10 @@ class PastFamilies:
             "stage": STAGE,
         }
         rows = await self._clickhouse.execute(statement("past_families"), parameters) if asked else []
+        subscriptions = [one.text for one in asked if one.kind == "subscription"]
+        if subscriptions:
+            parameters["names"] = subscriptions
+            rows += await self._clickhouse.execute(statement("past_subscriptions"), parameters)
         found = [PastMember(member, row[1]) for row in rows for member in _members(workspace, row)]
         if any(one.kind in ("lead", "order") for one in asked):
             parameters["roots"] = [one.text for one in asked if one.kind == "order"] or [_NONE]

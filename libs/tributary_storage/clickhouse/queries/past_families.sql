@@ -1,6 +1,7 @@
 -- What was ever published of some leads and subscriptions, of the stages of leads that orders name, and of first cycles
--- by the numbers of their orders; what other observers called a lead says `past_leads`. What was published before
--- `root_order_id` was kept is found by an order only where that is the number of the stage itself.
+-- by the numbers of their orders; what other observers called a lead or a subscription say `past_leads` and
+-- `past_subscriptions`. What was published before `root_order_id` was kept is found by an order only where that is the
+-- number of the stage itself.
 SELECT DISTINCT
     conversion_id,
     name,
