@@ -55,6 +55,10 @@ class Erasure:
     """Whether delivery was asked to forget these after all events of before were through."""
     relatives: tuple[str, ...] = ()
     """Ids of others' conversions that decide with these what counts, or that the person observed too."""
+    joined: tuple[str, ...] = ()
+    """Ids of those, likewise, of people who were once taken for one with the person."""
+    touches: tuple[str, ...] = ()
+    """References of the person's events, where there are such people: these may have been credited for them."""
     secret: tuple[int, int] = (0, 0)
     """Two numbers of 64 bits of chance."""
     state: ErasureState = ErasureState.REQUESTED

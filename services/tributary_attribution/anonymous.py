@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, SameOrder
+from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution, SameOrder
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import CreditedTouch, TouchSource
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
@@ -166,6 +166,38 @@ def anonymous_heir(
             whole.CopyFrom(delta.source)
             delta.ClearField("source")
             _take_source(delta.source, whole)
+    return after
+
+
+def match_without(match: MatchResolution, now: MatchResolution, people: Collection[str]) -> MatchResolution:
+    """Returns by what a conversion of somebody else's was recognised, as far as it still is by the same.
+
+    Args:
+        match: Of a revision that was published when an erased person had told it, too, or was taken for its person.
+        now: Of its newest one, which knows nothing of them.
+        people: Ids of the erased person.
+    """
+    after = MatchResolution()
+    after.CopyFrom(match)
+    for name in ("click_ids", "sealed_match_keys", "person_keys", "denied_vendors", "person_ids"):
+        after.ClearField(name)
+    after.click_ids.extend(one for one in match.click_ids if one in now.click_ids)
+    after.sealed_match_keys.extend(one for one in match.sealed_match_keys if one in now.sealed_match_keys)
+    after.person_keys.extend(one for one in match.person_keys if one in now.person_keys)
+    after.denied_vendors.extend(one for one in match.denied_vendors if one in now.denied_vendors)
+    after.person_ids.extend(one for one in match.person_ids if one not in people)
+    for ids, held_ids in ((after.browser_ids, now.browser_ids), (after.pixel_event_ids, now.pixel_event_ids)):
+        for name in [name for name, value in ids.items() if held_ids.get(name) != value]:
+            del ids[name]
+            after.browser_id_times.pop(name, None)
+    if after.pixel_event_id != now.pixel_event_id:
+        after.ClearField("pixel_event_id")
+    if after.sealed_device_keys != now.sealed_device_keys:
+        after.ClearField("sealed_device_keys")
+        after.ClearField("device_time")
+    after.ClearField("consent")
+    if now.HasField("consent"):
+        after.consent.CopyFrom(now.consent)
     return after
 
 

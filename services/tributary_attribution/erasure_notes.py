@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.event_order import event_hash
 from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords
+from tributary_storage.codec.event_references import event_reference
 from tributary_storage.redis.people import People
 
 
@@ -41,8 +43,22 @@ class ErasureNotes:
         theirs = await self._shared.of_others(erasure, seen - known)
         noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)))
         theirs |= await self._records.once_of_person(noted)
-        noted = replace(noted, relatives=tuple(sorted(theirs.union(again, erasure.relatives))))
+        theirs |= {one.conversion_id for one in await self._records.observed_of_others(noted)}  # in no journey any more
+        noted = await self._with_joined(noted)
+        noted = replace(noted, relatives=tuple(sorted(theirs.union(again, erasure.relatives, noted.joined))))
         return replace(noted, deal_numbers=await self._deals.numbers(noted))  # of those that are not severed yet
+
+    async def _with_joined(self, erasure: Erasure) -> Erasure:
+        """Returns the same with what others had of the person while they were taken for one."""
+        joined = await self._records.once_joined(erasure)
+        if not joined:
+            return erasure
+        touches = [event_reference(event_hash(name)) for _, name in await self._records.events(erasure)]
+        return replace(
+            erasure,
+            joined=tuple(sorted({*erasure.joined, *joined})),
+            touches=tuple(sorted({*erasure.touches, *touches})),
+        )
 
     async def _told_again(self, erasure: Erasure) -> set[str]:
         """Returns those of its conversions that are there again, of somebody else, since it destroyed them."""

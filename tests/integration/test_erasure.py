@@ -34,6 +34,7 @@ from tributary_storage.clickhouse.report_query import Basis
 from tributary_storage.redis import keys
 from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
+from tributary_storage.redis.ties import person_key
 
 if TYPE_CHECKING:
     from tributary_storage.clickhouse.client import ClickHouse
@@ -165,7 +166,7 @@ async def canaries(attribution: Attribution) -> list[str]:
         " GROUP BY table ORDER BY table"
     )
     for table, columns in tables:
-        text = " , ".join(f"toString({column})" for column in columns)
+        text = " , ".join(f"ifNull(toString({column}), '')" for column in columns)
         [(number,)] = await attribution.clickhouse.execute(
             f"SELECT countIf(position(concat({text}, ''), %(needle)s) > 0) FROM {table} WHERE workspace = %(w)s",  # noqa: S608
             {"needle": CANARY, "w": attribution.workspace.id},
@@ -265,6 +266,14 @@ async def test_an_order_of_somebody_else_stays_theirs_though_the_person_saw_it_t
     assert not any(erasure.remaining.values()), erasure.remaining
     await attribution.erasing.go_on(erasure)
     assert await canaries(attribution) == []
+    revisions = await attribution.clickhouse.execute(
+        "SELECT revised FROM conversion_revisions FINAL WHERE workspace = %(w)s AND conversion_id = %(c)s",
+        {"w": workspace, "c": events.conversion_id("o-shared")},
+        raw_strings=True,
+    )
+    told = [ConversionRevised.FromString(revised) for (revised,) in revisions]
+    persons = {person_key(workspace, token) for token in (VISITOR, CUSTOMER)}
+    assert not [one for one in told if persons.intersection((*one.match.person_ids, one.state.person_id))]
     shared = await attribution.published(events.conversion_id("o-shared"))
     assert shared is not None
     assert (shared.state.counted, shared.state.value.amount_micros) == (True, 70_000_000)

@@ -153,6 +153,20 @@ class ErasureRecords:
         rows = await self._clickhouse.execute(statement("erasure/once_of_person"), _values(erasure))
         return {row[0] for row in rows}
 
+    async def once_joined(self, erasure: Erasure) -> list[str]:
+        """Returns the conversions of people who were once taken for one with the person, and are others by now."""
+        rows = await self._clickhouse.execute(statement("erasure/once_joined"), _values(erasure))
+        tokens = [row[0] for row in rows]
+        if not tokens:
+            return []
+        theirs = await self.conversions(erasure.workspace, tokens, erasure.until_micros)
+        return sorted(set(theirs).difference(erasure.conversion_ids))
+
+    async def events(self, erasure: Erasure) -> list[tuple[int, str]]:
+        """Returns time and id of each of a person's events."""
+        rows = await self._clickhouse.execute(statement("erasure/events_of_person"), _values(erasure))
+        return [(int(time), str(name)) for time, name in rows]
+
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""
         rows = await self._clickhouse.execute(statement("erasure/found"), _values(erasure))
@@ -210,9 +224,9 @@ class ErasureRecords:
     async def strip_events(self, erasure: Erasure) -> int:
         """Strips a person's events; returns how many there were."""
         values = _values(erasure)
-        events = await self._clickhouse.execute(statement("erasure/events_of_person"), values)
+        events = await self.events(erasure)
         for start in range(0, len(events), _AT_ONCE):
-            some = [(int(time), str(name)) for time, name in events[start : start + _AT_ONCE]]
+            some = events[start : start + _AT_ONCE]
             own = {**values, "events": some, "event_ids": [name for _, name in some]}
             for name in ("strip_event_ids", "strip_events", "delete_events_by_identifier_of_events"):
                 await self._clickhouse.execute(statement(f"erasure/{name}"), own)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Final
 
 import redis.asyncio
 
@@ -26,6 +26,9 @@ from tributary_storage.redis.state_scripts import failed
 from tributary_storage.redis.tie_layout import unpack_ties
 from tributary_storage.redis.ties import person_key
 from tributary_storage.redis.trace_layout import time_of
+
+_LISTS: Final = ("relatives", "joined", "touches", "deal_numbers", "severed_orders", "families")
+"""Of an erasure, what an older release may have kept without."""
 
 
 class Erasures:
@@ -256,5 +259,5 @@ def _erasure(held: dict[str, Any]) -> Erasure:
     rows = ("memberships", "places")
     lists |= {name: tuple(tuple(one) for one in held.get(name, ())) for name in rows}
     lists["members"] = tuple((one, role, tuple(names)) for one, role, names in held.get("members", ()))
-    lists |= {name: tuple(held.get(name, ())) for name in ("relatives", "deal_numbers", "severed_orders", "families")}
+    lists |= {name: tuple(held.get(name, ())) for name in _LISTS}
     return Erasure(**{**held, **lists, "state": ErasureState(held["state"])})
