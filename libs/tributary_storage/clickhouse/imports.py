@@ -93,14 +93,15 @@ class Imports:
         naming = [row for row in rows if row["order_id"] or row["lead_id"]]
         if not naming:
             return set()
-        parameters = {
-            "workspace": workspace,
-            "deals": [tuple(row[name] for name in _NAMING) for row in rows],
-            "first": key[0],
-            "second": key[1],
-        }
-        found = await self._clickhouse.execute(statement("deals_of_erased"), parameters)
-        return {(str(system), str(deal_id)) for system, deal_id in found}
+        asked = {"workspace": workspace, "first": key[0], "second": key[1]}
+        for name in ("deals_with_erased_number", "deals_of_erased"):  # the second reads conversions, and only of these
+            deals = [tuple(row[one] for one in _NAMING) for row in rows]
+            found = await self._clickhouse.execute(statement(name), {**asked, "deals": deals})
+            suspects = {(str(system), str(deal_id)) for system, deal_id in found}
+            if not suspects:
+                break
+            rows = [row for row in rows if (row["system"], row["deal_id"]) in suspects]
+        return suspects
 
     async def known_rates(self, workspace: str, rates: Sequence[ExchangeRate]) -> dict[Subject, Known]:
         """Returns what is known of some rates; a content is (rate, source)."""
