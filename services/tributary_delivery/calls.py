@@ -26,7 +26,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, after_split, settle
 from tributary_delivery.destinations.destination import Outcome
-from tributary_delivery.doubts import untold
+from tributary_delivery.doubts import kept_of, untold
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.sender import Sender
@@ -284,6 +284,8 @@ class Calls:
         newer, newest = None, attempt.newest
         if newest is not None and settled.what is Settlement.GIVEN_UP and settled.revision > attempt.revised.revision:
             newer = untold(attempt, newest, self._lane.destination)  # it is given up as well
+        elif settled.what is Settlement.GIVEN_UP:
+            newer = kept_of(attempt, outcome, self._lane.destination)
         self._outbox.add(settled, line, newer)
 
     def _count(self, outcome: Outcome) -> None:

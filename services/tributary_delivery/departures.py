@@ -14,6 +14,7 @@ from typing import Final
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_DEAD
 from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import Attempt, ledger_line, left_by, tried
+from tributary_delivery.doubts import kept_of
 from tributary_delivery.ledger import left_wrong, untold_of
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
@@ -144,7 +145,8 @@ class Departures:
             line = ledger_line(replace(one, now_micros=self._clock.unix_micros()), outcome)
             line.destination_id, line.state = self._lane.destination, DELIVERY_STATE_DEAD
             left = left_by(one, outcome, line)
-            self._outbox.add(Settled(one.job.conversion_id, Settlement.GIVEN_UP, one.last_revision, taken=left), line)
+            given_up = Settled(one.job.conversion_id, Settlement.GIVEN_UP, one.last_revision, taken=left)
+            self._outbox.add(given_up, line, kept_of(one, outcome, self._lane.destination))
 
     async def _note(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Notes that attempts are being made; returns those that are ours."""

@@ -17,6 +17,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
     INELIGIBLE_REASON_UNSPECIFIED,
+    OUTCOME_CLASS_PERMANENT,
     OUTCOME_CLASS_UNKNOWN,
     Delivery,
     IneligibleReason,
@@ -24,7 +25,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.attempt import Attempt, ledger_line, taken_by
 from tributary_delivery.candidates import stands
 from tributary_delivery.destinations.destination import Outcome
-from tributary_delivery.ledger import Ledger, undeliverable
+from tributary_delivery.ledger import Ledger, undeliverable, untold_of
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.residuals import CORRECTIONS, put_residual
 from tributary_delivery.sender import Sender
@@ -61,6 +62,26 @@ def untold(
         put_residual(line, NO_RESIDUAL)
         return line
     return undeliverable(*about, reason=reason) if reason or _is_news(attempt, newest) else None
+
+
+def kept_of(attempt: Attempt, outcome: Outcome, destination_id: str) -> Delivery | None:
+    """Returns the ledger's line for what stays of the order in whose place a creation counts that is given up.
+
+    None where nothing does. By how much it is wrong nobody knows where an attempt may have been taken.
+
+    Args:
+        attempt: The last one.
+        outcome: Its own.
+        destination_id: Which destination.
+    """
+    kept = attempt.kept
+    if kept is None:
+        return None
+    is_untaken = outcome.outcome == OUTCOME_CLASS_PERMANENT or outcome.is_untaken
+    if not is_untaken or attempt.is_doubtful:
+        kept = replace(kept, value_micros=UNKNOWN_VALUE)
+    about = (attempt.newest or attempt.revised, destination_id, attempt.operation)
+    return untold_of(*about, INELIGIBLE_REASON_UNSPECIFIED, attempt.job.plan_micros, outcome.message, kept)
 
 
 def _is_news(attempt: Attempt, newest: ConversionRevised) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.batches import a_batch_destination, a_purchase, deliver, running_fake
 from tests.support.delivery import SHARDS, Rig, a_rig
+from tests.support.delivery_funnel import funnel
 from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision
 from tests.support.same_orders import CYCLE, PLAIN, UNIT, AnOrder
@@ -341,6 +342,24 @@ async def test_a_contact_that_keeps_what_an_order_was_worth_is_written_down_wher
     assert contact["amount"] == ("70.00" if has_email else "90.00")
     wrong = [(one.residual.amount_micros // UNIT, one.residual_conversions) for one in (told, taken_back)]
     assert wrong == ([(0, 0), (70, 1)] if has_email else [(20, 0), (90, 1)])
+
+
+async def test_a_contact_that_keeps_what_an_order_was_worth_is_written_down_where_its_cycle_is_refused_for_good(
+    rig: Rig, workspace: str
+) -> None:
+    order = AnOrder(rig, workspace, "hubspot")
+    own = {"object_type": "contacts", "id_property": "email", "properties": {"amount": "value"}, "retracted": {}}
+    with running_fake("hubspot") as server:
+        await order.told(order.plain)
+        await deliver(rig, order.lane, server, **own)
+        await order.merge()
+        server.faults.append(Fault(takes=False, reply=Reply(400, {"status": "error", "message": "no such property"})))
+        await deliver(rig, order.lane, server, **own)
+        [contact] = server.fake.events.values()
+    assert contact["amount"] == "90.00"
+    asked = "SELECT currency, conversions, residual_micros FROM bi_delivery_residuals WHERE workspace = %(w)s"
+    assert await rig.clickhouse.execute(asked, {"w": workspace}) == [("EUR", 1, 20 * UNIT)]
+    assert (await funnel(rig, order.lane))["not_correctable"] == 1
 
 
 class OfTwo(AnOrder):
