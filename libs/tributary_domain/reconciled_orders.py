@@ -21,7 +21,6 @@ from tributary_domain.reconciled_shares import SeveralCycles
 _FIRST: Final = 2
 _CYCLE, _PLAIN = 3, 5
 _BACKEND: Final = 2
-"""The rank of a stand-in."""
 
 
 class ToldOrder(NamedTuple):
@@ -113,7 +112,7 @@ class Orders:
                 ways,
                 key=lambda one: (
                     not one.startswith("s1:"),
-                    min((said.rank for said in ranked(observations.get(one, ()))), default=_BACKEND),
+                    min(_ranks(one, observations, stand_ins), default=_BACKEND),
                     staged[one].time_micros,
                     staged[one].event_hash,
                     one,
@@ -166,6 +165,14 @@ def ranked(observations: Iterable[Related]) -> list[Related]:
         (one for one in observations if not one.is_internal),
         key=lambda one: (-one.rank, one.time_micros, one.event_hash),
     )
+
+
+def _ranks(
+    conversion_id: str, observations: Mapping[str, Sequence[Related]], stand_ins: Mapping[str, Sequence[StandIn]]
+) -> Iterator[int]:
+    """Yields of who observed a conversion how much their word counts."""
+    yield from (said.rank for said in ranked(observations.get(conversion_id, ())))
+    yield from (left.rank for left in stand_ins.get(conversion_id, ()) if left.decides)
 
 
 def _is_first(

@@ -58,6 +58,8 @@ class StandIn(NamedTuple):
     time_micros: int
     decides: bool
     """Whether it is counted or credited with the others."""
+    rank: int = 2
+    """Of who said what it is worth; a backend's."""
 
 
 class Heir(NamedTuple):

@@ -6,8 +6,8 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 2. That somebody is erased is stored in ClickHouse, naming nobody; then the tombstones: no event brings them back.
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
 4. The conversions are noted, what stands in for those that others are counted or credited by (`stand_ins`), and by
-   what they are recognised if somebody tells them again (`severed_orders`); their revisions are copied to random ids
-   (or not, where they go too) and deleted.
+   what they are recognised if somebody tells them again (`severed_orders`): from here on that does not count, also what
+   was told meanwhile. Their revisions are copied to random ids (or not, where they go too) and deleted.
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; deals
    of the CRM are stripped.
 6. Journeys, ties, consent, click ids and conversions in the state store are destroyed, and dead letters, which would
@@ -188,8 +188,8 @@ class Erasing:
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
         """Returns the steps in their order; each returns what the next is told."""
         return (
-            *(self._look, self._bury, self._shred, self._note, self._stand_in, self._sever, self._strip, self._forget),
-            *(self._names.ask, self._credit_others, self._prove),
+            *(self._look, self._bury, self._shred, self._note, self._stand_in, self._count_once, self._sever),
+            *(self._strip, self._forget, self._names.ask, self._credit_others, self._prove),
         )
 
     async def go_on(self, erasure: Erasure) -> Erasure:
@@ -273,11 +273,19 @@ class Erasing:
 
     async def _stand_in(self, erasure: Erasure) -> Erasure:
         """Keeps what families go on knowing of its conversions, and by what these are recognised if told again."""
+        if erasure.state is ErasureState.REQUESTED:  # a run may have stopped before this
+            await self._count_once(erasure)
         prepared = await self._stand_ins.prepare(erasure)
         await self._erasures.keep(prepared)
         if prepared.severed_orders != erasure.severed_orders and not is_again(prepared):
             await self._records.write(prepared, self._clock.unix_micros())
         return prepared
+
+    async def _count_once(self, erasure: Erasure) -> Erasure:
+        """Lets its orders count no more as anybody else tells them, before the conversions are theirs no longer."""
+        await self._erasures.bury([(digest, erasure.until_micros) for digest in erasure.severed_orders])
+        await self._stand_ins.count_once(erasure)
+        return erasure
 
     async def _sever(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
@@ -302,7 +310,6 @@ class Erasing:
         await self._stand_ins.take_place(erasure)
         # What a family goes on knowing of an order that was told without its cycle waits at the order itself: it stays.
         stays = taking_place(erasure)
-        await self._erasures.bury([(digest, erasure.until_micros) for digest in erasure.severed_orders])
         conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids, stays)
         letters = await self._dead_letters.remove(await self._dead_letters.of_erased(erasure))
         return counted(erasure, {**forgotten, "live_conversions": conversions, "dead_letters": letters})

@@ -45,7 +45,9 @@ def in_order(one: Affected, members: Collection[Member], find: Find) -> tuple[On
     own_families = plains[one.conversion_id] if is_plain else ()
     others = {name for name in {*plains, *cycles} - {one.conversion_id} if seen_of(find(name)) is not None}
     told = [way for name in sorted(plains) if (way := _as_told(find(name)))]
-    firsts = [way for name in sorted(cycles) if (way := _as_told(find(name), CycleKind.FIRST))]
+    # What was told again of what is severed is nothing to the others: they count, or what they count as is left.
+    counting = {name for name in cycles if one.is_severed or not _is_severed(find(name))}
+    firsts = [way for name in sorted(counting) if (way := _as_told(find(name), CycleKind.FIRST))]
     plain = next(iter(told), None)
     split = split_order(plain, firsts)
     if split is None or one.conversion_id not in {way.conversion_id for way in (*told, *firsts)}:
@@ -111,6 +113,10 @@ def _as_told(one: Affected | None, kind: int | None = None) -> Told | None:
     rank = min(observation.source_rank for observation in seen.facts.observations)
     frozen, retracted = is_stand_in(one.conversion_id), seen.facts.status is ConversionStatus.RETRACTED
     return Told(one.conversion_id, seen.order_key, rank, frozen, retracted)
+
+
+def _is_severed(one: Affected | None) -> bool:
+    return one is not None and one.is_severed
 
 
 def _good(parts: Iterable[ConversionPart]) -> list[ConversionPart]:

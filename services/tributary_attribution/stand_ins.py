@@ -27,7 +27,7 @@ from tributary_attribution.kinship import names_as_lead, names_of
 from tributary_attribution.memberships import kept_of, members_of
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.seen import Seen, seen_of
-from tributary_attribution.severed_orders import counts_on, severed_orders
+from tributary_attribution.severed_orders import counts_on, is_only_told_again, severed_orders
 from tributary_attribution.views import Views
 from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash
@@ -101,10 +101,11 @@ class StandIns:
                 for key, fields in kept_of(member, workspace.id).items():
                     forgotten.update((key, field.hex()) for field in fields)
                 renamed = _renamed(member, ids)
-                if not erasure.removes or not is_stand_in(renamed.conversion_id):
+                is_told_again = is_only_told_again(one, member)
+                if not (is_told_again or (erasure.removes and is_stand_in(renamed.conversion_id))):
                     members.add(renamed)
-                if member.role is Membership.PLAIN and counts_on(one, erasure):
-                    members.add(member)  # whoever told it with its cycle says so, too: it may still be adjusted
+                if is_told_again or (member.role is Membership.PLAIN and counts_on(one, erasure)):
+                    members.add(_renamed(member, {}))  # the cycles say so, too: it may be adjusted, or told again
             if erasure.removes:
                 continue
             related_keys = {name: place for name, place in others.items() if name in one.kin.relatives}
@@ -129,6 +130,25 @@ class StandIns:
             places=tuple((name, *place) for name, place in sorted(placed.items())),
             relatives=tuple(sorted({*erasure.relatives, *await self._whole(workspace, relatives, erasure)})),
         )
+
+    async def count_once(self, erasure: Erasure) -> None:
+        """Credits anew what others told of an erasure's orders before it was known by what these are recognised.
+
+        Raises:
+            Backpressure: There was such; what stands in is to be made again.
+        """
+        if not erasure.severed_orders:
+            return
+        workspace = self._directory.get(erasure.workspace)
+        mine = [Affected(workspace, one) for one in erasure.conversion_ids]
+        await self._publisher.read(mine, may_lack_sources=True)
+        names = {name for one in mine for name in one.kin.relatives}.difference(erasure.conversion_ids)
+        others = [Affected(workspace, name, known_causes={Cause.ERASURE}) for name in sorted(names)]
+        await self._publisher.read(others, may_lack_sources=True)
+        revisions = await self._publisher.publish([one for one in others if one.is_severed])
+        await self._publisher.tell(revisions)
+        if any(one.revised.state.conversion_id in erasure.conversion_ids for one in revisions):
+            raise Backpressure("Orders of the person were told by others meanwhile.", pause_seconds=1.0)
 
     async def take_place(self, erasure: Erasure) -> None:
         """Puts the stand-ins where the conversions were.

@@ -56,20 +56,30 @@ class Tombstones:
         self._restored_micros = 0
         self._known = 0
         self._until: dict[str, int] = {}
-        self._orders: set[str] = set()
+        self._every: set[tuple[str, int]] = set()
+        self._orders: dict[str, int] = {}
 
     @property
     def has_orders(self) -> bool:
         """Tells whether any order is known whose conversion was severed."""
         return bool(self._orders)
 
-    def has_order(self, digest: str) -> bool:
-        """Tells whether an order is that of a conversion that was severed, as far as `refresh` knows.
+    def severed_until(self, digest: str) -> int | None:
+        """Returns until when what happened is gone of whoever had an order that was severed; None: it was not.
+
+        As far as `refresh` knows. That names the erasure: who told the order again may be erased, too.
 
         Args:
             digest: As of `severed_orders.severed_digest`.
         """
-        return digest in self._orders
+        return self._orders.get(digest)
+
+    def are_erased(self, workspace: str, tokens: Collection[str], until_micros: int) -> bool:
+        """Tells whether any of some identifiers is that of somebody of whom what happened until a moment is gone.
+
+        Likewise.
+        """
+        return any((person_key(workspace, token), until_micros) in self._every for token in tokens)
 
     async def living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """Returns the events that are not those of somebody who was erased after them; none names an erased one.
@@ -127,6 +137,7 @@ class Tombstones:
         self._known = max(self._known, known + len(new))  # another batch may have read them meanwhile
         for key, until in new:
             if key.startswith(SEVERED_ORDER_PREFIX):
-                self._orders.add(key)
+                self._orders.setdefault(key, until)
                 continue
+            self._every.add((key, until))
             self._until[key] = max(until, self._until.get(key, -1))

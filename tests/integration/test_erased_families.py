@@ -26,6 +26,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import FindingKind
+from tributary_runtime.errors import Backpressure
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.erasures import ErasureRecords
@@ -394,7 +395,9 @@ async def test_where_conversions_go_too_the_others_count_as_if_these_had_never_b
 async def test_a_run_that_stops_after_any_step_and_a_loss_of_the_state_store_change_no_total(
     attribution: Attribution, workspace: str
 ) -> None:
-    named = a_world(workspace)
+    steps, events = attribution.erasing.steps(), Events(workspace)
+    orders = {f"order {at}": events.order(ANN, order_id=f"{at}", event_id=f"order {at}") for at in range(len(steps))}
+    named = a_world(workspace) | orders
     await happen(attribution, named)
     before = await totals(attribution)
     erasure = await attribution.erasing.request(attribution.erasing.plan(workspace, [ANN]))
@@ -402,15 +405,28 @@ async def test_a_run_that_stops_after_any_step_and_a_loss_of_the_state_store_cha
     async def held() -> Erasure:
         return next(one for one in await attribution.erasures.opened() if one.erasure_id == erasure.erasure_id)
 
-    steps = attribution.erasing.steps()
-    for last in range(len(steps)):
+    async def go_on(before_the_last: Names, last: int) -> None:
         going = await held()
-        for step in steps[: last + 1]:
+        for step in steps[:last]:
             going = await step(going)
+        await happen(attribution, before_the_last)
+        try:
+            await steps[last](going)
+        except Backpressure:
+            await go_on({}, last)
+
+    for last in range(len(steps)):
+        told: dict[str, Any] = {"order_id": f"{last}", "name": "purchase", "subscription": f"{last}-s", "cycle": "1"}
+        told |= {"kind": "FIRST", "at": NOON + UNIT, "micros": 95 * UNIT, "event_id": f"again {last}"}
+        await go_on({"again": Families(events).cycle("customer:x", **told)}, last)
+        assert await totals(attribution) == before, last
     await attribution.erasing.go_on(await held())
     stored = await attribution.erasing.get(workspace, erasure.erasure_id)
     assert stored.state is ErasureState.FINISHED
     assert await totals(attribution) == before
+    await happen(attribution, {"late": events.touch("customer:x", channel="Display", event_id="late of others")})
+    assert (await totals(attribution))[1] == before[1]
+    await assert_batch_agrees(attribution)
 
     await attribution.lose_state()
     more = a_renewal(workspace)
@@ -420,5 +436,6 @@ async def test_a_run_that_stops_after_any_step_and_a_loss_of_the_state_store_cha
     await lose_all(attribution)
     await bring_back(attribution)
     await happen(attribution, a_stage(workspace, 1, "paid", NOON + DAY, 1000 * UNIT, "visitor:carol"))
-    assert (await totals(attribution))[1] == {"lead": (2800 * UNIT, 3), "payment": (60 * UNIT, 3)}
+    ordered = {"purchase": (len(steps) * 90 * UNIT, len(steps))}
+    assert (await totals(attribution))[1] == ordered | {"lead": (2800 * UNIT, 3), "payment": (60 * UNIT, 3)}
     await assert_batch_agrees(attribution)

@@ -52,7 +52,8 @@ class PastFamilies:
             StorageUnavailableError: ClickHouse did not answer.
         """
         ids = [family_id(name) for name in names]
-        stand_ins = [PastMember(one, "") for one in await self._stand_ins.of_families(workspace, ids)]
+        asked_by = {*ids, *names}  # an older release wrote names
+        stand_ins = [PastMember(one, "") for one in await self._stand_ins.of_families(workspace, asked_by)]
         wanted = set(names).difference(ids)
         asked = [parse_name(name) for name in wanted]
         parameters = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from tributary_domain.ids import family_id
 from tributary_domain.reconciled_records import Heir, Related, Staged, StandIn
 from tributary_domain.reconciled_shares import OrderPart, Share
 from tributary_storage.clickhouse.client import ClickHouse
@@ -94,9 +95,10 @@ class ReconciliationFamilies:
         await self._insert("reconciliation_shares", _SHARE_COLUMNS, [(scope.scratch, *one) for one in shares])
 
     async def stand_ins(self, scope: Scope) -> list[StandIn]:
-        """Returns what families go on knowing of conversions whose people were erased."""
+        """Returns what families go on knowing of conversions whose people were erased; an older release wrote names."""
         rows = await self._clickhouse.execute(reconciliation_statement("stand_ins"), scope.values)
-        return [StandIn(*row) for row in rows]
+        found = (StandIn(*row) for row in rows)
+        return [one._replace(families=[family_id(name) for name in one.families]) for one in found]
 
     async def staged(self, scope: Scope) -> list[Staged]:
         """Returns what the run has read of the conversions that were named."""

@@ -6,7 +6,7 @@ import pytest
 
 from tributary_domain.ids import family_id
 from tributary_domain.reconciled_orders import Orders, ToldOrder
-from tributary_domain.reconciled_records import Related, Staged
+from tributary_domain.reconciled_records import Related, Staged, StandIn
 from tributary_domain.reconciled_shares import SeveralCycles
 
 _FAMILY = family_id("first:8:purchase:0::7")
@@ -45,6 +45,21 @@ def test_all_that_told_an_order_without_its_cycle_count_with_it(observed: tuple[
         "c1:cycle": ToldOrder(credited, is_merged=False, is_void=False, takes_place=True),
         **{one: ToldOrder(credited, is_merged=True, is_void=False, takes_place=False) for one in observed},
     }
+
+
+@pytest.mark.parametrize(
+    ("rank", "credited"),
+    [pytest.param(_BROWSER, "s1:cycle", id="nearer-to-the-buyer"), pytest.param(_BACKEND, "s1:plain", id="no-nearer")],
+)
+def test_of_those_that_were_erased_the_credit_is_that_of_who_was_nearest_to_the_buyer(rank: int, credited: str) -> None:
+    orders = _orders("s1:cycle", plains=("s1:plain",))
+    told: dict[str, tuple[int, int, int, int]] = {"s1:plain": (5, 0, 4, _BACKEND), "s1:cycle": (3, 2, 5, rank)}
+    left = {
+        one: [StandIn(one, role, (_FAMILY,), "", kind, at, True, own)] for one, (role, kind, at, own) in told.items()
+    }
+    staged = {one: _staged(one, at) for one, (_, _, at, _) in told.items()}
+    found = orders.told(set(staged), {}, left, staged)
+    assert {one.credited for one in found.values()} == {credited}
 
 
 @pytest.mark.parametrize(

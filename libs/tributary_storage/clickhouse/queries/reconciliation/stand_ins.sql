@@ -6,7 +6,8 @@ SELECT
     stage,
     kind,
     time,
-    revised != ''
+    revised != '',
+    source_rank
 FROM stand_ins FINAL
 WHERE workspace = %(workspace)s
 ORDER BY
