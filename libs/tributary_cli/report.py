@@ -10,6 +10,7 @@ import click
 
 from tributary.query.v1 import report_pb2
 from tributary_cli.console import output, print_json
+from tributary_cli.conversion_options import read_moment
 from tributary_cli.local import resolve_api_key, resolve_target
 from tributary_cli.report_rows import read_value, show_value, sum_rows, unconverted
 from tributary_cli.report_times import Span, read_span, read_zone
@@ -46,6 +47,7 @@ BASES = _names_of(report_pb2.TimeBasis, "TIME_BASIS_")
     "--time-zone", metavar="NAME", help="Where days begin, as Europe/Berlin. [the workspace's; UTC for --since]"
 )
 @click.option("--basis", type=click.Choice(BASES), default="conversion", show_default=True, help="The clock of it all.")
+@click.option("--as-of", metavar="TIME", help="As it was known at that moment, in ISO 8601. [now]")
 @click.option("--filter", "filters", multiple=True, metavar="DIMENSION=VALUE", help="Only these; repeat it.")
 @click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1), help="Rows at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with exact numbers.")
@@ -60,6 +62,7 @@ def report(
     until: str | None,
     time_zone: str | None,
     basis: str,
+    as_of: str | None,
     filters: tuple[str, ...],
     limit: int,
     as_json: bool,
@@ -89,6 +92,8 @@ def report(
     )
     _set_span(request, read_span(last, since, until, SystemClock().now(), read_zone(time_zone)))
     _set_filters(request, filters)
+    if as_of is not None:
+        request.as_of_time.FromDatetime(read_moment(as_of))
     address = resolve_target(target, "query", data)
     key = resolve_api_key(api_key, data)
     while True:

@@ -68,6 +68,14 @@ class Identity:
     """Newest first."""
     beginning: journey_pb2.Beginning
     """How the person that it belongs to began."""
+    has_journey: bool
+    """Whether the person has one."""
+
+    @property
+    def is_known(self) -> bool:
+        """Tells whether anything was ever heard of it and is not forgotten."""
+        is_alone = len(self.cluster.tokens) == 1 and not self.changes
+        return self.has_journey or not is_alone or self.beginning != journey_pb2.Beginning()
 
     @property
     def person(self) -> Person:
@@ -128,7 +136,10 @@ class Identities:
         tokens = tokens_to_find(self._directory.get(workspace_id), identifiers)
         if not tokens:
             raise _nobody("")
-        return await self.show(workspace_id, most_telling(tokens))
+        found = await self.show(workspace_id, most_telling(tokens))
+        if not found.is_known:
+            raise _nobody("")
+        return found
 
     async def show(self, workspace_id: str, token: str) -> Identity:
         """Says who an identifier is.
@@ -142,7 +153,8 @@ class Identities:
         changes = await self._changes.of_tokens(workspace.id, [token])
         own = next(person for person in cluster.persons if token in person.tokens)
         [journey] = await self._people.find_each([(workspace.id, token)])
-        return Identity(token, cluster, changes, await self._beginnings.of(workspace, own.tokens, journey))
+        beginning = await self._beginnings.of(workspace, own.tokens, journey)
+        return Identity(token, cluster, changes, beginning, journey is not None)
 
     async def undo(self, workspace_id: str, change_id: str) -> list[StoredChange]:
         """Takes a change of people back, for good: whatever events say of the same identifiers.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import grpc
 import pytest
 from click.testing import CliRunner
 
+from tests.support.eventually import eventually
 from tests.support.shop import (
     CALL_SECONDS,
     EURO,
@@ -93,3 +95,37 @@ def test_a_change_of_another_workspace_cannot_be_taken_back(shop: Shop, other_sh
     with pytest.raises(grpc.RpcError) as raised:
         other_shop.query.UndoIdentityChange(undo, timeout=CALL_SECONDS, metadata=other_shop.metadata)
     assert code_of(raised.value) is grpc.StatusCode.NOT_FOUND
+
+
+def test_who_was_never_heard_of_is_not_found(shop: Shop, street_stack: Stack) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        identity_of(shop, "nobody-such")
+    assert code_of(raised.value) is grpc.StatusCode.NOT_FOUND
+    reach = ["--target", street_stack.addresses["query"], "--api-key", shop.workspace.api_key]
+    shown = CliRunner().invoke(cli, ["identity", "show", "--visitor-id", "nobody-such", *reach])
+    assert shown.exit_code != 0
+    assert "Nothing is known of such a person" in shown.output
+
+
+def test_a_report_shows_what_was_known_at_a_moment(shop: Shop, street_stack: Stack) -> None:
+    shop.accept(
+        a_visit(timedelta(hours=9), PAID, visitor_id="v", event_id="seen"),
+        an_order("o", ago=timedelta(hours=3), visitor_id="v", event_id="bought"),
+    )
+    shop.wait_until_settled()
+    moment = shop.order("o").newest.publish_time.ToDatetime()
+    shop.accept(a_visit(timedelta(hours=6), MAIL, visitor_id="v", event_id="late"))
+    shop.wait_until_settled()
+    reach = ["--target", street_stack.addresses["query"], "--api-key", shop.workspace.api_key]
+
+    def channels(*options: str) -> set[str]:
+        command = ["report", "--json", "--model", "linear", "--last", "1d", *options, *reach]
+        told = CliRunner().invoke(cli, command)
+        assert told.exit_code == 0, told.output
+        return {row["channel"] for row in json.loads(told.output)["rows"]}
+
+    def has_both() -> None:
+        assert channels() == {"Paid Search", "Email"}
+
+    eventually(has_both)
+    assert channels("--as-of", f"{moment.isoformat()}Z") == {"Paid Search"}
