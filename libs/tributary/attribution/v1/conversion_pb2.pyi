@@ -249,7 +249,8 @@ class _NotCountedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NotC
     """
     NOT_COUNTED_REASON_SEVERED_ORDER: _NotCountedReason.ValueType  # 8
     """Its order counts already, as a conversion of somebody who was erased: what is left of that is frozen, under a random
-    id. Whatever is told of the order since changes no total.
+    id. What is told again of the order changes no total; a first cycle that nobody told before counts for itself, unless
+    what is left is worth the whole order.
     """
 
 class NotCountedReason(_NotCountedReason, metaclass=_NotCountedReasonEnumTypeWrapper):
@@ -275,7 +276,8 @@ NOT_COUNTED_REASON_MERGED_ORDER: NotCountedReason.ValueType  # 7
 """
 NOT_COUNTED_REASON_SEVERED_ORDER: NotCountedReason.ValueType  # 8
 """Its order counts already, as a conversion of somebody who was erased: what is left of that is frozen, under a random
-id. Whatever is told of the order since changes no total.
+id. What is told again of the order changes no total; a first cycle that nobody told before counts for itself, unless
+what is left is worth the whole order.
 """
 Global___NotCountedReason: _TypeAlias = NotCountedReason  # noqa: Y015
 
