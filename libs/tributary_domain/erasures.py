@@ -49,6 +49,8 @@ class Erasure:
     """Digests of the numbers by which deals name these: of orders that no other conversion has, and of leads."""
     severed_orders: tuple[str, ...] = ()
     """Digests by which the orders of these are recognised when somebody tells them again (`severed_orders`)."""
+    orders_over: tuple[str, ...] = ()
+    """Ids of what stands in for conversions of orders of which nobody is left: what changed these is kept no more."""
     families: tuple[str, ...] = ()
     """Ids of what their leads are known by, where others keep that too."""
     is_asked_last: bool = False

@@ -21,6 +21,7 @@ from tributary_domain.reconciled_shares import SeveralCycles
 _FIRST: Final = 2
 _CYCLE, _PLAIN = 3, 5
 _BACKEND: Final = 2
+_NOBODY: Final[Mapping[str, Sequence[StandIn]]] = MappingProxyType({})
 
 
 class ToldOrder(NamedTuple):
@@ -52,38 +53,39 @@ class Orders:
         for family, cycles in self.cycles.items():
             yield family, {*cycles, *self.plains.get(family, ())}
 
-    def lent(self, observations: Mapping[str, Sequence[Related]]) -> dict[str, str]:
+    def lent(
+        self, observations: Mapping[str, Sequence[Related]], stand_ins: Mapping[str, Sequence[StandIn]] = _NOBODY
+    ) -> dict[str, str]:
         """Returns by what an order is without the cycle the conversion that its adjustments and its value are of, too.
 
-        None where it was told as several first cycles: that depends on what was said of these, too (`several`).
+        None where it was told as several first cycles: that depends on what was said of these, too (`several`). None
+        where that stands in for somebody who was erased: it changes no more.
 
         Args:
             observations: By conversion.
+            stand_ins: By conversion, what is left of those that were erased.
         """
         found: dict[str, str] = {}
-        for family, firsts in self._firsts(observations):
-            if len(firsts) == 1:
+        for family, firsts in self._firsts(observations, stand_ins):
+            if len(firsts) == 1 and not firsts[0].startswith("s1:"):
                 found |= dict.fromkeys(self.plains.get(family, ()), firsts[0])
         return found
 
-    def several(self, observations: Mapping[str, Sequence[Related]]) -> list[SeveralCycles]:
-        """Returns the orders that were told as several first cycles.
-
-        Args:
-            observations: By conversion.
-        """
-        found = ((self.plains.get(family, ()), firsts) for family, firsts in self._firsts(observations))
+    def several(
+        self, observations: Mapping[str, Sequence[Related]], stand_ins: Mapping[str, Sequence[StandIn]] = _NOBODY
+    ) -> list[SeveralCycles]:
+        """Returns the orders that were told as several first cycles; arguments as of `lent`."""
+        found = ((self.plains.get(family, ()), firsts) for family, firsts in self._firsts(observations, stand_ins))
         return [SeveralCycles(plains, firsts) for plains, firsts in found if len(firsts) > 1]
 
-    def _firsts(self, observations: Mapping[str, Sequence[Related]]) -> Iterator[tuple[str, list[str]]]:
-        """Yields families with what are first cycles there, in event order.
-
-        Not those of which somebody was erased: what stands in for it changes no more.
-        """
+    def _firsts(
+        self, observations: Mapping[str, Sequence[Related]], stand_ins: Mapping[str, Sequence[StandIn]]
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Yields families with what are first cycles there, in event order."""
         for family, cycles in self.cycles.items():
-            if not any(one.startswith("s1:") for one in cycles):
-                firsts = (one for one in cycles if _is_first(one, observations))
-                yield family, [one for _, one in sorted((_anchor(observations[one]), one) for one in firsts)]
+            firsts = (one for one in cycles if _is_first(one, observations, stand_ins))
+            placed = ((_anchor(observations.get(one, ()), stand_ins.get(one, ())), one) for one in firsts)
+            yield family, [one for _, one in sorted(placed)]
 
     def told(
         self,
@@ -178,7 +180,7 @@ def _ranks(
 def _is_first(
     conversion_id: str,
     observations: Mapping[str, Sequence[Related]],
-    stand_ins: Mapping[str, Sequence[StandIn]] = MappingProxyType({}),
+    stand_ins: Mapping[str, Sequence[StandIn]],
 ) -> bool:
     """Tells whether a conversion is a first cycle by the word that counts."""
     kinds = [one.kind for one in ranked(observations.get(conversion_id, ()))]
@@ -186,6 +188,7 @@ def _is_first(
     return next(filter(None, kinds), 0) == _FIRST
 
 
-def _anchor(observations: Iterable[Related]) -> tuple[int, int]:
+def _anchor(observations: Iterable[Related], stand_ins: Iterable[StandIn]) -> tuple[int, int]:
     """Returns where a conversion is in event order."""
-    return min((one.time_micros, one.event_hash) for one in observations if not one.is_internal)
+    told = [(one.time_micros, one.event_hash) for one in observations if not one.is_internal]
+    return min([*told, *((one.time_micros, one.event_hash) for one in stand_ins if one.decides)])

@@ -60,6 +60,7 @@ class StandIn(NamedTuple):
     """Whether it is counted or credited with the others."""
     rank: int = 2
     """Of who said what it is worth; a backend's."""
+    event_hash: int = 0
 
 
 class Heir(NamedTuple):

@@ -31,6 +31,11 @@ class OrderPart(NamedTuple):
     """Of an adjustment."""
     identity: str
     """Likewise: what two reports of one share."""
+    is_of_order: bool = False
+    """Likewise, of what stands in for a cycle whose person was erased: whether it is what that had of a change of the
+    order, and is in what it is worth already."""
+    is_named: bool = False
+    """Likewise: whether that named it, too, and is no other's."""
 
 
 class SeveralCycles(NamedTuple):
@@ -76,12 +81,16 @@ def shared(orders: Iterable[SeveralCycles], parts: Iterable[OrderPart]) -> Share
         books = [_Book(one, said.get(one, ())) for one in order.cycles]
         living = [book for book in books if not book.is_gone] or books[:1]
         if len(living) == 1:
-            lent |= dict.fromkeys(order.plains, living[0].conversion_id)
+            if not living[0].is_frozen:
+                lent |= dict.fromkeys(order.plains, living[0].conversion_id)
             continue
         named = {(part.kind, part.identity) for book in living for part in book.adjusting}
         whole = [part for one in order.plains for part in said.get(one, ()) if not part.is_observation]
         whole.sort(key=_place)
-        shares += _in_each_currency(living, [part for part in _once(whole) if (part.kind, part.identity) not in named])
+        named.update(key for book in living for key in book.named)
+        changes = [part for part in _once(whole) if (part.kind, part.identity) not in named]
+        frozen = {book.conversion_id for book in living if book.is_frozen}
+        shares += [one for one in _in_each_currency(living, changes) if one.conversion_id not in frozen]
     return Shared(lent, shares)
 
 
@@ -91,7 +100,13 @@ class _Book:
     def __init__(self, conversion_id: str, parts: Iterable[OrderPart]) -> None:
         parts = list(parts)
         self.conversion_id = conversion_id
-        self.adjusting = _once(part for part in parts if not part.is_observation)
+        self.is_frozen = conversion_id.startswith("s1:")
+        self.adjusting = _once(part for part in parts if not part.is_observation and not part.is_of_order)
+        had = [part for part in parts if part.is_of_order and not part.is_named]
+        self.had = {(part.kind, part.identity): part.amount_micros for part in had if part.has_amount}
+        """Of what stands in for somebody: what it had of changes of the order."""
+        self.named = {(part.kind, part.identity) for part in parts if part.is_named}
+        """Likewise: which of these named it, too."""
         stating = [part for part in parts if part.is_observation and part.has_amount]
         best = max(stating, key=lambda part: part.rank, default=None)
         self.stated = 0 if best is None else max(0, best.amount_micros)
@@ -99,12 +114,14 @@ class _Book:
         self.is_stated = best is not None and bool(best.currency)
         totals = [part.currency for part in self.adjusting if part.kind == _TOTAL]
         self.currency = best.currency if best is not None and best.currency else (totals or [""])[-1]
-        self.is_gone = self._close(self.adjusting)[1]
+        self.is_gone = self._close(self.adjusting)[1] and not any(part.kind == _GONE for part in had)
         self.left = self.taken = 0
         self.totals: list[OrderPart] = []
         """What of a new total of the order is this one's."""
         self.given: list[OrderPart] = []
         """What was taken off it for the order, or given back."""
+        self.given_before: list[OrderPart] = []
+        """Likewise, what it is worth without that."""
 
     def settle(self, at: OrderPart) -> None:
         """Says what is left of it when something is taken off the order or given back, and what was taken so far.
@@ -116,9 +133,9 @@ class _Book:
         known = [part for part in (*self.adjusting, *self.totals) if end is None or _place(part) < end]
         begun = [_place(part) for part in (*totals, *self.totals) if end is None or _place(part) < end]
         since = max(begun, default=None)
-        given = [part for part in self.given if since is None or _place(part) > since]
-        self.taken = sum(-part.amount_micros if part.kind == _BACK else part.amount_micros for part in given)
+        self.taken = _moved(self.given, since)
         self.left = self._close(known)[0] - self.taken
+        self.taken += _moved(self.given_before, since)
 
     def _counts(self, part: OrderPart) -> bool:
         return not self.currency or part.currency in ("", self.currency)
@@ -135,6 +152,11 @@ class _Book:
             elif value is not None:
                 off += -part.amount_micros if part.kind == _BACK else part.amount_micros
         return (0 if is_gone or value is None else max(0, value - off)), is_gone
+
+
+def _moved(parts: Iterable[OrderPart], since: tuple[int, int, str] | None) -> int:
+    some = [part for part in parts if since is None or _place(part) > since]
+    return sum(-part.amount_micros if part.kind == _BACK else part.amount_micros for part in some)
 
 
 def _place(part: OrderPart) -> tuple[int, int, str]:
@@ -172,9 +194,10 @@ def _shares(books: Sequence[_Book], whole: Sequence[OrderPart]) -> list[Share]:
     since = totals[-1] if totals else -1
     found: list[Share] = []
     if totals:
-        split = _in_proportion(whole[since].amount_micros, books)
-        found += [_share(book, whole[since], split[book.conversion_id]) for book in books]
-        for book in books:
+        takers, rest = _takers(books, whole[since])
+        split = _in_proportion(rest, takers)
+        found += [_share(book, whole[since], split[book.conversion_id]) for book in takers]
+        for book in takers:
             book.totals.append(whole[since]._replace(amount_micros=split[book.conversion_id]))
     for part in whole[since + 1 :]:
         if part.kind == _GONE or not part.has_amount:
@@ -182,19 +205,31 @@ def _shares(books: Sequence[_Book], whole: Sequence[OrderPart]) -> list[Share]:
             continue
         for book in books:
             book.settle(part)
-        rest, is_back = part.amount_micros, part.kind == _BACK
-        parts: dict[str, int] = dict.fromkeys((book.conversion_id for book in books), 0)
-        for book in reversed(books) if is_back else books:
+        takers, rest = _takers(books, part)
+        is_back = part.kind == _BACK
+        parts: dict[str, int] = dict.fromkeys((book.conversion_id for book in takers), 0)
+        for book in reversed(takers) if is_back else takers:
             most = max(0, book.taken) if is_back else max(0, book.left)
             parts[book.conversion_id] = min(rest, most)
             rest -= min(rest, most)
-        parts[(books[0] if is_back else books[-1]).conversion_id] += rest
+        if takers:
+            parts[takers[0 if is_back else -1].conversion_id] += rest
         for book in books:
+            if book not in takers:
+                book.given_before.append(part._replace(amount_micros=book.had[part.kind, part.identity]))
+                continue
             moved = parts[book.conversion_id]
             book.given.append(part._replace(amount_micros=moved))
-            if moved or (book is books[0] and not part.amount_micros):
+            if moved or (book is takers[0] and not part.amount_micros):
                 found.append(_share(book, part, moved))
     return found
+
+
+def _takers(books: Sequence[_Book], part: OrderPart) -> tuple[list[_Book], int]:
+    """Returns who takes a part of a change of the order, and of what: who stands in for somebody had his already."""
+    had = [book.had[part.kind, part.identity] for book in books if (part.kind, part.identity) in book.had]
+    takers = [book for book in books if (part.kind, part.identity) not in book.had]
+    return takers, part.amount_micros - sum(had)
 
 
 def _share(book: _Book, part: OrderPart, amount_micros: int) -> Share:
@@ -204,6 +239,8 @@ def _share(book: _Book, part: OrderPart, amount_micros: int) -> Share:
 def _in_proportion(amount: int, books: Sequence[_Book]) -> dict[str, int]:
     """Returns an amount in proportion to what was stated, to the micro: what is left over to the largest remainders."""
     weights = [book.stated for book in books]
+    if not books:
+        return {}
     if not any(weights):
         weights = [1] * len(books)
     exact = [Fraction(abs(amount) * weight, sum(weights)) for weight in weights]

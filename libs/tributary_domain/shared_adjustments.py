@@ -4,16 +4,17 @@ The one rule: it is of the order, so that what is left of all cycles together is
 taken off the first cycle until nothing is left of that, then off the next; a new total is split in proportion to what
 they were worth; who takes the order back takes back all. What names a cycle was said of that alone, and comes first,
 but for a new total of it: what was taken off before is not taken off that, and what follows is. What is in no cycle's
-currency changes nothing.
+currency changes nothing. A cycle whose person was erased has what it had, and the others what was theirs; of what is
+said later it would have its part, too, which changes it no more.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from tributary_domain.conversion import conversion_facts, each_once
 from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, Standing
@@ -21,6 +22,7 @@ from tributary_domain.event_order import OrderKey
 from tributary_domain.shares import split_exactly
 from tributary_domain.value_bases import NO_PARTS
 
+_T = TypeVar("_T")
 _FIRST: Final[OrderKey] = (-(2**63), 0)
 """Before all."""
 
@@ -32,10 +34,15 @@ class FirstCycle(NamedTuple):
     observations: Sequence[Observation]
     adjustments: Sequence[Adjustment]
     """Those that name it."""
+    had: Mapping[tuple[str, str], int | None] | None = None
+    """Of what stands in for one whose person was erased: what of changes of the order was its part, by their identity;
+    None of what changed each. None: it is no stand-in."""
+    named: Collection[tuple[str, str]] = ()
+    """Of such a one: which changes of the order named it, too, by their identity."""
 
 
 def shared_out(adjustments: Iterable[Adjustment], cycles: Sequence[FirstCycle]) -> dict[str, list[Adjustment]]:
-    """Returns what changes each cycle of what changes their order, by id.
+    """Returns what changes each cycle of what changes their order, by id; what stands in for one is changed no more.
 
     A default value is none here: what nobody stated is not known to be there to be taken off. A part of an amount says
     nothing of tax or shipping: these are taken off it in proportion.
@@ -45,6 +52,7 @@ def shared_out(adjustments: Iterable[Adjustment], cycles: Sequence[FirstCycle]) 
         cycles: In event order, at least one; those that were taken back by name are left out.
     """
     named = {one.identity for cycle in cycles for one in cycle.adjustments if one.standing is Standing.GOOD}
+    named.update(identity for cycle in cycles for identity in cycle.named)
     left = [one for one in each_once(adjustments) if one.identity not in named]  # one that two systems report is one
     shares: dict[str, list[Adjustment]] = {cycle.conversion_id: [] for cycle in cycles}
     groups = _by_currency(cycles, left)
@@ -54,7 +62,28 @@ def shared_out(adjustments: Iterable[Adjustment], cycles: Sequence[FirstCycle]) 
     stated = (one.conversion_id for one in cycles if conversion_facts(one.observations).currency_code)
     if said_of := next(stated, None):  # it changes nothing there, but is found to be odd
         shares[said_of] += [one for one in left if one.currency_code and not {"", one.currency_code} & groups.keys()]
-    return shares
+    return {cycle.conversion_id: shares[cycle.conversion_id] for cycle in cycles if cycle.had is None}
+
+
+def had_of(
+    named: Iterable[Adjustment], adjustments: Iterable[Adjustment], share: Iterable[Adjustment]
+) -> dict[tuple[str, str], int | None]:
+    """Returns what a cycle has of the changes of its order, as of `FirstCycle.had`; not of those that name it, too.
+
+    Args:
+        named: Adjustments that name it.
+        adjustments: As of `shared_out`.
+        share: What of these changes it.
+    """
+    own = {one.identity for one in named if one.standing is Standing.GOOD}
+    changed = {one.identity: None if _is_of_each(one) else one.amount_micros for one in share}
+    had: dict[tuple[str, str], int | None] = {}
+    for one in each_once(adjustments):
+        if one.identity in changed:
+            had[one.identity] = changed[one.identity]
+        elif one.identity not in own and not _is_of_each(one):
+            had[one.identity] = 0
+    return had
 
 
 def _by_currency(cycles: Sequence[FirstCycle], adjustments: Sequence[Adjustment]) -> dict[str, list[FirstCycle]]:
@@ -73,30 +102,50 @@ def _by_currency(cycles: Sequence[FirstCycle], adjustments: Sequence[Adjustment]
 
 def _share_in(cycles: Sequence[tuple[FirstCycle, list[Adjustment]]], left: Sequence[Adjustment]) -> None:
     """Adds to each of some cycles of one currency what changes it."""
-    shares = [own for _, own in cycles]
     totals = [at for at, one in enumerate(left) if one.kind is AdjustmentKind.RESTATEMENT]
     if totals:  # absorbs what was before
         total = left[totals[-1]]
-        stated = [max(0, conversion_facts(cycle.observations).original_amount_micros or 0) for cycle, _ in cycles]
-        _share(shares, total, split_exactly(total.amount_micros or 0, stated if any(stated) else [1] * len(cycles)))
+        takers, rest = _takers(cycles, total, cycles)
+        stated = [max(0, conversion_facts(cycle.observations).original_amount_micros or 0) for cycle, _ in takers]
+        if takers:
+            parts = split_exactly(rest, stated if any(stated) else [1] * len(takers))
+            _share([own for _, own in takers], total, parts)
         left = left[totals[-1] + 1 :]
     purses = [_Purse(cycle, own) for cycle, own in cycles]
     for one in left:
         for purse in purses:
             purse.begin(one.order_key)
-        if one.kind is AdjustmentKind.RETRACTION or one.amount_micros is None:
-            for own in shares:
+        if _is_of_each(one):
+            for _, own in cycles:
                 own.append(one)
-        elif one.kind is AdjustmentKind.REVERSAL:
-            _share(shares, one, _give_back(purses, one.amount_micros))
-        else:
-            _share(shares, one, _take(purses, one.amount_micros))
+            continue
+        is_back = one.kind is AdjustmentKind.REVERSAL
+        for (cycle, _), purse in zip(cycles, purses, strict=True):
+            had = (cycle.had or {}).get(one.identity) or 0
+            purse.taken_micros += -had if is_back else had  # what it is worth is without it
+        some, rest = _takers(cycles, one, purses)
+        if some:
+            _share([purse.shares for purse in some], one, (_give_back if is_back else _take)(some, rest))
+
+
+def _is_of_each(one: Adjustment) -> bool:
+    return one.kind is AdjustmentKind.RETRACTION or one.amount_micros is None
+
+
+def _takers(
+    cycles: Sequence[tuple[FirstCycle, list[Adjustment]]], one: Adjustment, of_each: Sequence[_T]
+) -> tuple[list[_T], int]:
+    """Returns who takes a part of an adjustment, and of what: what stands in for a cycle had its own part already."""
+    had = [None if cycle.had is None else cycle.had.get(one.identity) for cycle, _ in cycles]
+    takers = [own for own, part in zip(of_each, had, strict=True) if part is None]
+    return takers, (one.amount_micros or 0) - sum(part for part in had if part is not None)
 
 
 class _Purse:
     """What is left of a cycle, and was taken off it for the order, as of one adjustment after the other."""
 
-    def __init__(self, cycle: FirstCycle, shares: Sequence[Adjustment]) -> None:
+    def __init__(self, cycle: FirstCycle, shares: list[Adjustment]) -> None:
+        self.shares = shares
         counted = conversion_facts(cycle.observations, [*cycle.adjustments, *shares]).adjustments
         totals = [at for at, one in enumerate(counted) if one.kind is AdjustmentKind.RESTATEMENT]
         self._lives: deque[tuple[OrderKey, int]] = deque()

@@ -29,6 +29,8 @@ class Told(NamedTuple):
     """Whether it stands in for a conversion whose person was erased: it has the credit of both already."""
     is_retracted: bool = False
     """Whether it was taken back by its own name: where others are there, it was told by mistake."""
+    is_gone: bool = False
+    """Of what stands in for somebody: whether it was taken back with its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,8 @@ class SplitOrder:
     counted_id: str
     """The conversion that counts in place of the plain one; of several the first that was not taken back."""
     adjusted_ids: tuple[str, ...]
-    """Those that adjustments of the plain one change, too, in event order; none where one was erased: that changes no
-    more. Where it is one, the value of the plain one is its own, too."""
+    """Those that adjustments of the plain one change, too, in event order; one whose person was erased is changed no
+    more, though a part would be its own. Where it is one, the value of the plain one is its own, too."""
     credited_id: str
     """Whose credit all have; empty: nobody told it plainly, and each has its own."""
 
@@ -65,7 +67,7 @@ def split_order(plain: Told | None, cycles: Iterable[Told]) -> SplitOrder | None
         )
         credited = nearest.conversion_id
     return SplitOrder(
-        counted_id=living[0].conversion_id,
-        adjusted_ids=() if any(one.is_frozen for one in ordered) else tuple(one.conversion_id for one in living),
+        counted_id=next((one for one in living if not one.is_gone), living[0]).conversion_id,
+        adjusted_ids=tuple(one.conversion_id for one in living),
         credited_id=credited,
     )

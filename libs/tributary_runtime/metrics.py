@@ -100,6 +100,7 @@ class Table(StrEnum):
     IDENTITY_WORDS = "identity_words"
     ERASURES = "erasures"
     STAND_INS = "stand_ins"
+    ORDER_CHANGES = "order_changes"
     EXCHANGE_RATES = "exchange_rates"
     SETTINGS_VERSIONS = "settings_versions"
     MODEL_VERSIONS = "model_versions"

@@ -21,6 +21,7 @@ from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.old_people import OldPeople
+from tributary_attribution.order_changes import OrderChanges
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.rate_corrections import RateCorrections
 from tributary_attribution.reattribution import Reattribution
@@ -51,6 +52,7 @@ from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.lost_state import LostState
+from tributary_storage.clickhouse.order_changes import OrderChangeRecords
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
@@ -167,7 +169,8 @@ async def main(settings: AttributionServiceSettings) -> None:
         )
         ended_paths = EndedPaths(EndedPathRecords(long_reads), old_people, clock)
         dead_letters = DeadLetters(log, state, log_epoch.shards)
-        stand_ins = StandIns(conversions, publisher, StandInRecords(long_reads), workspaces, clock)
+        order_changes = OrderChanges(conversions, OrderChangeRecords(long_reads))
+        stand_ins = StandIns(conversions, publisher, StandInRecords(long_reads), order_changes, workspaces, clock)
         erasing = Erasing(
             people,
             erasures,

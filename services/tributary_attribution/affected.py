@@ -20,6 +20,7 @@ from tributary_domain.consent import DENIED
 from tributary_domain.event_order import NEVER
 from tributary_domain.lead_stages import StageStanding
 from tributary_domain.revision import Cause
+from tributary_domain.stand_ins import is_stand_in
 from tributary_domain.ties import most_telling, telling
 from tributary_domain.traces import NEEDED
 from tributary_runtime.workspaces import Workspace
@@ -87,6 +88,8 @@ class Affected:
     conversion_id: str
     stored: StoredConversion | None = None
     parts: list[ConversionPart] = field(default_factory=list)
+    changes: list[ConversionPart] = field(default_factory=list)
+    """Of what stands in for somebody: what changed its order, as far as others of that are changed by it."""
     journey: Journey | None = None
     has_journey: bool = False
     """Whether the journey was looked for."""
@@ -140,6 +143,9 @@ class Affected:
         """Takes what was read of it."""
         self.stored = stored
         self.parts = unpack_parts(stored.parts.values())
+        if is_stand_in(self.conversion_id):
+            self.changes = [part for part in self.parts if part.admitted.of_order]
+            self.parts = [part for part in self.parts if not part.admitted.of_order]
 
     def known(
         self, models: Models | None = None, rates: Rates | None = None, pinned: PinnedSettings | None = None

@@ -30,6 +30,8 @@ _SAID: Final = (
     *("name", "order_id", "store", "value", "amounts", "recurrence", "lead", "customer_type", "items", "value_source"),
 )
 """Of an observation: what its conversion is, whoever saw it."""
+_CHANGED: Final = ("adjustment_id", "reason", "amount", "amounts", "items")
+"""Of an adjustment."""
 _SOURCE: Final = ("channel", "sub_channel", "source", "medium", "campaign", "campaign_id", "rule")
 
 
@@ -249,4 +251,18 @@ def anonymous_observation(admitted: AdmittedEvent) -> AdmittedEvent:
     for field, value in said.conversion.ListFields():
         if field.name in _SAID:
             _copy(event.conversion, field.name, value)
+    return kept
+
+
+def anonymous_change(admitted: AdmittedEvent, stand_in_id: str) -> AdmittedEvent:
+    """Returns what an adjustment says of an order, as it is kept with what stands in for one of its conversions."""
+    said = admitted.event
+    kept = AdmittedEvent(verdict=admitted.verdict, conversion_id=stand_in_id, of_order=True)
+    event = kept.event
+    event.event_id, event.traffic = said.event_id, said.traffic
+    event.event_time.CopyFrom(said.event_time)
+    event.adjustment.conversion_id = stand_in_id
+    for field, value in said.adjustment.ListFields():
+        if field.name in _CHANGED:
+            _copy(event.adjustment, field.name, value)
     return kept

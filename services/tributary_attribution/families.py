@@ -21,6 +21,7 @@ from tributary_attribution.restoration import Restoration
 from tributary_attribution.severed_orders import SeveredOrders
 from tributary_domain.families import LEADING, Member, Membership, parse_name, unread, whole
 from tributary_domain.ids import family_id
+from tributary_domain.stand_ins import is_stand_in
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.family_members import unpack_members
@@ -274,7 +275,8 @@ class Families:
             key = conversion_key(workspace.id, member.conversion_id)
             if key not in known and key not in missing and member.role is not Membership.RENEWAL:
                 missing[key] = Affected(workspace, member.conversion_id, is_plain=member.role is Membership.PLAIN)
-                if may_be_lost or member.role not in (Membership.ROOT, Membership.PLAIN):
+                is_sure = member.role not in (Membership.ROOT, Membership.PLAIN) or is_stand_in(member.conversion_id)
+                if may_be_lost or is_sure:
                     were_published.add(key)
         if missing:
             for key, stored in (await self._conversions.observe({key: {} for key in missing}, 0)).items():

@@ -23,6 +23,8 @@ class OneOrder:
     """Of one that was told without a cycle: whether what counts in its place was taken back."""
     adjustments: tuple[ConversionPart, ...] = ()
     """Of one that was told with a cycle: what changed the other, and changes it, too; of several each its part."""
+    changes: tuple[ConversionPart, ...] = ()
+    """Likewise: all that changes their order."""
     observations: tuple[ConversionPart, ...] = ()
     """Likewise: what was observed of the other, where it has its credit: its person is recognised by that, too."""
     valued: tuple[ConversionPart, ...] = ()
@@ -34,6 +36,10 @@ class OneOrder:
     """Ids of those that are the same order: with the cycle, or without."""
     plain_families: tuple[str, ...] = ()
     """Ids of the families in which it is what was told without a cycle."""
+    living: tuple[str, ...] = ()
+    """Ids of all ways in which the order was told, but for those whose people were erased."""
+    frozen: tuple[str, ...] = ()
+    """Ids of what stands in for these."""
 
     @property
     def takes_place_of(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from tributary_attribution.affected import Affected
 from tributary_attribution.one_order import NO_ORDER, OneOrder, adjustments_of, same_order
 from tributary_attribution.seen import Find, seen_of
 from tributary_domain.conversion import ConversionStatus
-from tributary_domain.conversion_parts import Standing
+from tributary_domain.conversion_parts import AdjustmentKind, Standing
 from tributary_domain.event_order import OrderKey
 from tributary_domain.families import Member, Membership
 from tributary_domain.renewals import CycleKind
@@ -50,11 +50,19 @@ def in_order(one: Affected, members: Collection[Member], find: Find) -> tuple[On
     firsts = [way for name in sorted(counting) if (way := _as_told(find(name), CycleKind.FIRST))]
     plain = next(iter(told), None)
     split = split_order(plain, firsts)
+    named = (*plains, *(way.conversion_id for way in firsts))
+    ways = [name for name in named if (found := find(name)) is not None and found.parts]
+    order = OneOrder(
+        plain_families=own_families,
+        living=tuple(sorted(name for name in ways if not is_stand_in(name))),
+        frozen=tuple(sorted(filter(is_stand_in, ways))),
+    )
     if split is None or one.conversion_id not in {way.conversion_id for way in (*told, *firsts)}:
-        return OneOrder(plain_families=own_families), None, others
+        return order, None, others
     known = [found for name in sorted(plains) if (found := find(name)) is not None]
     frozen = [found for found in known if is_stand_in(found.conversion_id)]
     parts = [part for found in known if found not in frozen for part in found.parts]
+    changes = (*adjustments_of(parts), *(part for found in frozen for part in found.changes))
     is_shared = plain is not None and plain.conversion_id == split.credited_id and not plain.is_frozen
     observed = tuple(_good(parts))
     valued = (*observed, *(part for found in frozen for part in _good(found.parts)))
@@ -66,17 +74,19 @@ def in_order(one: Affected, members: Collection[Member], find: Find) -> tuple[On
         into = same_order(split.counted_id, sorted(known_by, key=_place))
         seen = None if counted is None else seen_of(counted, lent_to(counted, members, find))
         is_taken_back = seen is not None and seen.facts.is_retracted
-        order = OneOrder(into, plain_families=own_families, is_taken_back=is_taken_back, told_otherwise=tuple(cycles))
+        order = replace(order, merged_into=into, is_taken_back=is_taken_back, told_otherwise=tuple(cycles))
         return order, credited, others
-    order = OneOrder(told_otherwise=tuple(plains))
+    order = replace(order, told_otherwise=tuple(plains))
     if one.conversion_id == split.counted_id:
         instead = None if plain is None else same_order(plain.conversion_id, sorted(observed, key=_place))
         order = replace(order, merged_from=instead, observations=observations)
+    if is_stand_in(one.conversion_id):
+        return order, credited, others
     if split.adjusted_ids == (one.conversion_id,):
-        order = replace(order, adjustments=adjustments_of(parts), valued=valued)
+        order = replace(order, adjustments=changes, changes=changes, valued=valued)
     elif one.conversion_id in split.adjusted_ids:
         adjusted = [found for name in split.adjusted_ids if (found := find(name)) is not None]
-        order = replace(order, adjustments=_share_of(one, adjusted, adjustments_of(parts)))
+        order = replace(order, adjustments=_share_of(one, adjusted, changes), changes=changes)
     return order, credited, others
 
 
@@ -86,7 +96,7 @@ def _share_of(
     """Returns what changes one of several first cycles of what changes their order, with its part of the amounts.
 
     Args:
-        one: Of `adjusted`.
+        one: Of `adjusted`, and no stand-in.
         adjusted: In event order.
         adjusting: What names the order without a cycle.
     """
@@ -97,6 +107,7 @@ def _share_of(
             found.conversion_id,
             [part.observation() for part in found.parts if part.is_observation],
             [part.adjustment() for part in found.parts if not part.is_observation],
+            *(_had(found) if is_stand_in(found.conversion_id) else ()),
         )
         for found in adjusted
     ]
@@ -105,14 +116,23 @@ def _share_of(
     return tuple(by_id[share.event_id].of_amount(share.amount_micros) for share in shares)
 
 
+def _had(one: Affected) -> tuple[dict[tuple[str, str], int | None], set[tuple[str, str]]]:
+    """Returns what of changes of its order was the part of what stands in for a cycle, and which of them named it."""
+    changes = [(part.adjustment(), part.admitted.names_cycle) for part in one.changes]
+    had = {change.identity: change.amount_micros for change, is_named in changes if not is_named}
+    return had, {change.identity for change, is_named in changes if is_named}
+
+
 def _as_told(one: Affected | None, kind: int | None = None) -> Told | None:
     """Returns a way in which an order was told; None: nobody told it so, or as a cycle of another kind."""
     seen = seen_of(one)
     if one is None or seen is None or not seen.is_observed or kind not in (None, seen.kind):
         return None
     rank = min(observation.source_rank for observation in seen.facts.observations)
-    frozen, retracted = is_stand_in(one.conversion_id), seen.facts.status is ConversionStatus.RETRACTED
-    return Told(one.conversion_id, seen.order_key, rank, frozen, retracted)
+    retracted = seen.facts.status is ConversionStatus.RETRACTED
+    changes = (part.adjustment() for part in one.changes if not part.admitted.names_cycle)
+    gone = retracted and any(change.kind is AdjustmentKind.RETRACTION for change in changes)
+    return Told(one.conversion_id, seen.order_key, rank, is_stand_in(one.conversion_id), retracted and not gone, gone)
 
 
 def _is_severed(one: Affected | None) -> bool:

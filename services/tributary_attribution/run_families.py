@@ -67,12 +67,13 @@ class RunFamilies:
             self._stand_ins[left.conversion_id].append(left)
         named = [one for family in self._found for one in sorted(family)]
         changes = await self._shared(set(named))
-        await self._storage.name(self._scope, named, self._orders.lent(grouped) | changes.lent)
+        await self._storage.name(self._scope, named, self._orders.lent(grouped, self._stand_ins) | changes.lent)
         await self._storage.share(self._scope, changes.shares)
 
     async def _shared(self, named: set[str]) -> Shared:
         """Returns what changes the orders of some conversions that were told as several first cycles."""
-        several = [one for one in self._orders.several(self._observations) if not named.isdisjoint(one.cycles)]
+        told = self._orders.several(self._observations, self._stand_ins)
+        several = [one for one in told if not named.isdisjoint(one.cycles)]
         ids = sorted({name for one in several for name in (*one.plains, *one.cycles)})
         parts = await self._storage.order_parts(self._scope, ids)
         return await asyncio.to_thread(shared, several, parts)

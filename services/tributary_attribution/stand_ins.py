@@ -2,7 +2,8 @@
 
 Step by step; each may run twice, and a crash between any two is gone on with:
 
-1. What stands in for each conversion is stored in ClickHouse, before the conversion is severed from its person.
+1. What stands in for each conversion is stored in ClickHouse, before the conversion is severed from its person; with it
+   what changed its order (`order_changes`).
 2. It takes the place of the conversion in the state store, in each family in one step.
 3. The others are credited again: they have the credit of the stand-in now, and not that of its touches.
 
@@ -22,9 +23,9 @@ from tributary_attribution.anonymous import anonymous_events, anonymous_revision
 from tributary_attribution.assessment import assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.directory import Directory
-from tributary_attribution.handed_adjustments import HandedAdjustments
 from tributary_attribution.kinship import names_as_lead, names_of
 from tributary_attribution.memberships import kept_of, members_of
+from tributary_attribution.order_changes import OrderChanges
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.seen import Seen, seen_of
 from tributary_attribution.severed_orders import counts_on, is_only_told_again, severed_orders
@@ -51,6 +52,7 @@ class StandIns:
         conversions: Keeps parts and families.
         publisher: Reads and credits conversions.
         records: ClickHouse's part of it.
+        changes: Keep what changed orders.
         directory: Knows the workspaces.
         clock: Tells when.
     """
@@ -60,15 +62,16 @@ class StandIns:
         conversions: Conversions,
         publisher: Publisher,
         records: StandInRecords,
+        changes: OrderChanges,
         directory: Directory,
         clock: Clock,
     ) -> None:
         self._conversions = conversions
         self._publisher = publisher
         self._records = records
+        self._changes = changes
         self._directory = directory
         self._clock = clock
-        self._handed = HandedAdjustments(conversions, records)
 
     async def lead_families(self, erasure: Erasure) -> tuple[str, ...]:
         """Returns the ids of what the leads of an erasure's conversions are known by."""
@@ -84,12 +87,13 @@ class StandIns:
         orders = severed_orders(erasure, workspace, mine)
         erasure = replace(erasure, families=_lead_families(erasure, mine), severed_orders=orders)
         related = [(one, seen) for one in mine if names_of(one) and (seen := seen_of(one)) is not None]
-        if not related:
+        if not related and not any(one.kin.order.living for one in mine):
             return erasure
-        if not erasure.removes:
-            await self._handed.over(workspace, mine)
         touches = {touch.event_id for one, _ in related for touch in _published(one).state.touches}
         ids, hashes = await self._records.random_ids(erasure, erasure.conversion_ids, sorted(touches))
+        erasure = await self._changes.store(erasure, mine, ids, self._clock.unix_micros())
+        if not related:
+            return erasure
         relatives = {name for one, _ in related for name in one.kin.relatives}.difference(erasure.conversion_ids)
         others = await self._places(workspace, relatives)
         placed = _places_of(erasure)
@@ -172,10 +176,12 @@ class StandIns:
             revision = ConversionRevised.FromString(content.revised).revision
             lost[conversion_key(workspace, name)] = LostConversion(revision, content.revised, parts)
         await self._conversions.restore(lost, life_seconds)
+        await self._changes.take_place(workspace, named, life_seconds)
         gone: dict[str, list[bytes]] = defaultdict(list)
         for key, field in erasure.memberships:
             gone[key].append(bytes.fromhex(field))
         await self._conversions.replace(gone, taking_place(erasure), life_seconds)
+        await self._changes.forget(erasure)
 
     async def credit_others(self, erasure: Erasure) -> None:
         """Credits the others of the families again.
@@ -294,8 +300,9 @@ def _members(workspace: Workspace, one: Affected) -> set[Member]:
 
     A stage with an order number is how its lead began to whoever names that by the order from now on.
     """
-    families = () if one.stored is None else one.stored.families
     plain = one.kin.order.plain_families
+    families = set(() if one.stored is None else one.stored.families)
+    families |= {name for name in names_of(one) if family_id(name) in plain}  # the store may have lost that it has them
     own = {
         Member(one.conversion_id, Membership.PLAIN if family_id(name) in plain else Membership.ROOT, (name,))
         for name in families

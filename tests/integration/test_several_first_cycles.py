@@ -30,13 +30,16 @@ async def attribution(stores: Stores, clickhouse_url: str, workspace: str) -> As
 class Order:
     """An order of 100 that a browser or a backend tells as a whole, and a billing system as cycles of 60 and 40."""
 
-    def __init__(self, workspace: str, number: int) -> None:
+    def __init__(self, workspace: str, number: int, people: str = "") -> None:
         self.number = number
+        self.people = people or str(number)
         self.events = Events(workspace)
         self.families = Families(self.events)
         self.named: Names = {
-            "browsed": self.events.touch(f"visitor:{number}", at=NOON - DAY, channel="Email", event_id=f"t-{number}"),
-            PLAIN: self._plain(f"visitor:{number}"),
+            "browsed": self.events.touch(
+                f"visitor:{self.people}", at=NOON - DAY, channel="Email", event_id=f"t-{number}"
+            ),
+            PLAIN: self._plain(f"visitor:{self.people}"),
             FIRST: self._cycle("a", 60 * UNIT, 1),
             SECOND: self._cycle("b", 40 * UNIT, 2),
         }
@@ -46,7 +49,7 @@ class Order:
         return self.events.order(who, order_id=own, micros=100 * UNIT, rank=2, event_id=f"{own}-plain")
 
     def _cycle(self, cycle: str, micros: int, after: int) -> Admitted:
-        own, who = f"o-{self.number}", f"customer:{self.number}-{cycle}"
+        own, who = f"o-{self.number}", f"customer:{self.people}-{cycle}"
         told = {"order_id": own, "name": "purchase", "subscription": f"s-{own}-{cycle}", "event_id": f"{own}-{cycle}"}
         return self.families.cycle(who, kind="FIRST", cycle=cycle, micros=micros, at=NOON + after * UNIT, **told)
 

@@ -40,6 +40,7 @@ from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.observing import Observing
 from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.old_people import OldPeople
+from tributary_attribution.order_changes import OrderChanges
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.publishing import Publisher
@@ -78,6 +79,7 @@ from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.lost_state import LostState
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.names import timestamp
+from tributary_storage.clickhouse.order_changes import OrderChangeRecords
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
@@ -491,7 +493,8 @@ async def running_attribution(
         async def oldest_waiting() -> int | None:
             return min(waiting, default=None)
 
-        stand_ins = StandIns(conversions, publisher, StandInRecords(clickhouse), directory, clock)
+        changes = OrderChanges(conversions, OrderChangeRecords(clickhouse))
+        stand_ins = StandIns(conversions, publisher, StandInRecords(clickhouse), changes, directory, clock)
         erasing = Erasing(
             *(people, erasures, records, DataKeys(state, SHARDS), conversions),
             stand_ins,

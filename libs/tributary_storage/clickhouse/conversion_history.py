@@ -10,6 +10,7 @@ from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary_domain.stand_ins import is_stand_in
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.delivery_rows import delivery_of
+from tributary_storage.clickhouse.order_changes import OrderChangeRecords
 from tributary_storage.clickhouse.stand_ins import StandInContent, StandInRecords
 from tributary_storage.clickhouse.statements import statement
 
@@ -36,6 +37,7 @@ class ConversionHistory:
         """Reads through this client."""
         self._clickhouse = clickhouse
         self._stand_ins = StandInRecords(clickhouse)
+        self._order_changes = OrderChangeRecords(clickhouse)
 
     async def revisions(
         self, workspace: str, conversion_id: str, after: int = 0, limit: int = MAX_REVISIONS, last: int = NO_LAST
@@ -112,6 +114,8 @@ class ConversionHistory:
             found += [(int(accept_time), admitted, bool(quarantined)) for accept_time, admitted, quarantined in rows]
         for content in (await self._contents(workspace, conversion_ids)).values():
             found += [(content.accept_micros, admitted, False) for admitted in content.admitted]
+        changes = await self._order_changes.of(workspace, [one for one in conversion_ids if is_stand_in(one)])
+        found += [(one.accept_micros, one.admitted, False) for one in changes]
         return found
 
     async def _contents(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, StandInContent]:

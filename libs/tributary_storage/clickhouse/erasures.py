@@ -249,6 +249,7 @@ def _values(erasure: Erasure) -> dict[str, Any]:
         "token_list": list(erasure.tokens),
         "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
         "conversions": list(erasure.conversion_ids) or list(_NONE),
+        "orders_over": list(erasure.orders_over) or list(_NONE),
         "removes": erasure.removes,
         "placed": [one for one, _, _ in erasure.places] or list(_NONE),
         "places": [micros for _, _, micros in erasure.places] or [0],

@@ -16,7 +16,6 @@ from tributary_runtime import metrics
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 
-_AT_ONCE: Final = 500
 _NONE: Final = ("-",)
 """What no id is: an empty list is no list to SQL."""
 
@@ -47,17 +46,6 @@ class StandIn(NamedTuple):
     """Of who said what it is worth."""
     is_retracted: bool = False
     """Whether it was taken back."""
-
-
-class Handed(NamedTuple):
-    """An adjustment that is another conversion's from now on."""
-
-    event_micros: int
-    event_id: str
-    conversion_id: str
-    """Whose."""
-    admitted: bytes
-    """What it says since."""
 
 
 class StandInContent(NamedTuple):
@@ -112,20 +100,6 @@ class StandInRecords:
             table = metrics.Table.STAND_INS
             columns = [list(column) for column in zip(*rows, strict=True)]
             metrics.WRITTEN_ROWS.add(await self._clickhouse.insert(table.value, _COLUMNS, columns), table=table)
-
-    async def hand_over(self, workspace: str, handed: Sequence[Handed]) -> None:
-        """Makes recorded adjustments those of other conversions."""
-        for start in range(0, len(handed), _AT_ONCE):
-            some = handed[start : start + _AT_ONCE]
-            values = {
-                "workspace": workspace,
-                "events": [(one.event_micros, one.event_id) for one in some],
-                "event_ids": [one.event_id for one in some],
-                "conversion_ids": [one.conversion_id for one in some],
-                "admitted": [one.admitted.hex() for one in some],
-            }
-            for name in ("hand_over_adjustments", "handed_by_conversion"):
-                await self._clickhouse.execute(statement(f"erasure/{name}"), values)
 
     async def of_families(self, workspace: str, families: Collection[str]) -> list[Member]:
         """Returns the stand-ins of families, by the ids of these."""

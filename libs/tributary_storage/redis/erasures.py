@@ -27,7 +27,7 @@ from tributary_storage.redis.tie_layout import unpack_ties
 from tributary_storage.redis.ties import person_key
 from tributary_storage.redis.trace_layout import time_of
 
-_LISTS: Final = ("relatives", "joined", "touches", "deal_numbers", "severed_orders", "families")
+_LISTS: Final = ("relatives", "joined", "touches", "deal_numbers", "severed_orders", "orders_over", "families")
 """Of an erasure, what an older release may have kept without."""
 
 

@@ -91,5 +91,10 @@ def test_what_is_said_of_an_order_is_said_of_its_only_first_cycle_and_shared_by_
     assert (orders.lent(said), orders.several(said)) == ({}, [SeveralCycles(("c1:plain",), ["c1:b", "c1:a"])])
     del said["c1:b"]
     assert (orders.lent(said), orders.several(said)) == ({"c1:plain": "c1:a"}, [])
+    left = {"s1:x": [StandIn("s1:x", 3, (_FAMILY,), "", 2, 4, decides=True, event_hash=1)]}
     erased = _orders("c1:a", "s1:x")
-    assert (erased.lent(said), erased.several(said)) == ({}, []), "what stands in for somebody changes no more"
+    assert (erased.lent(said, left), erased.several(said, left)) == (
+        {},
+        [SeveralCycles(("c1:plain",), ["s1:x", "c1:a"])],
+    ), "what stands in for somebody has its part"
+    assert _orders("s1:x").lent({}, left) == {}, "and changes no more"

@@ -9,8 +9,8 @@ from tributary_domain.split_orders import SplitOrder, Told, split_order
 BROWSER, BACKEND = 1, 2
 
 
-def told(conversion_id: str, at: int, rank: int, *, is_frozen: bool = False, is_retracted: bool = False) -> Told:
-    return Told(conversion_id, (at, 0), rank, is_frozen, is_retracted)
+def told(conversion_id: str, at: int, rank: int, **is_: bool) -> Told:
+    return Told(conversion_id, (at, 0), rank, **is_)
 
 
 PLAIN = told("plain", 5, BROWSER)
@@ -53,11 +53,20 @@ CYCLE = told("cycle", 3, BACKEND)
         pytest.param(
             PLAIN,
             [CYCLE, told("s1", 2, BACKEND, is_frozen=True)],
-            SplitOrder("s1", (), "s1"),
+            SplitOrder("s1", ("s1", "cycle"), "s1"),
             id="one-of-several-was-erased",
         ),
         pytest.param(
-            PLAIN, [told("s1", 3, BACKEND, is_frozen=True)], SplitOrder("s1", (), "s1"), id="what-was-erased-is-frozen"
+            PLAIN,
+            [CYCLE, told("s1", 2, BACKEND, is_frozen=True, is_gone=True)],
+            SplitOrder("cycle", ("s1", "cycle"), "s1"),
+            id="one-of-several-was-erased-when-all-was-taken-back",
+        ),
+        pytest.param(
+            PLAIN,
+            [told("s1", 3, BACKEND, is_frozen=True)],
+            SplitOrder("s1", ("s1",), "s1"),
+            id="the-only-one-was-erased",
         ),
     ],
 )

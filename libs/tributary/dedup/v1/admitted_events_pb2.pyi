@@ -149,6 +149,8 @@ class AdmittedEvent(_message.Message):
     DENIED_VENDORS_FIELD_NUMBER: _builtins.int
     SIGHTED_CLICK_FIELD_NUMBER: _builtins.int
     SIGHTED_INTERACTION_FIELD_NUMBER: _builtins.int
+    OF_ORDER_FIELD_NUMBER: _builtins.int
+    NAMES_CYCLE_FIELD_NUMBER: _builtins.int
     verdict: _verdict_pb2.Verdict.ValueType
     """What the door decided: ACCEPTED, QUARANTINED or REJECTED."""
     payload_digest: _builtins.bytes
@@ -175,6 +177,13 @@ class AdmittedEvent(_message.Message):
     """
     sighted_interaction: _builtins.int
     """Likewise its interaction id."""
+    of_order: _builtins.bool
+    """Whether an adjustment is one of an order as a whole that is kept with what is left of a conversion of that order: with
+    an order that was told without its cycle as it was sent, with a cycle what of it was that one's part. The conversion
+    that it is kept with it does not change. Never from a caller and never in the event log, as `family_ids`.
+    """
+    names_cycle: _builtins.bool
+    """Likewise: whether it names the cycle, too, so that none of it is another's."""
     @_builtins.property
     def event(self) -> _event_pb2.Event:
         """The event. E-mail, phone, address, client ip, user agent, and personal parameters of URLs are cut out; `event_id` is
@@ -241,10 +250,12 @@ class AdmittedEvent(_message.Message):
         denied_vendors: _abc.Iterable[_builtins.int] | None = ...,
         sighted_click: _builtins.int = ...,
         sighted_interaction: _builtins.int = ...,
+        of_order: _builtins.bool = ...,
+        names_cycle: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "decision", b"decision", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "allowed_vendors", b"allowed_vendors", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "denied_vendors", b"denied_vendors", "event", b"event", "event_digest", b"event_digest", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "sighted_click", b"sighted_click", "sighted_interaction", b"sighted_interaction", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "allowed_vendors", b"allowed_vendors", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "denied_vendors", b"denied_vendors", "event", b"event", "event_digest", b"event_digest", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "names_cycle", b"names_cycle", "of_order", b"of_order", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "sighted_click", b"sighted_click", "sighted_interaction", b"sighted_interaction", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

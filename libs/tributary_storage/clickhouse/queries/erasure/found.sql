@@ -89,5 +89,12 @@ FROM
     FROM deliveries
     WHERE workspace = %(workspace)s
         AND conversion_id IN %(conversions)s
+    UNION ALL
+    SELECT
+        'order_changes' AS table,
+        count() AS number
+    FROM order_changes
+    WHERE workspace = %(workspace)s
+        AND conversion_id IN %(orders_over)s
 )
 ORDER BY table

@@ -7,7 +7,7 @@
 -- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
 -- parts, what of that is credited, is it retracted, credited value, is that as sent.
 -- What changes an order that was told without the cycle of a subscription, or takes it back, does so as it was told with
--- that, too. Likewise what it is worth, whoever told it so was erased. Where it was told as several first cycles, these are
+-- that, too, whoever told it so was erased. Likewise what it is worth. Where it was told as several first cycles, these are
 -- worth what was said of each, and each has its share of what changes the order. An order that was severed, and is told again,
 -- counts as what is left of it: nothing else of it is counted.
 -- In steps, because ClickHouse looks through a name of the same step at each of its uses, and through a column only once:
@@ -152,6 +152,40 @@ WITH
                 AND kind = 'conversion'
             GROUP BY event_id
         ) AS t ON t.target = e.details['target_event_id']
+        UNION ALL
+        SELECT
+            conversion_id AS own_id,
+            CAST(
+                (
+                    time,
+                    hash,
+                    event_id,
+                    0,
+                    0,
+                    has_amount,
+                    amount_micros,
+                    currency,
+                    0,
+                    0,
+                    '',
+                    '',
+                    '',
+                    []::Array(String),
+                    kind,
+                    identity,
+                    accept_time,
+                    tax_micros,
+                    shipping_micros,
+                    cost_of_goods_micros,
+                    0
+                ),
+                /*part*/
+            ) AS part,
+            0 AS tells_again
+        FROM order_changes FINAL
+        WHERE workspace = %(workspace)s
+            AND conversion_id IN (/*named*/)
+            AND NOT is_share
     ),
     parts AS
     (

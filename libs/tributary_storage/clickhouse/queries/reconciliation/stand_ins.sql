@@ -7,7 +7,8 @@ SELECT
     kind,
     time,
     revised != '',
-    source_rank
+    source_rank,
+    hash
 FROM stand_ins FINAL
 WHERE workspace = %(workspace)s
 ORDER BY
