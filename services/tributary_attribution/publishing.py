@@ -123,7 +123,7 @@ class Publisher:
         self._past = past
         self._clock = clock
         self._severed = severed
-        self._rivals = Rivals(people, conversions, families, severed)
+        self._rivals = Rivals(people, conversions, families, severed, restoration)
         self._sources = SourceCache()
 
     async def publish(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from tributary_attribution.affected import Affected
 from tributary_attribution.counting import counts_once, forgotten_first, rivals
 from tributary_attribution.families import Families
+from tributary_attribution.restoration import Restoration
 from tributary_attribution.severed_orders import SeveredOrders
 from tributary_attribution.taken_back import is_taken_back, moves_rivals
 from tributary_storage.redis.conversions import Conversions, conversion_key
@@ -24,11 +25,20 @@ class Rivals:
         conversions: Keeps parts.
         families: Knows of which leads they are, and which are one order.
         severed: Knows which orders count as what is left of them.
+        restoration: Gives conversions back that Redis has lost.
     """
 
-    def __init__(self, people: People, conversions: Conversions, families: Families, severed: SeveredOrders) -> None:
+    def __init__(
+        self,
+        people: People,
+        conversions: Conversions,
+        families: Families,
+        severed: SeveredOrders,
+        restoration: Restoration,
+    ) -> None:
         self._people = people
         self._conversions = conversions
+        self._restoration = restoration
         self._families = families
         self._severed = severed
 
@@ -39,7 +49,7 @@ class Rivals:
             affected: With parts and journeys; take it.
 
         Raises:
-            StorageUnavailableError: The state store did not answer.
+            StorageUnavailableError: A store did not answer.
         """
         await self._read_firsts(affected)
         asking: dict[str, list[Affected]] = {}
@@ -57,9 +67,11 @@ class Rivals:
         for key, stored in (await self._conversions.observe({key: {} for key in asking}, 0)).items():
             rival = found[key] = Affected(asking[key][0].workspace, key.partition("|")[2])
             rival.take(stored)
-            self._severed.mark(rival)
             if (own := computed.get(key)) is not None:  # its family may be looked for further than Redis knows it
                 rival.known_causes, rival.was_lost = own.known_causes, own.was_lost
+        await self._restoration.restore([one for one in found.values() if one.key not in computed and _was_known(one)])
+        for rival in found.values():
+            self._severed.mark(rival)
         await self._families.relate(list(found.values()))
         for key, rival in found.items():
             is_gone, is_somebodys = rival.is_severed or is_taken_back(rival), rival.place() is not None
@@ -77,6 +89,12 @@ class Rivals:
         people = [(one.workspace.id, journey.tokens) for one, journey in asking]
         for (one, journey), firsts in zip(asking, await self._people.firsts.of_people(people), strict=True):
             one.first = forgotten_first(journey, one.parts, firsts)
+
+
+def _was_known(one: Affected) -> bool:
+    """Tells whether a conversion was published, or was there and is not: not one that is to be published yet."""
+    is_published = one.stored is not None and one.stored.revision > 0
+    return is_published or not any(part.is_observation for part in one.parts)
 
 
 def successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:

@@ -130,6 +130,21 @@ async def test_the_next_takes_over_from_one_that_is_taken_back_and_gives_way_whe
         assert await counted(attribution, "o-1", "o-2") == ["", "ONCE_PER_PERSON"]
 
 
+async def test_one_that_was_taken_back_keeps_no_other_from_counting_once_redis_has_forgotten_it(
+    opened: Opened, workspace: str
+) -> None:
+    events = Events(workspace)
+    told = [events.order("visitor:a", order_id="o-1"), events.retraction(order_id="o-1")]
+    async with opened("once_per_person") as attribution:
+        await attribution.handle(*told)
+        await attribution.record(*told)
+        assert await counted(attribution, "o-1") == ["RETRACTED"]
+        async for key in attribution.state.scan_iter(match=f"trb:*:conversion:*{events.conversion_id('o-1')}"):
+            await attribution.state.delete(key)
+        await attribution.handle(events.order("visitor:a", order_id="o-2", at=NOON + MINUTE))
+        assert await counted(attribution, "o-2") == [""]
+
+
 async def test_one_that_is_taken_back_while_it_is_credited_keeps_no_other_from_counting(
     opened: Opened, workspace: str
 ) -> None:
