@@ -77,12 +77,12 @@ def migrate(shards: int | None, claims: int | None, lost: tuple[Role, ...], as_j
     --claims is the number of event ids remembered at once: the events of 36 days, and the conversions with an order id
     twice more. Half to twice of it costs about 20 bytes of Redis memory each.
 
-    --confirm-loss ROLE is for a Redis that was emptied or restored from an older copy, and whose data cannot be brought
-    back: the services refuse to work on it until this is said. From then on ClickHouse is asked for whatever may have
-    been in it, and what the logs still hold is worked on again; attribution makes the state store whole again beside
-    its work, and `tributary doctor` says how far that is. After a loss of the log every event without a claim is looked
-    up for 37 days, and every order and refund for 400: it takes a few milliseconds longer, and is UNDECIDED while
-    ClickHouse is away. Never say it while the right data may still be found.
+    --confirm-loss ROLE is for a Redis, or a node of a cluster, that was emptied or restored from an older copy, and
+    whose data cannot be brought back: the services refuse to work on it until this is said. From then on ClickHouse is
+    asked for whatever may have been in it, and what the logs still hold is worked on again; attribution makes the state
+    store whole again beside its work, and `tributary doctor` says how far that is. After a loss of the log every event
+    without a claim is looked up for 37 days, and every order and refund for 400: it takes a few milliseconds longer,
+    and is UNDECIDED while ClickHouse is away. Never say it while the right data may still be found.
     """
     settings = load(MigrateSettings)
     try:
