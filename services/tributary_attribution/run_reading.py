@@ -6,7 +6,7 @@ The one rule: what is read is what the run's conversions need, not what the work
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tributary_attribution.credit_settings import core_settings, history_micros
 from tributary_attribution.repair import Words
@@ -76,7 +76,7 @@ class RunReading:
         reach = max(history_micros(workspace), *(one.history_micros for one in pinned), 0)
         late = _late_micros([*pinned, *held])
         await self._staging.stage_entries(scope, reach, late, oldest, assumed_consent(workspace))
-        return Reading(people.person_of, families, oldest, pinned)
+        return Reading(people.person_of, families, oldest, pinned, await self._comparison.staged_slices(scope))
 
     async def drop(self, scope: Scope) -> None:
         """Drops what was read for a run."""
@@ -91,6 +91,7 @@ class Reading:
         families: Leads and subscriptions.
         oldest_micros: When the earliest conversion was that matters.
         pinned: The settings that conversions are credited under, as they are stored.
+        slices: Those in which there is anything to compare.
     """
 
     def __init__(
@@ -99,11 +100,13 @@ class Reading:
         families: RunFamilies,
         oldest_micros: int,
         pinned: Sequence[AttributionSettings],
+        slices: Collection[int],
     ) -> None:
         self._person_of = person_of
         self._families = families
         self.oldest_micros = oldest_micros
         self.pinned = pinned
+        self.slices = slices
         self._members: dict[str, list[str]] = defaultdict(list)
         for token, person in person_of.items():
             self._members[person].append(token)

@@ -28,6 +28,10 @@ SELECT %(run)s, 0, concat('c1:', toString(number)), number %% %(people)s, %(noon
 FROM numbers(%(conversions)s)
 """
 
+_FAMILY = """
+INSERT INTO reconciliation_families (reconciliation_id, conversion_id, slice) VALUES (%(run)s, 'c1:0', 5)
+"""
+
 _ENTRIES = """
 INSERT INTO reconciliation_entries
     (reconciliation_id, slice, person, time, hash, kind, source, shown, click, name)
@@ -243,3 +247,15 @@ async def test_an_order_that_is_told_twice_is_found_among_however_many(
         [found] = await ReconciliationSources(clickhouse).split_orders(scope)
     assert (found.conversion_id, found.plain_id, found.order_id) == ("c1:1", "c1:0", "o" * 100 + "0")
     assert (found.cycle, found.is_first) == ("1", True)
+
+
+async def test_only_slices_that_hold_anything_are_compared(clickhouse_url: str, workspace: str) -> None:
+    scope = Scope(f"r-{workspace}", workspace, NOON - DAY, NOON + DAY, 8)
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse:
+        comparison = ReconciliationComparison(clickhouse)
+        assert await comparison.staged_slices(scope) == set()
+        await clickhouse.execute(_CONVERSIONS, {**scope.values, "people": 1, "conversions": 1, "noon": NOON})
+        assert await comparison.staged_slices(scope) == {0}
+        await clickhouse.execute(_FAMILY, scope.values)
+        assert await comparison.staged_slices(scope) == {0, 5}
+        await ReconciliationStaging(clickhouse).drop(scope)

@@ -163,6 +163,11 @@ class ReconciliationComparison:
         [(oldest,)] = await self._clickhouse.execute(reconciliation_statement("oldest_compared"), scope.values)
         return scope.begin_micros if oldest is None else int(oldest)
 
+    async def staged_slices(self, scope: Scope) -> set[int]:
+        """Returns the slices in which the run has anything to compare."""
+        rows = await self._clickhouse.execute(reconciliation_statement("staged_slices"), scope.values)
+        return {row[0] for row in rows}
+
     async def differences(
         self, scope: Scope, part: int, settled: Settled, compared: ComparedSettings
     ) -> list[Difference]:
