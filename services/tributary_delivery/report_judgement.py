@@ -3,7 +3,7 @@
 A destination says of how many conversions why they do not count, and not which:
 
     none                               all are taken
-    all, for one reason                all are refused: sent again, or dead, as the reason says
+    all                                all are refused: sent again if what they can be refused for passes, else dead
     some, of them for what passes      nobody knows which: all that it can be are sent again, whatever else was refused;
                                        what counts already is known by its id
     some, for reasons that stay        nobody knows which, and sending again mends nothing: unclear, counted by cause
@@ -26,11 +26,13 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryReport,
     OutcomeClass,
 )
-from tributary_delivery.destinations.destination import CONFIG, PERMANENT, RETRY
+from tributary_delivery.destinations.destination import CONFIG, PERMANENT, RETRY, UNKNOWN
 from tributary_delivery.destinations.reporting import RequestReport
 from tributary_storage.redis.taken_back import Refusal
 
 _PASSING: Final = frozenset({RETRY, CONFIG})
+_CAREFUL_FIRST: Final = (CONFIG, RETRY, UNKNOWN, PERMANENT)
+"""What is done where it is not known for which of some reasons one was refused."""
 AGAIN_SECONDS: Final = 6 * 3_600.0
 """When what was refused for a reason that passes is sent again: a click that is too new is old enough by then."""
 _EARLY_MICROS: Final = round(2 * AGAIN_SECONDS * 1e6)
@@ -71,27 +73,30 @@ def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> 
     refused, held = sum(causes.values()), max(report.records, len(lines))
     judged = Judgement(conversions=max(report.records, len(lines), refused), causes=causes)
     classes = {kind for kind, _ in report.refused.values()}
-    why = next(iter(causes), "")
     if not refused:
         judged.lines.extend(_line(one, DELIVERY_REPORT_TAKEN, "", now_micros) for one in lines)
-    elif held == 1 or (len(causes) == 1 and refused >= held):
-        kind = report.refused[why][0]
-        for one in lines:
-            _refuse(one, kind, why, DELIVERY_REPORT_REJECTED, now_micros, judged)
     else:
-        summary = _summary(judged)
-        passing = {reason for reason, (kind, _) in report.refused.items() if kind in _PASSING}
-        is_early_only = passing <= report.too_early
+        said = DELIVERY_REPORT_REJECTED if refused >= held else DELIVERY_REPORT_UNCLEAR
+        is_one_reason = said == DELIVERY_REPORT_REJECTED and len(causes) == 1
+        why = next(iter(causes)) if is_one_reason else _summary(judged)
         for one in lines:
-            is_early = one.attempt_time.ToMicroseconds() - one.revision <= _EARLY_MICROS
-            kind = RETRY if passing and (is_early or not is_early_only) else PERMANENT
-            _refuse(one, kind, summary, DELIVERY_REPORT_UNCLEAR, now_micros, judged)
+            _refuse(one, _kind_of(one, report, said), why, said, now_micros, judged)
     if CONFIG not in classes:
         return judged
     named = ", ".join(reason for reason, (kind, _) in report.refused.items() if kind == CONFIG)
     return Judgement(
         judged.lines, judged.again, judged.dead, f"It reported: {named}", judged.conversions, judged.causes
     )
+
+
+def _kind_of(one: Delivery, report: RequestReport, said: DeliveryReport.ValueType) -> OutcomeClass.ValueType:
+    """Returns what the reasons come to that one can be refused for: again if any passes, else the most careful."""
+    kinds = {reason: kind for reason, (kind, _) in report.refused.items()}
+    is_early = one.attempt_time.ToMicroseconds() - one.revision <= _EARLY_MICROS
+    some_other = said == DELIVERY_REPORT_UNCLEAR or not kinds.keys() <= report.too_early
+    if some_other and not is_early:
+        kinds = {reason: kind for reason, kind in kinds.items() if reason not in report.too_early}
+    return next((kind for kind in _CAREFUL_FIRST if kind in kinds.values()), PERMANENT)
 
 
 def _refuse(

@@ -22,6 +22,7 @@ from tests.support.batches import (
     running_fake,
 )
 from tests.support.delivery import Rig, a_rig
+from tests.support.delivery_funnel import funnel
 from tests.support.eventually import eventually_async
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
@@ -131,16 +132,8 @@ class Google:
     async def deliveries(self, numbers: Sequence[int]) -> list[Delivery]:
         return [(await self.rig.deliveries(self.lane, f"c1:{number:04}"))[-1] for number in numbers]
 
-    async def funnel(self) -> dict[str, int]:
-        names = ("accepted", "reported_taken", "reported_rejected", "reported_unclear", "unreported")
-        sums = ", ".join(f"sum({name})" for name in names)
-        [row] = await self.rig.clickhouse.execute(
-            f"SELECT {sums} FROM bi_delivery_funnel WHERE workspace = %(workspace)s",  # noqa: S608 - names of columns
-            {"workspace": self.lane.workspace},
-        )
-        found = dict(zip(names, row, strict=True))
-        assert found["accepted"] == sum(found[name] for name in names[1:]), found
-        return found
+    async def funnel(self) -> dict[str, Any]:
+        return {name: count for name, count in (await funnel(self.rig, self.lane)).items() if "reported" in name}
 
     async def causes(self) -> Counter[str]:
         rows = await self.rig.clickhouse.execute(
@@ -173,10 +166,10 @@ async def test_what_counts_is_reported_and_asked_for_once_and_not_before_half_an
     assert await google.read(0.4) == 0
     assert [ask.method for ask in google.server.asks] == ["POST"]
     assert [one.report for one in await google.deliveries(range(3))] == [DELIVERY_REPORT_UNSPECIFIED] * 3
-    assert (await google.funnel())["unreported"] == 3
+    assert await google.funnel() == {"unreported": 3}
     assert (await google.read(), await google.read()) == (1, 0)
     assert [one.report for one in await google.deliveries(range(3))] == [DELIVERY_REPORT_TAKEN] * 3
-    assert (await google.funnel())["reported_taken"] == 3
+    assert await google.funnel() == {"reported_taken": 3}
     assert await google.causes() == {"": 3}
     assert google.fake.counted.total() == 3
 
@@ -214,7 +207,10 @@ async def test_what_is_refused_later_for_good_is_a_dead_letter_that_can_be_sent_
     assert "EVENT_TOO_OLD" in delivery.message
     assert await google.rig.stores.jobs.waiting(google.lane) == 0, "not by itself"
     assert await google.rig.stores.jobs.dead(google.lane, 0) == 1
-    assert (await google.funnel())["reported_rejected"] == 1
+    assert await google.funnel() == {
+        "reported_rejected": 1,
+        "reported_rejected_reasons": {"EVENT_TOO_OLD": 1},
+    }
     await publish(google.rig, google.lane, [a_purchase(google.lane).then(value_micros=70_000_000)])
     google.fake.refused_later.clear()
     await google.send()
@@ -235,7 +231,7 @@ async def test_what_is_refused_for_a_reason_that_passes_is_sent_again_under_its_
     await google.read(2.0)
     [delivery] = await google.deliveries([0])
     assert (delivery.state, delivery.report) == (DELIVERY_STATE_ACCEPTED, DELIVERY_REPORT_TAKEN)
-    assert (await google.funnel())["reported_taken"] == 1
+    assert await google.funnel() == {"reported_taken": 1}
 
 
 async def test_the_gap_is_shown_by_cause_where_nobody_says_which(google: Google) -> None:
@@ -248,8 +244,55 @@ async def test_the_gap_is_shown_by_cause_where_nobody_says_which(google: Google)
     assert {one.report_reason for one in unclear} == {"2 CLICK_NOT_FOUND of 5"}
     assert {one.state for one in unclear} == {DELIVERY_STATE_ACCEPTED}
     assert await google.causes() == {"": 3, "CLICK_NOT_FOUND": 2}
-    assert (await google.funnel())["reported_unclear"] == 5
+    assert await google.funnel() == {
+        "reported_taken": 3,
+        "reported_rejected": 2,
+        "reported_rejected_reasons": {"CLICK_NOT_FOUND": 2},
+    }
     assert await google.rig.stores.jobs.waiting(google.lane) == 0
+
+
+async def test_a_part_of_a_request_is_taken_but_for_as_many_as_can_be_refused(google: Google) -> None:
+    google.fake.refused_later.update({"p-c1:0001": "CLICK_NOT_FOUND", "p-c1:0002": "EVENT_TOO_OLD"})
+    await sent(google, 6)
+    await google.read()
+    everyone = {"reported_rejected_reasons": {"CLICK_NOT_FOUND": 1, "EVENT_TOO_OLD": 1}}
+    assert await google.funnel() == {"reported_taken": 4, "reported_rejected": 2, **everyone}
+    await refunded(google)
+    assert await google.funnel() == {
+        **{"unreported": 1, "reported_taken": 3, "reported_unclear": 2},
+        "reported_unclear_reasons": {"CLICK_NOT_FOUND": 1, "EVENT_TOO_OLD": 1},
+    }
+    for number in (3, 4, 5):
+        await publish(google.rig, google.lane, [a_purchase(google.lane, number).then(value_micros=1_000_000)])
+    await google.send()
+    await google.read(3.0)
+    assert await google.funnel() == {
+        **{"reported_taken": 4, "reported_unclear": 2},
+        "reported_unclear_reasons": {"CLICK_NOT_FOUND": 1, "EVENT_TOO_OLD": 1},
+    }
+    await publish(google.rig, google.lane, [a_purchase(google.lane, 1).then(value_micros=1_000_000)])
+    await google.send()
+    assert await google.funnel() == {
+        **{"unreported": 1, "reported_taken": 4, "reported_unclear": 1},
+        "reported_unclear_reasons": {"CLICK_NOT_FOUND or EVENT_TOO_OLD": 1},
+    }
+
+
+async def test_a_request_that_is_refused_as_a_whole_is_dead_whatever_the_reasons(google: Google) -> None:
+    google.fake.refused_later.update({"p-c1:0000": "CLICK_NOT_FOUND", "p-c1:0001": "EVENT_TOO_OLD"})
+    await sent(google, 2)
+    await google.read()
+    assert {(one.state, one.outcome, one.report) for one in await google.deliveries(range(2))} == {
+        (DELIVERY_STATE_DEAD, OUTCOME_CLASS_PERMANENT, DELIVERY_REPORT_REJECTED)
+    }
+    assert await google.funnel() == {
+        "reported_rejected": 2,
+        "reported_rejected_reasons": {"CLICK_NOT_FOUND": 1, "EVENT_TOO_OLD": 1},
+    }
+    google.fake.refused_later.clear()
+    await refunded(google)
+    assert (await google.deliveries([0]))[0].operation == DELIVERY_OPERATION_CREATE, "it does not have it"
 
 
 async def test_some_that_were_too_early_are_all_sent_again_and_count_once(google: Google) -> None:
@@ -262,7 +305,7 @@ async def test_some_that_were_too_early_are_all_sent_again_and_count_once(google
     await google.read(2.0)
     assert google.fake.counted == {"p-c1:0000": 1, "p-c1:0001": 1}
     assert [(one.report, one.attempts) for one in await google.deliveries(range(2))] == [(DELIVERY_REPORT_TAKEN, 2)] * 2
-    assert (await google.funnel())["reported_taken"] == 2
+    assert await google.funnel() == {"reported_taken": 2}
 
 
 async def test_what_passes_is_sent_again_also_where_others_are_refused_for_good(google: Google) -> None:

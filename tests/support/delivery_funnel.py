@@ -23,7 +23,8 @@ FUNNEL = (
     *("retrying", "withdrawn", "adjusted", "not_correctable"),
     *("reported_taken", "reported_rejected", "reported_unclear", "unreported"),
 )
-REASONS = ("ineligible_reasons", "unsent_reasons", "rejected_reasons", "withdrawn_reasons")
+REPORTED_REASONS = ("reported_rejected_reasons", "reported_unclear_reasons")
+REASONS = ("ineligible_reasons", "unsent_reasons", "rejected_reasons", "withdrawn_reasons", *REPORTED_REASONS)
 
 
 async def funnel(rig: Rig, lane: Lane) -> dict[str, Any]:
@@ -39,7 +40,7 @@ async def funnel(rig: Rig, lane: Lane) -> dict[str, Any]:
     assert found["consented"] == found["ineligible"] + found["eligible"], found
     assert found["eligible"] == found["unsent"] + found["sent"], found
     assert found["sent"] == sum(found[name] for name in ("accepted", "rejected", "retrying", "withdrawn")), found
-    assert found["accepted"] == sum(count for name, count in found.items() if "reported" in name), found
+    assert found["accepted"] == sum(found[name] for name in FUNNEL if "reported" in name), found
     for name in REASONS:
         assert sum(found[name].values()) == found[name.removesuffix("_reasons")], found
     return {name: count for name, count in found.items() if count}

@@ -21,17 +21,21 @@ ROWS = [
         **{"captured": 1_003, "waiting": 1, "without_consent": 1, "consented": 1_001, "eligible": 1_000, "sent": 1_000},
         **{"ineligible": 1, "ineligible_reasons": {"NOT_MAPPED": 1}, "accepted": 998},
         **{"rejected": 2, "rejected_reasons": {"PERMANENT 400": 1, "UNKNOWN": 1}},
+        **{"reported_taken": 995, "reported_rejected": 2, "reported_rejected_reasons": {"CLICK_NOT_FOUND": 2}},
+        **{"reported_unclear": 1, "reported_unclear_reasons": {"EVENT_TOO_OLD or INVALID_CLICK": 1}},
     ),
 ]
 
 
 def test_days_are_added_up_and_reasons_too() -> None:
     assert lines_of(ROWS, by_day=False) == [
-        "meta  captured 1,008  consented 1,006  eligible 1,004  sent 1,004  accepted 1,002  adjusted 0  reported 0",
+        "meta  captured 1,008  consented 1,006  eligible 1,004  sent 1,004  accepted 1,002  adjusted 0  reported 995",
         "  waiting 1",
         "  without consent 1",
         "  ineligible 2: NOT_MAPPED 2",
         "  rejected 2: PERMANENT 400 1, UNKNOWN 1",
+        "  reported rejected 2: CLICK_NOT_FOUND 2",
+        "  reported unclear 1: EVENT_TOO_OLD or INVALID_CLICK 1",
     ]
 
 

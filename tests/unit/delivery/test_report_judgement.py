@@ -11,7 +11,12 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
     DELIVERY_STATE_SUPERSEDED,
+    OUTCOME_CLASS_CONFIG,
+    OUTCOME_CLASS_PERMANENT,
+    OUTCOME_CLASS_RETRY,
+    OUTCOME_CLASS_UNKNOWN,
     Delivery,
+    OutcomeClass,
 )
 from tributary_delivery.destinations.google_reasons import class_later
 from tributary_delivery.destinations.reporting import RequestReport
@@ -72,3 +77,29 @@ def test_all_are_refused_only_if_all_that_were_sent_are_not_all_that_the_ledger_
     assert [(one.state, one.report) for one in one_left.lines] == [(DELIVERY_STATE_ACCEPTED, DELIVERY_REPORT_UNCLEAR)]
     alone = judged(lines(1), records=1, EVENT_TOO_OLD=1)
     assert [one.state for one in alone.lines] == [DELIVERY_STATE_DEAD]
+
+
+@pytest.mark.parametrize(
+    ("refused", "outcome"),
+    [
+        pytest.param({"EVENT_TOO_OLD": 1, "CLICK_NOT_FOUND": 1}, OUTCOME_CLASS_PERMANENT, id="for good"),
+        pytest.param({"EVENT_TOO_OLD": 1, "OF_NEXT_YEAR": 1}, OUTCOME_CLASS_UNKNOWN, id="one that nobody knows"),
+        pytest.param({"EVENT_TOO_OLD": 1, "INTERNAL_ERROR": 1}, OUTCOME_CLASS_RETRY, id="one that passes"),
+        pytest.param(
+            {"INTERNAL_ERROR": 1, "CUSTOM_VARIABLE_NOT_ENABLED": 1}, OUTCOME_CLASS_CONFIG, id="one that is to be mended"
+        ),
+    ],
+)
+def test_none_of_a_request_counts_that_is_refused_as_a_whole_for_several_reasons(
+    refused: dict[str, int], outcome: OutcomeClass.ValueType
+) -> None:
+    found = judged(lines(2), records=2, **refused)
+    assert {(one.outcome, one.report) for one in found.lines} == {(outcome, DELIVERY_REPORT_REJECTED)}
+    told = found.again if outcome in (OUTCOME_CLASS_RETRY, OUTCOME_CLASS_CONFIG) else found.dead
+    assert [(one.conversion_id, one.is_certain) for one in told] == [("c-0", True), ("c-1", True)]
+    assert all(reason in line.report_reason for line in found.lines for reason in refused)
+
+
+def test_what_cannot_have_been_too_early_is_dead_where_all_are_refused() -> None:
+    found = judged(lines(1) + lines(1, age_hours=13), records=2, TOO_RECENT_CLICK=1, EVENT_TOO_OLD=1)
+    assert [one.state for one in found.lines] == [DELIVERY_STATE_SUPERSEDED, DELIVERY_STATE_DEAD]

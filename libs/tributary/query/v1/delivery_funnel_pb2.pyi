@@ -112,6 +112,46 @@ class DeliveryFunnelRow(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ReportedRejectedReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ReportedUnclearReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DESTINATION_ID_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
     CAPTURED_FIELD_NUMBER: _builtins.int
@@ -136,6 +176,8 @@ class DeliveryFunnelRow(_message.Message):
     UNREPORTED_FIELD_NUMBER: _builtins.int
     UNSENT_FIELD_NUMBER: _builtins.int
     UNSENT_REASONS_FIELD_NUMBER: _builtins.int
+    REPORTED_REJECTED_REASONS_FIELD_NUMBER: _builtins.int
+    REPORTED_UNCLEAR_REASONS_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     captured: _builtins.int
@@ -169,11 +211,15 @@ class DeliveryFunnelRow(_message.Message):
     not_correctable: _builtins.int
     """Of `accepted`: those of which the destination has a value that is wrong, and cannot be told."""
     reported_taken: _builtins.int
-    """Of `accepted`: those that the destination reported later that it counts."""
+    """Of `accepted`: those that the destination reported later that it counts, also where it does not say which they are: of a
+    request of 40 of which it refused 2, 38.
+    """
     reported_rejected: _builtins.int
     """Those that it reported later that it does not count."""
     reported_unclear: _builtins.int
-    """Those of a request of which it reported that some do not count, and not which."""
+    """Those that it may or may not count: of a request of which it refused some, at most as many, where only a part of the
+    request is of this day, or is still what the destination was told last. Nobody knows which they are.
+    """
     unreported: _builtins.int
     """Those on which it has not reported, or never does."""
     unsent: _builtins.int
@@ -202,6 +248,14 @@ class DeliveryFunnelRow(_message.Message):
     def unsent_reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Whether that is tried again, and the class of the outcome ("PENDING RETRY", "DEAD RETRY"); they add up to `unsent`."""
 
+    @_builtins.property
+    def reported_rejected_reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Why the destination does not count them, in its words; they add up to `reported_rejected`. "A or B": for one of these."""
+
+    @_builtins.property
+    def reported_unclear_reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Likewise of those that it may not count; they add up to `reported_unclear`."""
+
     def __init__(
         self,
         *,
@@ -229,10 +283,12 @@ class DeliveryFunnelRow(_message.Message):
         unreported: _builtins.int = ...,
         unsent: _builtins.int = ...,
         unsent_reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        reported_rejected_reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        reported_unclear_reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["day", b"day"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "adjusted", b"adjusted", "captured", b"captured", "consented", b"consented", "day", b"day", "destination_id", b"destination_id", "eligible", b"eligible", "ineligible", b"ineligible", "ineligible_reasons", b"ineligible_reasons", "not_correctable", b"not_correctable", "rejected", b"rejected", "rejected_reasons", b"rejected_reasons", "reported_rejected", b"reported_rejected", "reported_taken", b"reported_taken", "reported_unclear", b"reported_unclear", "retrying", b"retrying", "sent", b"sent", "unreported", b"unreported", "unsent", b"unsent", "unsent_reasons", b"unsent_reasons", "waiting", b"waiting", "withdrawn", b"withdrawn", "withdrawn_reasons", b"withdrawn_reasons", "without_consent", b"without_consent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "adjusted", b"adjusted", "captured", b"captured", "consented", b"consented", "day", b"day", "destination_id", b"destination_id", "eligible", b"eligible", "ineligible", b"ineligible", "ineligible_reasons", b"ineligible_reasons", "not_correctable", b"not_correctable", "rejected", b"rejected", "rejected_reasons", b"rejected_reasons", "reported_rejected", b"reported_rejected", "reported_rejected_reasons", b"reported_rejected_reasons", "reported_taken", b"reported_taken", "reported_unclear", b"reported_unclear", "reported_unclear_reasons", b"reported_unclear_reasons", "retrying", b"retrying", "sent", b"sent", "unreported", b"unreported", "unsent", b"unsent", "unsent_reasons", b"unsent_reasons", "waiting", b"waiting", "withdrawn", b"withdrawn", "withdrawn_reasons", b"withdrawn_reasons", "without_consent", b"without_consent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,7 +23,9 @@ SELECT
     reported_unclear,
     unreported,
     unsent,
-    unsent_reasons
+    unsent_reasons,
+    reported_rejected_reasons,
+    reported_unclear_reasons
 FROM bi_delivery_funnel
 WHERE workspace = %(workspace)s
     AND (%(destination_id)s = '' OR destination_id = %(destination_id)s)
