@@ -10,7 +10,7 @@ import click
 
 from tributary_cli.console import messages, output, print_json
 from tributary_cli.delivery_funnel import funnel
-from tributary_cli.delivery_lines import delivery_line, destination_line, next_steps, replay_line, step_line
+from tributary_cli.delivery_lines import Doubt, delivery_line, destination_line, next_steps, replay_line, step_line
 from tributary_cli.query_calls import calling_query
 from tributary_cli.report_times import read_span
 from tributary_cli.rpc import connection_options
@@ -67,11 +67,12 @@ def destinations(*, as_json: bool, **connection: Any) -> None:
             request.page_token = answer.next_page_token
             if not request.page_token:
                 break
+        doubts = [Doubt.NONE if as_json else _doubt(stub, one, metadata) for one in found]
     if as_json:
         print_json([_as_dict(one) for one in found])
         return
-    for one in found:
-        _show(one)
+    for one, doubt in zip(found, doubts, strict=True):
+        _show(one, doubt)
     if not found:
         output().print("The workspace has no destinations.")
 
@@ -132,7 +133,8 @@ def resume(destination: str, **connection: Any) -> None:
     request = ResumeDestinationRequest(destination_id=destination)
     with calling_query(connection) as (stub, metadata):
         answer = stub.ResumeDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
-    _show(answer.destination)
+        doubt = _doubt(stub, answer.destination, metadata)
+    _show(answer.destination, doubt)
     if answer.destination.paused:
         raise click.exceptions.Exit(1)
 
@@ -146,7 +148,8 @@ def resume(destination: str, **connection: Any) -> None:
 def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked: Any) -> None:
     """List deliveries, last attempted first: to where, what, what came of it, and why.
 
-    Of a CONVERSION that is named, what waits comes first, also what nobody has looked at yet, with when it is due.
+    What waits comes first, also what nobody has looked at yet, with when it is due: of a CONVERSION that is named, and
+    with --state PENDING of all.
     """
     from tributary.query.v1.query_service_pb2 import ListDeliveriesRequest
 
@@ -154,8 +157,8 @@ def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked
     found: list[Delivery] = []
     waiting: list[Delivery] = []
     with calling_query(asked) as (stub, metadata):
-        while len(found) < limit:
-            request.page_size = min(limit - len(found), _MOST_PER_PAGE)
+        while (left := limit - len(found) - len(waiting)) > 0:
+            request.page_size = min(left, _MOST_PER_PAGE)
             answer = stub.ListDeliveries(request, timeout=_CALL_SECONDS, metadata=metadata)
             found += answer.deliveries
             waiting += answer.waiting
@@ -163,7 +166,8 @@ def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked
             if not request.page_token:
                 break
     told = {(one.destination_id, one.conversion_id) for one in found if one.HasField("due_time")}
-    found = [one for one in waiting if (one.destination_id, one.conversion_id) not in told] + found
+    queued = {(one.destination_id, one.conversion_id): one for one in waiting}  # what was due anew was met again
+    found = [one for name, one in queued.items() if name not in told] + found
     if as_json:
         print_json([_as_dict(one) for one in found])
         return
@@ -240,9 +244,27 @@ def _replayed(stub: QueryServiceStub, request: ReplayDeliveriesRequest, metadata
             return total
 
 
-def _show(one: DestinationStatus) -> None:
+def _doubt(stub: QueryServiceStub, one: DestinationStatus, metadata: Any) -> Doubt:
+    """Returns of how many kinds the dead letters of a destination are: what `replay` would do with them."""
+    from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, OutcomeClass
+    from tributary.query.v1.query_service_pb2 import ListDeliveriesRequest
+
+    def are_there(outcomes: list[OutcomeClass.ValueType]) -> bool:
+        request = ListDeliveriesRequest(page_size=1)
+        request.filter.destination_id = one.destination_id
+        request.filter.states.append(DELIVERY_STATE_DEAD)
+        request.filter.outcomes.extend(outcomes)
+        return bool(stub.ListDeliveries(request, timeout=_CALL_SECONDS, metadata=metadata).deliveries)
+
+    if not one.dead or not are_there([OUTCOME_CLASS_UNKNOWN]):
+        return Doubt.NONE
+    others = [kind for kind in OutcomeClass.values() if kind not in (0, OUTCOME_CLASS_UNKNOWN)]
+    return Doubt.SOME if are_there(others) else Doubt.ALL
+
+
+def _show(one: DestinationStatus, doubt: Doubt) -> None:
     output().print(destination_line(one), markup=False)
-    for step in next_steps(one):
+    for step in next_steps(one, doubt):
         output().print(f"  Next: {step}", style="yellow", markup=False)
 
 

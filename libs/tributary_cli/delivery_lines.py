@@ -5,7 +5,17 @@ The one rule: where something is wrong, the command that mends it stands below.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+
+class Doubt(Enum):
+    """Of how many dead letters nobody knows whether the destination took them (outcome UNKNOWN)."""
+
+    NONE = "none"
+    SOME = "some"
+    ALL = "all"
+
 
 if TYPE_CHECKING:
     from tributary.delivery.v1.delivery_pb2 import Delivery
@@ -84,8 +94,13 @@ def _residual(one: Delivery) -> str:
     return f"has {amount} too {'much' if micros > 0 else 'little'}"
 
 
-def next_steps(one: DestinationStatus) -> list[str]:
-    """Returns what to do about a destination, as sentences; none where all is well."""
+def next_steps(one: DestinationStatus, doubt: Doubt = Doubt.NONE) -> list[str]:
+    """Returns what to do about a destination, as sentences; none where all is well.
+
+    Args:
+        one: The destination.
+        doubt: Of how many of its dead letters nobody knows whether it took them.
+    """
     from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG
 
     steps, own = [], one.destination_id
@@ -100,8 +115,21 @@ def next_steps(one: DestinationStatus) -> list[str]:
         steps.append(f"`tributary deliveries resume {own}` ends the pause.")
     if one.dead:
         chosen = f"--destination {own}"
-        steps.append(
-            f"`tributary deliveries list {chosen} --state DEAD` says why they are dead, "
-            f"`tributary deliveries replay {chosen}` sends them again."
-        )
+        steps.append(f"`tributary deliveries list {chosen} --state DEAD` says why they are dead{_again(chosen, doubt)}")
     return steps
+
+
+def _again(chosen: str, doubt: Doubt) -> str:
+    """Returns how dead letters are sent again."""
+    replay = f"`tributary deliveries replay {chosen}`"
+    risk = f"`tributary deliveries replay {chosen} --risk-duplicates`"
+    if doubt is Doubt.ALL:
+        return (
+            f". The destination may have them: look there first; {risk} sends them again, and it may count them twice."
+        )
+    if doubt is Doubt.SOME:
+        return (
+            f", {replay} sends again those that the destination certainly has not. The others it may have: look there "
+            f"first; {risk} sends these too, and it may count them twice."
+        )
+    return f", {replay} sends them again."

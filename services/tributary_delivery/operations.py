@@ -28,12 +28,15 @@ from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_storage.clickhouse.sent_ledger import LEDGER_START, Key, WantedDeliveries, key_of
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
-from tributary_storage.redis.waiting_jobs import WaitingJob, WaitingJobs
+from tributary_storage.redis.waiting_jobs import FIRST_PLACE, Place, WaitingJob, WaitingJobs
 
 MOST_IDS: Final = 1_000
 MOST_REPLAYED: Final = 10_000
 """Deliveries of one request to send again."""
 _PAGE: Final = 1_000
+_WAITING: Final = "waiting"
+Mark = tuple[str, Place]
+"""A destination, and the last of what waits there that was told."""
 
 
 class LedgerPages(Protocol):
@@ -55,6 +58,8 @@ class Page:
     deliveries: list[Delivery]
     next_token: str
     """Empty at the end."""
+    waiting: Sequence[Delivery] = ()
+    """What waits to be sent, before them."""
 
 
 class Operations:
@@ -73,39 +78,59 @@ class Operations:
         self._jobs = jobs
         self._clock = clock
 
-    async def page(self, workspace: str, asked: DeliveryFilter, token: str, size: int) -> Page:
-        """Returns a page of deliveries, last attempted first.
+    async def page(
+        self, workspace: str, asked: DeliveryFilter, token: str, size: int, destination_ids: Sequence[str] = ()
+    ) -> Page:
+        """Returns a page: first what waits, then deliveries, last attempted first.
 
-        Raises:
-            InvalidRequestError: The filter cannot be, or the token is none.
-            StorageUnavailableError: ClickHouse did not answer.
-        """
-        wanted = wanted_deliveries(workspace, asked)
-        found = await self._ledger.page(wanted, _after(token), size + 1)
-        shown = found[:size]
-        return Page(shown, json.dumps(key_of(shown[-1])) if len(found) > size else "")
-
-    async def waiting(
-        self, workspace: str, destination_ids: Sequence[str], asked: DeliveryFilter
-    ) -> Sequence[Delivery]:
-        """Returns what waits to be sent of the conversions that a filter names, by destination; none if it names none.
+        What waits is told where it is asked for, by the names of conversions or as PENDING: by destination and when it
+        is due.
 
         Args:
             workspace: Whose.
-            destination_ids: All that are declared.
             asked: What is looked for: nothing that waits has an outcome, a reason or a time.
+            token: Of the page before; empty: from the beginning.
+            size: At most this many; what waits of conversions that are named comes beside it.
+            destination_ids: All that are declared, in their order.
 
         Raises:
-            StorageUnavailableError: The jobs cannot be read.
+            InvalidRequestError: The filter cannot be, or the token is none.
+            StorageUnavailableError: ClickHouse or the jobs did not answer.
         """
-        is_past = asked.outcomes or asked.ineligible_reasons or asked.HasField("time_range")
-        if is_past or (asked.states and DELIVERY_STATE_PENDING not in asked.states):
-            return []
-        found = []
-        for destination_id in destination_ids:
-            if asked.destination_id in ("", destination_id):
-                found += await self._queue.of(Lane(workspace, destination_id), asked.conversion_ids)
-        return [_line_of(one) for one in found]
+        wanted = wanted_deliveries(workspace, asked)
+        lanes = [Lane(workspace, one) for one in destination_ids if asked.destination_id in ("", one)]
+        if asked.outcomes or asked.ineligible_reasons or asked.HasField("time_range"):
+            lanes = []
+        waiting: Sequence[Delivery] = ()
+        room = size
+        if asked.conversion_ids:
+            if not token and (not asked.states or DELIVERY_STATE_PENDING in asked.states):
+                waiting = [_line_of(job) for lane in lanes for job in await self._queue.of(lane, asked.conversion_ids)]
+        elif DELIVERY_STATE_PENDING in asked.states and (mark := _waiting_mark(token)) is not None:
+            waiting, next_token = await self._waiting(lanes, mark, size)
+            if next_token:
+                return Page([], next_token, waiting)
+            token, room = "", size - len(waiting)
+        if not room:  # the next page begins with what was attempted
+            return Page([], json.dumps(LEDGER_START), waiting)
+        found = await self._ledger.page(wanted, _after(token), room + 1)
+        shown = found[:room]
+        return Page(shown, json.dumps(key_of(shown[-1])) if len(found) > room else "", waiting)
+
+    async def _waiting(self, lanes: Sequence[Lane], mark: Mark, size: int) -> tuple[list[Delivery], str]:
+        """Returns what waits after a mark, and the token of what comes next; "": that is all."""
+        found: list[Delivery] = []
+        for lane in lanes:
+            if lane.destination < mark[0]:
+                continue
+            after: Place | None = mark[1] if lane.destination == mark[0] else FIRST_PLACE
+            while after is not None:
+                if len(found) >= size:
+                    return found, json.dumps((_WAITING, lane.destination, *after))
+                page = await self._queue.page(lane, after, size - len(found))
+                found += [_line_of(one) for one in page.jobs]
+                after = page.last
+        return found, ""
 
     async def replay(
         self, workspace: str, asked: DeliveryFilter, *, dry_run: bool, risk_duplicates: bool, token: str = ""
@@ -209,6 +234,17 @@ def wanted_deliveries(workspace: str, asked: DeliveryFilter) -> WantedDeliveries
         span.start_time.ToMicroseconds() if span.HasField("start_time") else wanted.start_micros,
         span.end_time.ToMicroseconds() if span.HasField("end_time") else wanted.end_micros,
     )
+
+
+def _waiting_mark(token: str) -> Mark | None:
+    """Returns where a page begins among what waits; None: after all of it."""
+    if not token:
+        return "", FIRST_PLACE
+    try:
+        kind, destination, millis, conversion = json.loads(token)
+        return (str(destination), (int(millis), str(conversion))) if kind == _WAITING else None
+    except (ValueError, TypeError):
+        return None  # of a page of the ledger, or none: whoever reads that says so
 
 
 def _after(token: str) -> Key:

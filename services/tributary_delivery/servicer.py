@@ -132,16 +132,13 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def ListDeliveries(
         self, request: delivery_service_pb2.ListDeliveriesRequest, context: object
     ) -> delivery_service_pb2.ListDeliveriesResponse:
-        """Lists deliveries, last attempted first."""
+        """Lists what waits, where that is asked for, and deliveries, last attempted first."""
         size = _page_size(request.page_size)
-        page = await self._operations.page(request.workspace, request.filter, request.page_token, size)
-        response = delivery_service_pb2.ListDeliveriesResponse(
-            deliveries=page.deliveries, next_page_token=page.next_token
+        declared = sorted(one.id for one in self._workspaces.get(request.workspace).destinations)
+        page = await self._operations.page(request.workspace, request.filter, request.page_token, size, declared)
+        return delivery_service_pb2.ListDeliveriesResponse(
+            deliveries=page.deliveries, next_page_token=page.next_token, waiting=page.waiting
         )
-        if request.filter.conversion_ids and not request.page_token:
-            declared = sorted(one.id for one in self._workspaces.get(request.workspace).destinations)
-            response.waiting.extend(await self._operations.waiting(request.workspace, declared, request.filter))
-        return response
 
     async def ReplayDeliveries(
         self, request: delivery_service_pb2.ReplayDeliveriesRequest, context: object

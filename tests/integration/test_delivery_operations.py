@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -98,14 +98,43 @@ async def test_what_waits_of_a_conversion_that_is_named_is_shown_though_nobody_h
 
     async def waiting(**asked: object) -> list[tuple[str, str, int]]:
         wanted = DeliveryFilter(**{"conversion_ids": ["c1:0001", "c1:0002"], **asked})  # type: ignore[arg-type]
-        found = await operations(rig).waiting(lane.workspace, ["linkedin", "meta"], wanted)
-        assert {one.state for one in found} <= {DELIVERY_STATE_PENDING}
-        return [(one.destination_id, one.conversion_id, one.due_time.seconds) for one in found]
+        found = await operations(rig).page(lane.workspace, wanted, "", 1, ["linkedin", "meta"])
+        assert {one.state for one in found.waiting} <= {DELIVERY_STATE_PENDING}
+        return [(one.destination_id, one.conversion_id, one.due_time.seconds) for one in found.waiting]
 
     held = [("linkedin", "c1:0001", 2_000_000_000)]
     assert await waiting() == await waiting(destination_id="linkedin", states=[DELIVERY_STATE_PENDING]) == held
     assert await waiting(destination_id="meta") == await waiting(states=[DELIVERY_STATE_DEAD]) == []
     assert await waiting(outcomes=[OUTCOME_CLASS_PERMANENT]) == await waiting(conversion_ids=[]) == []
+
+
+async def test_all_that_waits_is_shown_page_by_page_and_by_when_it_is_due(rig: Rig, lane: Lane) -> None:
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(4)])
+    due = job_keys.due(lane.workspace, "linkedin")
+    names = [name.decode() for name in await rig.redis.zrange(due, 0, -1)]
+    await rig.redis.zadd(due, dict.fromkeys(names, 2_000_000_000_000))  # many are due at one moment
+
+    async def pending(
+        size: int = 3, destination_ids: Sequence[str] = ("linkedin", "meta"), **asked: object
+    ) -> list[str]:
+        found: list[Delivery] = []
+        wanted, token = DeliveryFilter(states=[DELIVERY_STATE_PENDING], **asked), ""  # type: ignore[arg-type]
+        while True:
+            page = await operations(rig).page(lane.workspace, wanted, token, size, destination_ids)
+            assert len(page.waiting) + len(page.deliveries) <= size
+            found += [*page.waiting, *page.deliveries]
+            token = page.next_token
+            if not token:
+                return [one.conversion_id for one in found]
+
+    for size in (1, 2, 3, 4, 100):
+        assert await pending(size) == await pending(size, destination_id="linkedin") == names
+    assert await pending(destination_id="meta") == await pending(destination_ids=["meta"]) == []
+    assert await pending(outcomes=[OUTCOME_CLASS_PERMANENT]) == []
+    await rig.redis.zadd(due, {names[2]: 1_000})
+    assert await pending() == [names[2], names[0], names[1], names[3]]
+    everything = await operations(rig).page(lane.workspace, DeliveryFilter(), "", 3, ["linkedin"])
+    assert list(everything.waiting) == [], "who does not ask for it looks at what was sent"
 
 
 async def give_up_again(rig: Rig, lane: Lane, server: FakeServer) -> None:

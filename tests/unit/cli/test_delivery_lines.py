@@ -9,7 +9,7 @@ import pytest
 from tributary.common.v1.money_pb2 import Money
 from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_OK, OUTCOME_CLASS_RETRY, Delivery
 from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus
-from tributary_cli.delivery_lines import delivery_line, next_steps
+from tributary_cli.delivery_lines import Doubt, delivery_line, next_steps
 
 REFUSED = {"paused": True, "last_outcome": OUTCOME_CLASS_CONFIG}
 
@@ -29,6 +29,25 @@ def test_a_destination_says_which_command_helps(status: dict[str, Any], commands
     assert said.count("`tributary deliveries ") == len(commands)
     for command in commands:
         assert f"`tributary deliveries {command}`" in said
+
+
+@pytest.mark.parametrize(
+    ("doubt", "commands"),
+    [
+        pytest.param(Doubt.ALL, ["replay --destination meta --risk-duplicates"], id="all"),
+        pytest.param(
+            Doubt.SOME, ["replay --destination meta", "replay --destination meta --risk-duplicates"], id="some"
+        ),
+    ],
+)
+def test_what_the_destination_may_have_is_not_said_to_be_sent_again_without_a_risk(
+    doubt: Doubt, commands: list[str]
+) -> None:
+    [said] = next_steps(DestinationStatus(destination_id="meta", dead=12), doubt)
+    assert [part for part in said.split("`")[1::2] if " replay " in part] == [
+        f"tributary deliveries {command}" for command in commands
+    ]
+    assert "count them twice" in said
 
 
 def test_what_the_file_pauses_the_file_resumes() -> None:

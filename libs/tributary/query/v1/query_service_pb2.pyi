@@ -2020,9 +2020,10 @@ class ListDeliveriesResponse(_message.Message):
 
     @_builtins.property
     def waiting(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.Delivery]:
-        """On the first page, where the filter names conversions and may mean what is PENDING: what waits of them to be sent, with
-        when it is due. For the end of its hold, its turn, another attempt; or the destination is paused, which ListDestinations
-        says. What was attempted is among `deliveries` as well.
+        """What waits to be sent, with when it is due: for the end of its hold, its turn, another attempt; or the destination is
+        paused, which ListDestinations says. Where the filter names conversions and may mean what is PENDING: all of them, on
+        the first page. Where it names none and asks for PENDING: by destination and when it is due, page by page, before
+        `deliveries`. None where it asks for outcomes, reasons or a time. What was attempted is among `deliveries` as well.
         """
 
     def __init__(
