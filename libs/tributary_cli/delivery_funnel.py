@@ -88,14 +88,26 @@ def lines_of(rows: Sequence[DeliveryFunnelRow], *, by_day: bool) -> list[str]:
 
 
 def _stages(rows: Sequence[DeliveryFunnelRow]) -> str:
-    return "  ".join(f"{_words(stage)} {sum(getattr(row, stage) for row in rows):,}" for stage in _STAGES)
+    return "  ".join(_stage(rows, stage) for stage in _STAGES)
+
+
+def _stage(rows: Sequence[DeliveryFunnelRow], stage: str) -> str:
+    count = sum(getattr(row, stage) for row in rows)
+    if stage == "reported_taken" and not count and _never_reports(rows):
+        return "reports: none"
+    return f"{_words(stage)} {count:,}"
+
+
+def _never_reports(rows: Sequence[DeliveryFunnelRow]) -> bool:
+    """Tells whether the destination's first answer is its last word."""
+    return all(row.HasField("reports_later") and not row.reports_later for row in rows)
 
 
 def _left(rows: Sequence[DeliveryFunnelRow]) -> list[str]:
     lines = []
     for place in _LEFT:
         count = sum(getattr(row, place) for row in rows)
-        if count:
+        if count and not (place == "unreported" and _never_reports(rows)):
             reasons: dict[str, int] = {}
             for row in rows:
                 for reason, some in _reasons(row, place).items():

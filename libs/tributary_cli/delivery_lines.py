@@ -36,6 +36,8 @@ def destination_line(one: DestinationStatus) -> str:
     if one.last_outcome:
         last = OutcomeClass.Name(one.last_outcome).removeprefix("OUTCOME_CLASS_")
         parts.append(f"last {last} at {one.last_attempt_time.ToJsonString()}")
+    if one.HasField("reports_later") and not one.reports_later:
+        parts.append("reports: none")
     if one.paused:
         parts.append(f"PAUSED: {one.pause_reason}")
     return "  ".join(parts)

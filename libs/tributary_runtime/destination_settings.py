@@ -71,7 +71,8 @@ class DestinationSettings(Declared):
     """What is said of any destination, whatever its type."""
 
     reports_later: ClassVar[bool] = False
-    """Whether the destination only queues what it takes, and says later what became of it."""
+    """Whether the destination only queues what it takes, and says later what became of it. What there is of each type:
+    services/tributary_delivery/README.md."""
 
     is_sent_each: ClassVar[bool] = True
     """Whether each conversion is a delivery of its own, with a job and lines in the ledger."""

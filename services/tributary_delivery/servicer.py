@@ -177,6 +177,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
             pending=pending,
             dead=await self._jobs.dead(lane, self._clock.unix_micros() // 1000),
             last_outcome=state.last_outcome,  # type: ignore[arg-type] # kept as its number
+            reports_later=destination.reports_later,
         )
         if oldest:
             status.oldest_plan_time.FromMicroseconds(oldest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from tributary.query.v1 import query_service_pb2 as contract
@@ -9,6 +10,7 @@ from tributary.query.v1.delivery_funnel_pb2 import DeliveryFunnelRow
 from tributary_query.page_tokens import fingerprint, make_token, read_token
 from tributary_query.violations import refuse
 from tributary_runtime.clock import Clock
+from tributary_runtime.destination_settings import DestinationSettings
 from tributary_storage.clickhouse.delivery_funnel import DeliveryFunnel, WantedFunnel
 
 _USUAL_DAYS: Final = 31
@@ -29,9 +31,12 @@ class Funnels:
         self._clock = clock
 
     async def page(
-        self, request: contract.GetDeliveryFunnelRequest, workspace: str
+        self,
+        request: contract.GetDeliveryFunnelRequest,
+        workspace: str,
+        destinations: Iterable[DestinationSettings],
     ) -> contract.GetDeliveryFunnelResponse:
-        """Returns a page of it.
+        """Returns a page of it, with which of those that are declared report later.
 
         Raises:
             InvalidRequestError: The range is none, the page size is negative, or the token is of another request.
@@ -44,7 +49,10 @@ class Funnels:
         start_micros, end_micros = self._span(request)
         wanted = WantedFunnel(workspace, request.destination_id, start_micros, end_micros)
         rows = await self._stored.page(wanted, _after(request.page_token, mark), size + 1)
-        shown = rows[:size]
+        shown, reports_later = rows[:size], {one.id: one.reports_later for one in destinations}
+        for row in shown:
+            if row.destination_id in reports_later:
+                row.reports_later = reports_later[row.destination_id]
         token = make_token(_key(shown[-1]), mark) if len(rows) > size else ""
         return contract.GetDeliveryFunnelResponse(rows=shown, next_page_token=token)
 

@@ -261,7 +261,8 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         self, request: contract.GetDeliveryFunnelRequest, context: object
     ) -> contract.GetDeliveryFunnelResponse:
         """Returns what became of conversions at each destination, day by day."""
-        return await self._ask.funnels.page(request, self._workspace().id)
+        workspace = self._workspace()
+        return await self._ask.funnels.page(request, workspace.id, workspace.destinations)
 
     def _workspace(self) -> Workspace:
         return self._workspaces.get(current_caller().workspace_id)

@@ -52,10 +52,15 @@ def test_what_was_sent_is_listed_and_a_destination_is_paused_and_resumed(run: An
     assert "PAUSED: the agency asked" in paused.output
     shop.accept(an_order("o-2", ago=timedelta(minutes=1), customer_id="c-1"))
     shop.wait(lambda: json.loads(run("destinations", "--json").output)[0].get("pending"))
-    assert shop.inbox.of(shop.wait(lambda: shop.order("o-2")).newest.state.conversion_id) == []
+    waiting_id = shop.wait(lambda: shop.order("o-2")).newest.state.conversion_id
+    assert shop.inbox.of(waiting_id) == []
+    assert waiting_id in run("list", "--state", "PENDING").output, "nobody has looked at it"
     assert "captured 2  consented 1  eligible 1  sent 1  accepted 1" in run("funnel").output
+    assert "reports: none" in run("funnel").output
+    assert "reports: none" in run("destinations").output
     [row] = json.loads(run("funnel", "--destination", name, "--json").output)
     assert (row["captured"], row["waiting"], row["accepted"]) == ("2", "1", "1"), "what waits is in it"
+    assert row["reports_later"] is False
     assert run("resume", name).exit_code == 0
     shop.wait(lambda: shop.inbox.of(shop.order("o-2").newest.state.conversion_id))
 

@@ -371,17 +371,18 @@ async def test_the_funnel_is_read_page_by_page_and_within_the_days_that_are_aske
         await StoredSpans(rig.clickhouse).write([Span(lane.workspace, name, 0)])
     await publish(rig, lane, [a_purchase(lane)], is_planned=False)
     funnels, found = Funnels(DeliveryFunnel(rig.clickhouse), SystemClock()), []
+    declared = [a_batch_destination("google").model_copy(update={"id": "a"})]
     request = GetDeliveryFunnelRequest(page_size=1)
     while not found or request.page_token:
-        answer = await funnels.page(request, lane.workspace)
-        found += [(row.destination_id, row.captured, row.waiting) for row in answer.rows]
+        answer = await funnels.page(request, lane.workspace, declared)
+        found += [(row.destination_id, row.captured, row.waiting, row.HasField("reports_later")) for row in answer.rows]
         request.page_token = answer.next_page_token
-    assert found == [("a", 1, 1), ("b", 1, 1)]
+    assert found == [("a", 1, 1, True), ("b", 1, 1, False)], "b is no longer declared"
     earlier = GetDeliveryFunnelRequest(destination_id="b")
     earlier.time_range.end_time.FromDatetime(SystemClock().now() - timedelta(days=2))
-    assert list((await funnels.page(earlier, lane.workspace)).rows) == []
+    assert list((await funnels.page(earlier, lane.workspace, ())).rows) == []
     with pytest.raises(InvalidRequestError, match="token"):
-        await funnels.page(GetDeliveryFunnelRequest(page_token="another"), lane.workspace)
+        await funnels.page(GetDeliveryFunnelRequest(page_token="another"), lane.workspace, ())
 
 
 async def test_the_planner_notes_which_destinations_there_are_and_no_longer(rig: Rig, lane: Lane) -> None:

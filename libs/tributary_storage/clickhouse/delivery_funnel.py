@@ -10,7 +10,9 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 
 _COUNTS: Final = tuple(
-    field.name for field in DeliveryFunnelRow.DESCRIPTOR.fields if field.name not in ("destination_id", "day")
+    field.name
+    for field in DeliveryFunnelRow.DESCRIPTOR.fields
+    if field.name not in ("destination_id", "day", "reports_later")
 )
 """As the query returns them, after day and destination."""
 

@@ -43,3 +43,12 @@ def test_each_day_has_a_line_if_it_is_asked_for() -> None:
     lines = lines_of(ROWS, by_day=True)
     assert lines[-2].startswith("  2026-11-25  captured 5  consented 5  eligible 4")
     assert lines[-1].startswith("  2026-11-26  captured 1,003  ")
+
+
+def test_a_destination_that_never_reports_is_not_said_to_have_reported_nothing() -> None:
+    never = a_row(26, captured=2, consented=2, eligible=2, sent=2, accepted=2, unreported=2, reports_later=False)
+    [line] = lines_of([never], by_day=False)
+    assert line.endswith("adjusted 0  reports: none")
+    later = a_row(26, captured=2, consented=2, eligible=2, sent=2, accepted=2, unreported=2, reports_later=True)
+    assert lines_of([later], by_day=False)[1:] == ["  unreported 2"]
+    assert len(lines_of([never, later], by_day=False)) == 2, "what is shown together is not left out"

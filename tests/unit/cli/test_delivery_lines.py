@@ -9,7 +9,7 @@ import pytest
 from tributary.common.v1.money_pb2 import Money
 from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_OK, OUTCOME_CLASS_RETRY, Delivery
 from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus
-from tributary_cli.delivery_lines import Doubt, delivery_line, next_steps
+from tributary_cli.delivery_lines import Doubt, delivery_line, destination_line, next_steps
 
 REFUSED = {"paused": True, "last_outcome": OUTCOME_CLASS_CONFIG}
 
@@ -84,3 +84,10 @@ def test_what_a_destination_has_wrong_is_said_in_words(micros: int, currency: st
 def test_what_could_not_leave_is_no_attempt(attempts: int, said: str) -> None:
     line = Delivery(attempts=attempts, unsent=True, outcome=OUTCOME_CLASS_RETRY, message="No connection was made.")
     assert delivery_line(line).endswith(said)
+
+
+def test_a_destination_that_never_reports_says_so() -> None:
+    status = DestinationStatus(destination_id="meta", type="meta", reports_later=False)
+    assert destination_line(status) == "meta  meta  0 waiting  0 dead  reports: none"
+    status.reports_later = True
+    assert destination_line(status) == "meta  meta  0 waiting  0 dead"

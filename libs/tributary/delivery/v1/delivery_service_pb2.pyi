@@ -480,6 +480,7 @@ class DestinationStatus(_message.Message):
     DEAD_FIELD_NUMBER: _builtins.int
     LAST_OUTCOME_FIELD_NUMBER: _builtins.int
     LAST_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    REPORTS_LATER_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     type: _builtins.str
@@ -498,6 +499,10 @@ class DestinationStatus(_message.Message):
     """
     last_outcome: _delivery_pb2.OutcomeClass.ValueType
     """What the last attempt came to."""
+    reports_later: _builtins.bool
+    """Whether it says later what became of what it took. If not, its first answer is the last word: what it accepted stays
+    unreported in the funnel.
+    """
     @_builtins.property
     def oldest_plan_time(self) -> _timestamp_pb2.Timestamp:
         """When the oldest of them was planned."""
@@ -518,12 +523,15 @@ class DestinationStatus(_message.Message):
         dead: _builtins.int = ...,
         last_outcome: _delivery_pb2.OutcomeClass.ValueType = ...,
         last_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        reports_later: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["last_attempt_time", b"last_attempt_time", "oldest_plan_time", b"oldest_plan_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reports_later", b"_reports_later", "last_attempt_time", b"last_attempt_time", "oldest_plan_time", b"oldest_plan_time", "reports_later", b"reports_later"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead", b"dead", "destination_id", b"destination_id", "last_attempt_time", b"last_attempt_time", "last_outcome", b"last_outcome", "oldest_plan_time", b"oldest_plan_time", "pause_reason", b"pause_reason", "paused", b"paused", "pending", b"pending", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reports_later", b"_reports_later", "dead", b"dead", "destination_id", b"destination_id", "last_attempt_time", b"last_attempt_time", "last_outcome", b"last_outcome", "oldest_plan_time", b"oldest_plan_time", "pause_reason", b"pause_reason", "paused", b"paused", "pending", b"pending", "reports_later", b"reports_later", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reports_later: _TypeAlias = _typing.Literal["reports_later"]  # noqa: Y015
+    _WhichOneofArgType__reports_later: _TypeAlias = _typing.Literal["_reports_later", b"_reports_later"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reports_later) -> _WhichOneofReturnType__reports_later | None: ...
 
 Global___DestinationStatus: _TypeAlias = DestinationStatus  # noqa: Y015
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tributary.common.v1 import calendar_date_pb2 as tributary_dot_common_dot_v1_dot_calendar__date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tributary/query/v1/delivery_funnel.proto\x12\x12tributary.query.v1\x1a\'tributary/common/v1/calendar_date.proto\"\xc9\n\n\x11\x44\x65liveryFunnelRow\x12\x16\n\x0e\x64\x65stination_id\x18\x01 \x01(\t\x12.\n\x03\x64\x61y\x18\x02 \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12\x10\n\x08\x63\x61ptured\x18\x03 \x01(\x03\x12\x0f\n\x07waiting\x18\x04 \x01(\x03\x12\x17\n\x0fwithout_consent\x18\x05 \x01(\x03\x12\x11\n\tconsented\x18\x06 \x01(\x03\x12\x12\n\nineligible\x18\x07 \x01(\x03\x12X\n\x12ineligible_reasons\x18\x08 \x03(\x0b\x32<.tributary.query.v1.DeliveryFunnelRow.IneligibleReasonsEntry\x12\x10\n\x08\x65ligible\x18\t \x01(\x03\x12\x0c\n\x04sent\x18\n \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x0b \x01(\x03\x12\x10\n\x08rejected\x18\x0c \x01(\x03\x12T\n\x10rejected_reasons\x18\r \x03(\x0b\x32:.tributary.query.v1.DeliveryFunnelRow.RejectedReasonsEntry\x12\x10\n\x08retrying\x18\x0e \x01(\x03\x12\x11\n\twithdrawn\x18\x0f \x01(\x03\x12V\n\x11withdrawn_reasons\x18\x10 \x03(\x0b\x32;.tributary.query.v1.DeliveryFunnelRow.WithdrawnReasonsEntry\x12\x10\n\x08\x61\x64justed\x18\x11 \x01(\x03\x12\x17\n\x0fnot_correctable\x18\x12 \x01(\x03\x12\x16\n\x0ereported_taken\x18\x13 \x01(\x03\x12\x19\n\x11reported_rejected\x18\x14 \x01(\x03\x12\x18\n\x10reported_unclear\x18\x15 \x01(\x03\x12\x12\n\nunreported\x18\x16 \x01(\x03\x12\x0e\n\x06unsent\x18\x17 \x01(\x03\x12P\n\x0eunsent_reasons\x18\x18 \x03(\x0b\x32\x38.tributary.query.v1.DeliveryFunnelRow.UnsentReasonsEntry\x12\x65\n\x19reported_rejected_reasons\x18\x19 \x03(\x0b\x32\x42.tributary.query.v1.DeliveryFunnelRow.ReportedRejectedReasonsEntry\x12\x63\n\x18reported_unclear_reasons\x18\x1a \x03(\x0b\x32\x41.tributary.query.v1.DeliveryFunnelRow.ReportedUnclearReasonsEntry\x1a\x38\n\x16IneligibleReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x36\n\x14RejectedReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x37\n\x15WithdrawnReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x34\n\x12UnsentReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a>\n\x1cReportedRejectedReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a=\n\x1bReportedUnclearReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tributary/query/v1/delivery_funnel.proto\x12\x12tributary.query.v1\x1a\'tributary/common/v1/calendar_date.proto\"\xf7\n\n\x11\x44\x65liveryFunnelRow\x12\x16\n\x0e\x64\x65stination_id\x18\x01 \x01(\t\x12.\n\x03\x64\x61y\x18\x02 \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12\x10\n\x08\x63\x61ptured\x18\x03 \x01(\x03\x12\x0f\n\x07waiting\x18\x04 \x01(\x03\x12\x17\n\x0fwithout_consent\x18\x05 \x01(\x03\x12\x11\n\tconsented\x18\x06 \x01(\x03\x12\x12\n\nineligible\x18\x07 \x01(\x03\x12X\n\x12ineligible_reasons\x18\x08 \x03(\x0b\x32<.tributary.query.v1.DeliveryFunnelRow.IneligibleReasonsEntry\x12\x10\n\x08\x65ligible\x18\t \x01(\x03\x12\x0c\n\x04sent\x18\n \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x0b \x01(\x03\x12\x10\n\x08rejected\x18\x0c \x01(\x03\x12T\n\x10rejected_reasons\x18\r \x03(\x0b\x32:.tributary.query.v1.DeliveryFunnelRow.RejectedReasonsEntry\x12\x10\n\x08retrying\x18\x0e \x01(\x03\x12\x11\n\twithdrawn\x18\x0f \x01(\x03\x12V\n\x11withdrawn_reasons\x18\x10 \x03(\x0b\x32;.tributary.query.v1.DeliveryFunnelRow.WithdrawnReasonsEntry\x12\x10\n\x08\x61\x64justed\x18\x11 \x01(\x03\x12\x17\n\x0fnot_correctable\x18\x12 \x01(\x03\x12\x16\n\x0ereported_taken\x18\x13 \x01(\x03\x12\x19\n\x11reported_rejected\x18\x14 \x01(\x03\x12\x18\n\x10reported_unclear\x18\x15 \x01(\x03\x12\x12\n\nunreported\x18\x16 \x01(\x03\x12\x0e\n\x06unsent\x18\x17 \x01(\x03\x12P\n\x0eunsent_reasons\x18\x18 \x03(\x0b\x32\x38.tributary.query.v1.DeliveryFunnelRow.UnsentReasonsEntry\x12\x65\n\x19reported_rejected_reasons\x18\x19 \x03(\x0b\x32\x42.tributary.query.v1.DeliveryFunnelRow.ReportedRejectedReasonsEntry\x12\x63\n\x18reported_unclear_reasons\x18\x1a \x03(\x0b\x32\x41.tributary.query.v1.DeliveryFunnelRow.ReportedUnclearReasonsEntry\x12\x1a\n\rreports_later\x18\x1b \x01(\x08H\x00\x88\x01\x01\x1a\x38\n\x16IneligibleReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x36\n\x14RejectedReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x37\n\x15WithdrawnReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x34\n\x12UnsentReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a>\n\x1cReportedRejectedReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a=\n\x1bReportedUnclearReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x10\n\x0e_reports_laterb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,17 +45,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERYFUNNELROW_REPORTEDUNCLEARREASONSENTRY']._loaded_options = None
   _globals['_DELIVERYFUNNELROW_REPORTEDUNCLEARREASONSENTRY']._serialized_options = b'8\001'
   _globals['_DELIVERYFUNNELROW']._serialized_start=106
-  _globals['_DELIVERYFUNNELROW']._serialized_end=1459
-  _globals['_DELIVERYFUNNELROW_INELIGIBLEREASONSENTRY']._serialized_start=1109
-  _globals['_DELIVERYFUNNELROW_INELIGIBLEREASONSENTRY']._serialized_end=1165
-  _globals['_DELIVERYFUNNELROW_REJECTEDREASONSENTRY']._serialized_start=1167
-  _globals['_DELIVERYFUNNELROW_REJECTEDREASONSENTRY']._serialized_end=1221
-  _globals['_DELIVERYFUNNELROW_WITHDRAWNREASONSENTRY']._serialized_start=1223
-  _globals['_DELIVERYFUNNELROW_WITHDRAWNREASONSENTRY']._serialized_end=1278
-  _globals['_DELIVERYFUNNELROW_UNSENTREASONSENTRY']._serialized_start=1280
-  _globals['_DELIVERYFUNNELROW_UNSENTREASONSENTRY']._serialized_end=1332
-  _globals['_DELIVERYFUNNELROW_REPORTEDREJECTEDREASONSENTRY']._serialized_start=1334
-  _globals['_DELIVERYFUNNELROW_REPORTEDREJECTEDREASONSENTRY']._serialized_end=1396
-  _globals['_DELIVERYFUNNELROW_REPORTEDUNCLEARREASONSENTRY']._serialized_start=1398
-  _globals['_DELIVERYFUNNELROW_REPORTEDUNCLEARREASONSENTRY']._serialized_end=1459
+  _globals['_DELIVERYFUNNELROW']._serialized_end=1505
+  _globals['_DELIVERYFUNNELROW_INELIGIBLEREASONSENTRY']._serialized_start=1137
+  _globals['_DELIVERYFUNNELROW_INELIGIBLEREASONSENTRY']._serialized_end=1193
+  _globals['_DELIVERYFUNNELROW_REJECTEDREASONSENTRY']._serialized_start=1195
+  _globals['_DELIVERYFUNNELROW_REJECTEDREASONSENTRY']._serialized_end=1249
+  _globals['_DELIVERYFUNNELROW_WITHDRAWNREASONSENTRY']._serialized_start=1251
+  _globals['_DELIVERYFUNNELROW_WITHDRAWNREASONSENTRY']._serialized_end=1306
+  _globals['_DELIVERYFUNNELROW_UNSENTREASONSENTRY']._serialized_start=1308
+  _globals['_DELIVERYFUNNELROW_UNSENTREASONSENTRY']._serialized_end=1360
+  _globals['_DELIVERYFUNNELROW_REPORTEDREJECTEDREASONSENTRY']._serialized_start=1362
+  _globals['_DELIVERYFUNNELROW_REPORTEDREJECTEDREASONSENTRY']._serialized_end=1424
+  _globals['_DELIVERYFUNNELROW_REPORTEDUNCLEARREASONSENTRY']._serialized_start=1426
+  _globals['_DELIVERYFUNNELROW_REPORTEDUNCLEARREASONSENTRY']._serialized_end=1487
 # @@protoc_insertion_point(module_scope)

@@ -178,6 +178,7 @@ class DeliveryFunnelRow(_message.Message):
     UNSENT_REASONS_FIELD_NUMBER: _builtins.int
     REPORTED_REJECTED_REASONS_FIELD_NUMBER: _builtins.int
     REPORTED_UNCLEAR_REASONS_FIELD_NUMBER: _builtins.int
+    REPORTS_LATER_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     captured: _builtins.int
@@ -225,6 +226,10 @@ class DeliveryFunnelRow(_message.Message):
     unsent: _builtins.int
     """Those that may go and never could leave: the destination cannot be reached, has an address that is not called, or gives
     out no access token.
+    """
+    reports_later: _builtins.bool
+    """Whether the destination says later what became of what it took. If not, all that it accepted stays `unreported`. Unset
+    where it is no longer declared.
     """
     @_builtins.property
     def day(self) -> _calendar_date_pb2.CalendarDate:
@@ -285,11 +290,14 @@ class DeliveryFunnelRow(_message.Message):
         unsent_reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         reported_rejected_reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         reported_unclear_reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        reports_later: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["day", b"day"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reports_later", b"_reports_later", "day", b"day", "reports_later", b"reports_later"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "adjusted", b"adjusted", "captured", b"captured", "consented", b"consented", "day", b"day", "destination_id", b"destination_id", "eligible", b"eligible", "ineligible", b"ineligible", "ineligible_reasons", b"ineligible_reasons", "not_correctable", b"not_correctable", "rejected", b"rejected", "rejected_reasons", b"rejected_reasons", "reported_rejected", b"reported_rejected", "reported_rejected_reasons", b"reported_rejected_reasons", "reported_taken", b"reported_taken", "reported_unclear", b"reported_unclear", "reported_unclear_reasons", b"reported_unclear_reasons", "retrying", b"retrying", "sent", b"sent", "unreported", b"unreported", "unsent", b"unsent", "unsent_reasons", b"unsent_reasons", "waiting", b"waiting", "withdrawn", b"withdrawn", "withdrawn_reasons", b"withdrawn_reasons", "without_consent", b"without_consent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reports_later", b"_reports_later", "accepted", b"accepted", "adjusted", b"adjusted", "captured", b"captured", "consented", b"consented", "day", b"day", "destination_id", b"destination_id", "eligible", b"eligible", "ineligible", b"ineligible", "ineligible_reasons", b"ineligible_reasons", "not_correctable", b"not_correctable", "rejected", b"rejected", "rejected_reasons", b"rejected_reasons", "reported_rejected", b"reported_rejected", "reported_rejected_reasons", b"reported_rejected_reasons", "reported_taken", b"reported_taken", "reported_unclear", b"reported_unclear", "reported_unclear_reasons", b"reported_unclear_reasons", "reports_later", b"reports_later", "retrying", b"retrying", "sent", b"sent", "unreported", b"unreported", "unsent", b"unsent", "unsent_reasons", b"unsent_reasons", "waiting", b"waiting", "withdrawn", b"withdrawn", "withdrawn_reasons", b"withdrawn_reasons", "without_consent", b"without_consent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reports_later: _TypeAlias = _typing.Literal["reports_later"]  # noqa: Y015
+    _WhichOneofArgType__reports_later: _TypeAlias = _typing.Literal["_reports_later", b"_reports_later"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reports_later) -> _WhichOneofReturnType__reports_later | None: ...
 
 Global___DeliveryFunnelRow: _TypeAlias = DeliveryFunnelRow  # noqa: Y015
