@@ -28,13 +28,13 @@ VECTORS = Path(__file__).parents[2] / "vectors"
 IDFA, GAID = "EA7583CD-A667-48BC-B806-42ECB2B48606", "cdda802e-fb9c-47ad-9866-0794d394c912"
 
 NO_VALUES = {
-    "__event_wire__": "a whole request",
-    "fbc/fbp": "how a browser's cookies come to be",
-    "format_external_id": "how a URL is written",
-    "format_soql": "how a query is written",
-    "request signature v2": "a signature",
+    "__event_wire__": "a whole request: tests/unit/delivery/test_meta.py",
+    "fbc/fbp": "how a browser's cookies come to be: the same",
+    "format_external_id": "how a URL is written: tests/unit/delivery/test_crm_destinations.py",
+    "format_soql": "how a query is written, and we write none: the same",
+    "request signature v2": "a signature of what HubSpot calls, and it calls nothing of ours: the same",
 }
-"""Fields of the vectors that are no match keys, and what they are instead."""
+"""Fields of the vectors that are no match keys: what they are instead, and where it stands what ours are."""
 
 NO_COUNTRY = "a national number is no key without its country: cut to digits it would be a stranger's"
 INNER_BLANK = "an address has no blanks: closing them up guesses whose it is"

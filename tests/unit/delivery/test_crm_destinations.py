@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from tests.support.outgoing import an_answer, an_outgoing, click_id, golden, keys, said, why
+from tests.support.outgoing import VECTORS, an_answer, an_outgoing, click_id, golden, keys, said, why
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
@@ -186,6 +186,60 @@ def test_a_record_is_that_of_the_golden_request() -> None:
     theirs = golden("salesforce", "REQUEST sObject Collections upsert")["request"]
     assert f"{settings.base_url}{request.path}" == theirs["url"]
     assert (request.method, json.loads(request.body)) == (theirs["method"], theirs["body"])
+
+
+def test_what_is_left_of_the_limits_is_asked_for_as_in_the_golden_request() -> None:
+    settings = salesforce(properties={"Amount": "value"})
+    request = Salesforce(settings).trial([], "T", "").request
+    theirs = golden("salesforce", "REQUEST limits")["request"]
+    assert f"{settings.base_url}{request.path}/" == theirs["url"], "ours is without the slash, as Salesforce writes it"
+    assert (request.method, request.body or None) == (theirs["method"], theirs["body"])
+
+
+def test_an_external_id_is_told_as_it_is_in_the_body_whatever_characters_it_has() -> None:
+    """The vectors quote it for a URL ("Email/jane%2Bx%40example.com"): ours has none in it, for it writes many records."""
+    for row in crm_rows("format_external_id"):
+        field, value = row["input"]
+        settings = salesforce(properties={"Amount": "value"}, external_id_field=field)
+        adapter = Salesforce(settings)
+        request = adapter.request([json_bytes(said(adapter.event(an_outgoing(visible_id=value))))], "T")
+        assert request.path.endswith(f"/composite/sobjects/Opportunity/{field}")
+        assert json.loads(request.body)["records"][0][field] == value
+
+
+NOT_BUILT = {
+    ("hubspot", "request signature v2"): "HubSpot signs what it calls others with; nothing of ours is called by it",
+    (
+        "hubspot",
+        "REQUEST event completion",
+    ): "a custom event can be neither changed nor taken back: objects are written",
+    ("salesforce", "format_soql"): "nothing is asked by a query: records are upserted by their external id",
+}
+"""Rows of the vectors to which nothing of ours answers, and why: ours is no request, no text and no signature."""
+ASSERTED = {
+    ("hubspot", "REQUEST contacts batch upsert by email"),
+    ("salesforce", "REQUEST sObject Collections upsert"),
+    ("salesforce", "REQUEST limits"),
+    ("salesforce", "format_external_id"),
+}
+
+
+def crm_rows(field: str = "") -> list[dict[str, Any]]:
+    """Returns what the vectors have of CRMs, or of one field of theirs."""
+    rows = json.loads((VECTORS / "hashing_and_signing_others.json").read_text())["vectors"]
+    return [row for row in rows if row["platform"] in ("hubspot", "salesforce") and field in ("", row["field"])]
+
+
+def test_every_row_of_the_vectors_is_asserted_or_named_with_why_it_is_not() -> None:
+    assert {(row["platform"], row["field"]) for row in crm_rows()} == ASSERTED | NOT_BUILT.keys()
+    assert len(crm_rows()) == 9
+
+
+@pytest.mark.parametrize("kind", ["hubspot", "salesforce"])
+def test_what_is_not_built_is_called_by_no_request(kind: str) -> None:
+    adapter: HubSpot | Salesforce = HubSpot(hubspot()) if kind == "hubspot" else Salesforce(salesforce())
+    paths = [adapter.request([], "T").path, adapter.trial([], "T", "").request.path]
+    assert not [path for path in paths if "/events/" in path or "/query" in path]
 
 
 def test_a_correction_is_the_same_record_with_what_is_known_now() -> None:
