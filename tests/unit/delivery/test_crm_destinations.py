@@ -197,7 +197,7 @@ def test_what_is_left_of_the_limits_is_asked_for_as_in_the_golden_request() -> N
 
 
 def test_an_external_id_is_told_as_it_is_in_the_body_whatever_characters_it_has() -> None:
-    """The vectors quote it for a URL ("Email/jane%2Bx%40example.com"): ours has none in it, for it writes many records."""
+    """The vectors quote it for a URL ("Email/jane%2Bx%40example.com"): ours has none in it, it writes many records."""
     for row in crm_rows("format_external_id"):
         field, value = row["input"]
         settings = salesforce(properties={"Amount": "value"}, external_id_field=field)
