@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from tributary_runtime.ad_destinations import AccountId
 from tributary_runtime.batch_destinations import BatchDestination, check_test_code
+from tributary_runtime.destination_settings import Quota
 from tributary_runtime.oauth_settings import OAuthGrant
 from tributary_runtime.secret_references import SecretReference
 
@@ -102,7 +103,7 @@ class SnapDestination(BatchDestination):
     api_version: Annotated[str, Field(pattern=r"^v[0-9]+$")] = "v3"
     """Of the API."""
 
-    batch_size: Annotated[int, Field(ge=1, le=2_000)] = 1_000
+    batch_size: Annotated[int, Field(ge=1, le=2_000)] = 2_000
     """Conversions in one request at most."""
 
     most_age_days: Annotated[int, Field(ge=1, le=37)] = 37
@@ -165,6 +166,9 @@ class RedditDestination(BatchDestination):
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
     """For how long it is sent again while an outcome is unknown: a conversion id is known again. 0: never, also of a
     request that was taken in part, where Reddit does not say which events it refused."""
+
+    quota: Quota = Quota(requests_per_minute=60)
+    """How fast it may be called: Reddit speaks of one call per second."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

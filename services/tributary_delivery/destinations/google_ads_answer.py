@@ -53,6 +53,7 @@ _CLASSES: Final = {
             "NO_CONVERSION_ACTION_FOUND",
             "INVALID_CONVERSION_ACTION_TYPE",
             "UNAUTHORIZED_CUSTOMER",
+            "INVALID_CUSTOMER_FOR_CLICK",
         ),
         CONFIG,
     ),

@@ -18,6 +18,20 @@ from tributary_runtime.destination_types import Destination
 from tributary_runtime.metrics import DestinationType
 
 CRMS = ("hubspot", "salesforce")
+LIMITS = {
+    "google": (2_000, 240, None, 100_000, 90, 72),
+    "google_ads": (2_000, 60, None, None, 90, 72),
+    "hubspot": (100, 540, 90, 250_000, 400, 72),
+    "linkedin": (5_000, 300, None, None, 90, 0),
+    "meta": (1_000, 600, None, None, 62, 47),
+    "microsoft": (1_000, 60, None, None, 90, 72),
+    "pinterest": (1_000, 600, None, None, 7, 47),
+    "reddit": (1_000, 60, None, None, 7, 47),
+    "salesforce": (200, 60, None, None, 400, 72),
+    "snap": (2_000, 600, None, None, 37, 47),
+    "tiktok": (1_000, 600, None, None, 7, 47),
+}
+"""Type -> conversions in a request, requests in a minute, in ten seconds and in a day, days, and hours of doubt."""
 UNION = get_args(get_args(Destination)[0])
 DECLARED = {get_args(model.model_fields["type"].annotation)[0]: model for model in UNION}
 
@@ -32,6 +46,14 @@ def test_what_can_be_declared_can_be_spoken_to_measured_and_looked_into() -> Non
 def test_who_gives_out_tokens_has_an_address_for_them() -> None:
     refreshing = {kind for kind, model in DECLARED.items() if getattr(model, "grants", {})}
     assert refreshing - {"salesforce"} == set(TOKEN_URLS), "Salesforce's is the customer's own"
+
+
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_the_limits_are_those_of_the_documentation_unless_the_file_says_others(kind: str) -> None:
+    settings = a_batch_destination(kind)
+    quota = type(settings).model_fields["quota"].default
+    rates = (quota.requests_per_minute, quota.requests_per_ten_seconds, quota.requests_per_day)
+    assert (settings.batch_size, *rates, settings.most_age_days, settings.resend_hours) == LIMITS[kind]
 
 
 @pytest.mark.parametrize("kind", ADAPTERS)
