@@ -61,17 +61,30 @@ def _public_suffixes() -> PublicSuffixList:
 
 
 @lru_cache(16_384)
+def cookie_domain(host: str) -> str:
+    """Returns the widest domain that browsers keep a host's cookies for: the host itself where it is an address.
+
+    >>> cookie_domain("blog.shop.example"), cookie_domain("www.shop.co.uk"), cookie_domain("203.0.113.7")
+    ('shop.example', 'shop.co.uk', '203.0.113.7')
+    """
+    if is_address(host):
+        return host
+    return _public_suffixes().privatesuffix(host) or host  # the domain of many itself, one label, or no name of a host
+
+
+def is_address(host: str) -> bool:
+    """Tells whether a host is an IP address, and no name."""
+    return ":" in host or host[host.rfind(".") + 1 :].isdecimal()
+
+
+@lru_cache(16_384)
 def site_of(host: str) -> str:
     """Returns the site of a host: the host itself where it is an address, or the domain of many.
 
     >>> site_of("blog.shop.example"), site_of("blog.shop.co.uk"), site_of("a.myshopify.com"), site_of("203.0.113.7")
     ('shop.example', 'shop.co.uk', 'a.myshopify.com', '203.0.113.7')
     """
-    if ":" in host or host[host.rfind(".") + 1 :].isdecimal():
-        return host
-    site = _public_suffixes().privatesuffix(host)
-    if site is None:  # the domain of many itself, one label, or no name of a host
-        return host
+    site = cookie_domain(host)
     if site in _SHARED:
         labels = site.count(".") + 2
         return ".".join(host.rsplit(".", labels)[-labels:])

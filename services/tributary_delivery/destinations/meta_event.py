@@ -17,7 +17,7 @@ from tributary.event.v1 import event_pb2
 from tributary_delivery.destinations.adapter import ON_ITS_WAY_SECONDS, Mapped, Outgoing, Unmappable
 from tributary_delivery.destinations.baskets import contents_of, quantity_of
 from tributary_delivery.destinations.json_bytes import units
-from tributary_delivery.destinations.meta_cookies import fbc
+from tributary_delivery.destinations.meta_cookies import fbc, index_of
 from tributary_delivery.destinations.moments import conversion_micros, seconds
 from tributary_delivery.destinations.person_fields import PersonFields, person_fields
 from tributary_domain.match_keys.ids import meta_cookie
@@ -45,7 +45,7 @@ _MOST_AGE_SECONDS: Final = META_MOST_AGE_SECONDS - ON_ITS_WAY_SECONDS
 def event(outgoing: Outgoing, settings: MetaDestination) -> Mapped | Unmappable:
     """Returns a conversion in Meta's words."""
     person = person_fields("meta", outgoing)
-    user_data, click_id = _user_data(person, outgoing)
+    user_data, click_id = _user_data(person, outgoing, settings.page_url)
     if not _is_matchable(user_data):
         return Unmappable(INELIGIBLE_REASON_NO_MATCH_KEY)
     micros = conversion_micros(outgoing)
@@ -76,7 +76,7 @@ def event(outgoing: Outgoing, settings: MetaDestination) -> Mapped | Unmappable:
     return Mapped(said, family, click_id, person.digests, micros)
 
 
-def _user_data(person: PersonFields, outgoing: Outgoing) -> tuple[dict[str, Any], str]:
+def _user_data(person: PersonFields, outgoing: Outgoing, page_url: str) -> tuple[dict[str, Any], str]:
     """Returns what Meta recognises the person by, and the click id in it."""
     user_data: dict[str, Any] = {name: list(person.values[name]) for name in _LISTS if name in person.values}
     for name in ("client_ip_address", "client_user_agent", "madid"):
@@ -85,8 +85,9 @@ def _user_data(person: PersonFields, outgoing: Outgoing) -> tuple[dict[str, Any]
     browser_ids = outgoing.revised.match.browser_ids
     click = outgoing.click_ids.get("fbclid")
     fbclid, click_micros = (click.value, click.click_time.ToMicroseconds()) if click is not None else ("", 0)
-    cookie = fbc(browser_ids.get("fbc", ""), fbclid, click_micros)
-    for name, value in (("fbc", cookie), ("fbp", browser_ids.get("fbp", ""))):
+    own_fbc, own_fbp = browser_ids.get("fbc", ""), browser_ids.get("fbp", "")
+    cookie = fbc(own_fbc, fbclid, click_micros, index_of((own_fbc, own_fbp), page_url))
+    for name, value in (("fbc", cookie), ("fbp", own_fbp)):
         forms = meta_cookie(value, "")
         if not isinstance(forms, NoKey):
             user_data[name] = forms[0]

@@ -20,7 +20,6 @@ from tributary_delivery.destinations.adapter import Home, Mapped, PersonKeys
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.meta import Meta
 from tributary_delivery.destinations.meta_answer import classify
-from tributary_delivery.destinations.meta_cookies import fbc
 from tributary_delivery.destinations.meta_event import event
 from tributary_runtime.ad_destinations import MetaDestination
 
@@ -143,20 +142,48 @@ def test_the_cookie_of_the_newest_click_is_sent(cookie: str, click: str | None, 
     assert mapped.click_id == (expected.split(".")[3] if expected else "")
 
 
-def test_a_cookie_is_kept_or_rewritten_as_meta_s_own_builder_does() -> None:
-    rows = [row for row in golden_cookies() if "fbc" in row["answer"]]
-    assert len(rows) == 6
-    for row in rows:
-        asked, theirs = row["asked"], row["answer"]["fbc"].split(".")
-        clicked = asked["queries"].get("fbclid", [""])[0] or (asked["referer"] or "").partition("fbclid=")[2]
-        ours = fbc(asked["cookies"].get("_fbc", ""), clicked, round(asked["now"] * 1_000) * 1_000).split(".")
-        # The index: who keeps no cookie writes 1. The fifth part is what their builder says of itself.
-        assert ours[2:4] == theirs[2:4]
+@pytest.mark.parametrize("row", range(6))
+def test_cookies_are_kept_or_written_as_meta_s_own_builder_does(row: int) -> None:
+    asked, answer = golden_cookies()[row]["asked"], golden_cookies()[row]["answer"]
+    cookies = {name.removeprefix("_"): cookie for name, cookie in asked["cookies"].items()}
+    clicked = asked["queries"].get("fbclid", [""])[0] or (asked["referer"] or "").partition("fbclid=")[2]
+    click = click_id("fbclid", clicked)
+    click.click_time.FromMilliseconds(round(asked["now"] * 1_000))
+    settings = META.model_copy(update={"page_url": f"https://{asked['host']}/thx"})
+    clicks = (click,) if clicked else ()
+    outgoing = an_outgoing(person=keys(emails=("a@b.co",), **BROWSER), clicks=clicks, browser_ids=cookies)
+    user_data = said(event(outgoing, settings))["user_data"]
+    # The fifth part is what their builder says of itself.
+    assert user_data["fbc"].split(".")[:4] == answer["fbc"].split(".")[:4]
+    # Where the browser has none, theirs makes one up to give it to the browser: nobody would know it again otherwise.
+    if "fbp" in cookies:
+        assert user_data["fbp"].split(".")[:4] == answer["fbp"].split(".")[:4]
+    else:
+        assert "fbp" not in user_data
+
+
+@pytest.mark.parametrize(
+    ("cookie", "page", "index"),
+    [
+        pytest.param({"fbp": "fb.2.1558571054389.55"}, "https://shop.example/", "2", id="as the other cookie"),
+        pytest.param({"fbc": "fb.0.5.Old"}, "https://shop.example/", "0", id="as the cookie it replaces"),
+        pytest.param({"fbp": "fb.x.5.y"}, "https://www.shop.co.uk/", "2", id="as the page, by no cookie"),
+        pytest.param({}, "https://a.myshopify.com/", "2", id="below a builder of shops"),
+        pytest.param({}, "https://BÜCHER.example./", "1", id="of a host that is no ASCII"),
+        pytest.param({}, "", "1", id="of no page"),
+    ],
+)
+def test_a_cookie_that_is_written_has_the_index_of_its_domain(cookie: dict[str, str], page: str, index: str) -> None:
+    settings = META.model_copy(update={"page_url": page, "action_source": "other"})
+    person, clicks = keys(emails=("a@b.co",), **BROWSER), (click_id("fbclid", "AbC"),)
+    outgoing = an_outgoing(person=person, clicks=clicks, browser_ids=cookie, origin=event_pb2.ORIGIN_OTHER, name="Lead")
+    assert said(event(outgoing, settings))["user_data"]["fbc"] == f"fb.{index}.1762900000000.AbC"
 
 
 def golden_cookies() -> list[dict[str, Any]]:
     rows = json.loads((VECTORS / "hashing_google_meta_microsoft_pinterest.json").read_text())
     found = [row for row in rows if row["field"] == "fbc/fbp"]
+    assert len(found) == 6
     return [{"asked": json.loads(row["input"]), "answer": json.loads(row["normalized"])} for row in found]
 
 

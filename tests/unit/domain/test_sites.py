@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tributary_domain.sites import plain_host, site_of
+from tributary_domain.sites import cookie_domain, plain_host, site_of
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,19 @@ from tributary_domain.sites import plain_host, site_of
 )
 def test_a_site_is_what_somebody_could_register(host: str, site: str) -> None:
     assert site_of(host) == site
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("www.shop.co.uk", "shop.co.uk"),
+        ("a.b.wordpress.com", "wordpress.com"),
+        ("localhost", "localhost"),
+        ("2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_cookies_are_kept_for_what_the_list_of_browsers_says(host: str, domain: str) -> None:
+    assert cookie_domain(host) == domain
 
 
 @pytest.mark.parametrize(
