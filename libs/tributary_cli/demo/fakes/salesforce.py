@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from tributary_cli.demo.fakes.fake import Ask, Reply, Upserts
+from tributary_cli.demo.fakes.fake import Ask, Reply, Upserts, number
+
+_MOST_RECORDS: Final = 200
+_ID: Final = "Tributary_Id__c"
 
 
 class FakeSalesforce(Upserts):
@@ -25,12 +28,35 @@ class FakeSalesforce(Upserts):
         is_there = ask.path == "/services/data/v64.0/composite/sobjects/Opportunity/Tributary_Id__c"
         if not is_there or said.get("allOrNone") is not False:
             return Reply(404, [{"errorCode": "NOT_FOUND"}])
-        return Reply(200, [self._take_one(one) for one in said["records"]])
+        records = said.get("records") or []
+        if not 0 < len(records) <= _MOST_RECORDS:
+            message = "record limit reached. cannot submit more than 200 records into this call"
+            return Reply(400, [{"errorCode": "EXCEEDED_ID_LIMIT", "message": message}])
+        if any((one.get("attributes") or {}).get("type") != "Opportunity" for one in records):
+            return Reply(400, [{"errorCode": "INVALID_TYPE", "message": "attributes.type"}])
+        ids = [str(one.get(_ID, "")) for one in records]
+        return Reply(
+            200, [self._take_one(one, is_twice=ids.count(name) > 1) for one, name in zip(records, ids, strict=True)]
+        )
 
-    def _take_one(self, one: Mapping[str, Any]) -> dict[str, Any]:
-        object_id = one["Tributary_Id__c"]
+    def too_many(self) -> Reply:
+        """Too many calls are forbidden, for a while."""
+        return Reply(403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}])
+
+    def _take_one(self, one: Mapping[str, Any], *, is_twice: bool) -> dict[str, Any]:
+        object_id, amount = str(one.get(_ID, "")), one.get("Amount")
+        if not object_id:
+            return _failed("MISSING_ARGUMENT", _ID)
+        if is_twice:
+            return _failed("DUPLICATE_VALUE", _ID)
         if object_id in self.poison:
-            error = {"statusCode": "REQUIRED_FIELD_MISSING", "message": "Name", "fields": ["Name"]}
-            return {"id": None, "success": False, "created": False, "errors": [error]}
-        is_new = self.upsert(object_id, one, one["Amount"])
+            return _failed("REQUIRED_FIELD_MISSING", "Name")
+        if amount is not None and (isinstance(amount, str) or number(amount) is None):
+            return _failed("INVALID_TYPE_ON_FIELD_IN_RECORD", "Amount")
+        is_new = self.upsert(object_id, one, amount)
         return {"id": f"006{object_id}", "success": True, "created": is_new, "errors": []}
+
+
+def _failed(code: str, field: str) -> dict[str, Any]:
+    error = {"statusCode": code, "message": field, "fields": [field]}
+    return {"id": None, "success": False, "created": False, "errors": [error]}
