@@ -222,6 +222,9 @@ class TikTokDestination(BatchDestination):
     event_source_id: Annotated[str, Field(min_length=1, max_length=128)]
     """The pixel code, or the id of the app, offline or CRM event set."""
 
+    lead_event_source: Annotated[str, Field(max_length=64)] = ""
+    """Of a CRM event set: which CRM leads come from, as TikTok is told beside a lead's id: "HubSpot"."""
+
     test_event_code: Annotated[str, Field(max_length=64)] = ""
     """Of the test view, where events marked TEST are shown (`send_test_traffic`), and no others."""
 
@@ -243,6 +246,8 @@ class TikTokDestination(BatchDestination):
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_test_code(self, "test_event_code", self.test_event_code)
+        if self.lead_event_source and self.event_source != "crm":
+            raise ValueError("lead_event_source is of event_source crm only")
         return self
 
     @property

@@ -94,8 +94,6 @@ class BatchDestination(DestinationSettings):
             raise ValueError(f"send_scope must be all_consented: {self.type} takes no corrections, and scopes change")
         if not self.restates and self.value is not SentValue.FULL:
             raise ValueError(f"value must be full: {self.type} takes no corrections, and other values change")
-        if self.value_basis:
-            raise ValueError("value_basis: a basis value is on the basis that the conversion's name is credited on")
         is_credited = self.value is SentValue.CREDITED
         if is_credited and not (self.value_model and self.channels):
             raise ValueError("value credited needs value_model and channels: whose credit is told, by which model")

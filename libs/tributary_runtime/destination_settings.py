@@ -111,11 +111,12 @@ class DestinationSettings(Declared):
 
     value: SentValue = SentValue.FULL
     """full | basis | credited: which value is told; credited: the share of `channels` by `value_model`, frozen when it
-    is sent first. What was sent under another value goes on under that. Of a webhook no effect in this release: the
-    full value is."""
+    is sent first. What was sent under another value goes on under that. A webhook's is full: beside it each message
+    says `credited_value`, and what each model credits."""
 
     value_basis: ValueBasis | None = None
-    """The part of a basis value; unset: as the conversion's name is credited. No effect in this release: it is so."""
+    """Leave it out: a basis value is on the basis that the conversion's name is credited on. Refunds are kept on that
+    one alone, so a value on another could not be corrected."""
 
     value_model: AttributionModel | None = None
     """The model of a credited value."""
@@ -137,6 +138,12 @@ class DestinationSettings(Declared):
     def _check_scope(self) -> Self:
         if self.send_scope is SendScope.CHANNEL_CREDITED and not self.channels:
             raise ValueError("send_scope channel_credited needs channels")
+        if self.value_basis is not None:
+            raise ValueError(
+                "value_basis: leave it out. A basis value is on the basis that the conversion's name is credited on: "
+                "refunds are kept on that alone, and a value on another could not be corrected. Set value_basis of the "
+                "name in the workspace's conversions, and value: basis here"
+            )
         if not self.has_objects and any(mapping.object for mapping in self.conversions.values()):
             raise ValueError(f"conversions: object is of CRMs only; {self.type} has none")
         return self
@@ -155,11 +162,6 @@ class DestinationSettings(Declared):
         """Tells whether later payments of a subscription are sent there under a conversion name."""
         mapping = self.conversions.get(conversion_name)
         return mapping is not None and mapping.renewals
-
-    @property
-    def told(self) -> SentValue:
-        """Which value is told in this release."""
-        return self.value
 
     @property
     def account(self) -> str:
@@ -209,11 +211,6 @@ class WebhookDestination(DestinationSettings):
     """Also signs while receivers change to `secret`."""
 
     @property
-    def told(self) -> SentValue:
-        """The full one."""
-        return SentValue.FULL
-
-    @property
     def has_test_mode(self) -> bool:
         """A test is marked as one."""
         return True
@@ -221,4 +218,9 @@ class WebhookDestination(DestinationSettings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_url("url", self.url, allow_http=self.allow_private_addresses)
+        if self.value is not SentValue.FULL or self.value_model is not None:
+            raise ValueError(
+                "value must be full, and value_model left out: a webhook is told the value as sent, beside it "
+                "credited_value where the name is credited on another basis, and the credit of every model"
+            )
         return self

@@ -78,7 +78,7 @@ def read(text: str) -> Told | None:
 def told_of(settings: DestinationSettings) -> Told:
     """Returns what the settings say of the value, for a conversion that was not sent yet."""
     model = settings.value_model.value if settings.value_model is not None else ""
-    return Told(settings.told, model, settings.channels)
+    return Told(settings.value, model, settings.channels)
 
 
 def sent_value(state: ConversionState, told: Told = FULL) -> Money | None:

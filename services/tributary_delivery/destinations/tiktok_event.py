@@ -46,6 +46,8 @@ def event(outgoing: Outgoing, settings: TikTokDestination) -> Mapped | Unmappabl
         said["properties"] = properties
     if settings.page_url and settings.event_source == "web":
         said["page"] = {"url": settings.page_url}
+    if lead := _lead(outgoing, settings):
+        said["lead"] = lead
     if outgoing.permits.is_opted_out:
         said["limited_data_use"] = True
     click_id = user.get(_FAMILY, "")
@@ -65,6 +67,15 @@ def _user(person: PersonFields, outgoing: Outgoing) -> dict[str, Any]:
 
 def _is_matchable(user: dict[str, Any]) -> bool:
     return any(name in user for name in (*_LISTS, *_DEVICE, _FAMILY, "ttp")) or ("ip" in user and "user_agent" in user)
+
+
+def _lead(outgoing: Outgoing, settings: TikTokDestination) -> dict[str, str]:
+    """Returns the lead whose stage it is, of which a CRM event set is told; empty: none, or it has no id."""
+    lead_id = outgoing.revised.state.lead.lead_id
+    if settings.event_source != "crm" or not lead_id:
+        return {}
+    source = {"lead_event_source": settings.lead_event_source} if settings.lead_event_source else {}
+    return {"lead_id": lead_id, **source}
 
 
 def _properties(outgoing: Outgoing) -> dict[str, Any]:

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from tests.support.batches import FAKES, TOKEN, a_batch_destination
 from tests.support.outgoing import an_answer, an_outgoing, click_id, keys, said, why
 from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_MISSING_FIELD,
     INELIGIBLE_REASON_NO_MATCH_KEY,
     OutcomeClass,
 )
+from tributary_cli.demo.fakes.fake import Ask
 from tributary_delivery.destinations.adapter import Mapped, PersonKeys
+from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.tiktok import TikTok
 from tributary_delivery.destinations.tiktok_answer import classify
 from tributary_delivery.destinations.tiktok_event import event
 from tributary_runtime.ad_destinations import TikTokDestination
@@ -93,6 +97,41 @@ def test_an_event_says_who_what_and_when() -> None:
     assert isinstance(mapped, Mapped)
     assert (mapped.click_id_family, mapped.click_id) == ("ttclid", "E.C.P.AbC")
     assert set(mapped.digests) == {"email", "phone", "external_id", "first_name", "last_name", "zip_code"}
+
+
+@pytest.mark.parametrize(
+    ("lead_id", "own", "expected"),
+    [
+        pytest.param("lead-5", {"event_source": "crm"}, {"lead_id": "lead-5"}, id="of a CRM"),
+        pytest.param(
+            "lead-5",
+            {"event_source": "crm", "lead_event_source": "HubSpot"},
+            {"lead_id": "lead-5", "lead_event_source": "HubSpot"},
+            id="of a CRM that is named",
+        ),
+        pytest.param("", {"event_source": "crm", "lead_event_source": "HubSpot"}, None, id="without an id"),
+        pytest.param("lead-5", {"event_source": "web"}, None, id="of a website"),
+    ],
+)
+def test_a_crm_event_set_is_told_which_lead_it_is(lead_id: str, own: dict[str, str], expected: Any) -> None:
+    outgoing = an_outgoing(person=keys(emails=("a@b.co",)))
+    outgoing.revised.state.lead.lead_id = lead_id
+    settings = a_batch_destination("tiktok", **own)
+    assert isinstance(settings, TikTokDestination)
+    told = said(event(outgoing, settings))
+    assert told.get("lead") == expected
+    fake, headers = FAKES["tiktok"](TOKEN, lambda: told["event_time"]), {"access-token": TOKEN}
+    request = TikTok(settings).request([json_bytes(told)], TOKEN)
+    assert fake.answer(Ask(request.path, {}, headers, request.body)).body["code"] == 0  # type: ignore[call-overload]
+    assert fake.accepted == 1
+
+
+def test_no_other_event_source_has_leads() -> None:
+    fake = FAKES["tiktok"](TOKEN, lambda: 1_767_323_045)
+    data = [{"event": "Lead", "event_time": 1_767_323_045, "user": {"ttp": "T1"}, "lead": {"lead_id": "lead-5"}}]
+    body = json_bytes({"event_source": "web", "event_source_id": "PIXEL", "data": data})
+    answer = fake.answer(Ask("/open_api/v1.3/event/track/", {}, {"access-token": TOKEN}, body))
+    assert answer.body["code"] == 40_002  # type: ignore[call-overload]
 
 
 def test_both_hashes_of_callers_fit() -> None:

@@ -29,7 +29,7 @@ class FakeTikTok(ForgetsIds):
             return self._said(VALIDATION, "data: length must be between 1 and 1000")
         if said.get("event_source") not in _SOURCES or not said.get("event_source_id"):
             return self._said(VALIDATION, "event_source: missing")
-        wrong = [place for place, event in enumerate(data) if not self._is_valid(event)]
+        wrong = [place for place, event in enumerate(data) if not self._is_valid(event, said["event_source"])]
         if wrong and not self.takes_the_rest:
             return self._said(VALIDATION, "data: invalid event")
         if not said.get("test_event_code"):
@@ -50,13 +50,16 @@ class FakeTikTok(ForgetsIds):
         body = {"code": code, "message": message, "request_id": f"t{self.requests}", "data": data or {}}
         return Reply(200, body)
 
-    def _is_valid(self, event: Any) -> bool:
+    def _is_valid(self, event: Any, source: str) -> bool:
         if not isinstance(event, dict) or not event.get("event") or not isinstance(event.get("event_time"), int):
             return False
         if event.get("event_id") in self.poison:
             return False
         age_seconds = self.unix_seconds() - event["event_time"]
         if age_seconds > _MOST_DAYS * DAY_SECONDS or age_seconds < -DAY_SECONDS:
+            return False
+        lead = event.get("lead")
+        if lead is not None and not (source == "crm" and isinstance(lead, dict) and lead.get("lead_id")):
             return False
         user, properties = event.get("user"), event.get("properties") or {}
         if not isinstance(user, dict) or not user or not are_hashes(user, _HASHED):
