@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from tributary_domain.journey import DIRECT, Exclusion, JourneyTouch, in_event_order
+from tributary_domain.journey import Exclusion, JourneyTouch, in_event_order
 from tributary_domain.settings import HOUR, MODELS, AttributionModel, AttributionSettings
 from tributary_domain.shares import share_out, split_equally, split_exactly
 from tributary_domain.time_decay import decay_weights
@@ -207,7 +207,9 @@ def _every_model(touches: Sequence[JourneyTouch], amount: int, settings: Attribu
         return ((WHOLE,),) * len(MODELS), ((amount,),) * len(MODELS)
     linear, position, weights = _tables(count, settings.position_weights)
     last = count - 1
-    last_non_direct = next((index for index in range(last, -1, -1) if not touches[index][4] & DIRECT), last)
+    last_non_direct = next(
+        (index for index in range(last, -1, -1) if not touches[index][4] & settings.passed_over), last
+    )
     decay = decay_weights([touch[0] for touch in touches], settings.half_life_hours * HOUR)
     whole_decay = sum(decay)
     credits = (
@@ -306,7 +308,9 @@ def model_weights(model: AttributionModel, touches: Sequence[JourneyTouch], sett
         return decay_weights([touch[0] for touch in touches], settings.half_life_hours * HOUR)
     winner = 0 if model is AttributionModel.FIRST_TOUCH else count - 1
     if model is AttributionModel.LAST_NON_DIRECT:
-        winner = next((index for index in range(count - 1, -1, -1) if not touches[index][4] & DIRECT), winner)
+        winner = next(
+            (index for index in range(count - 1, -1, -1) if not touches[index][4] & settings.passed_over), winner
+        )
     return list(_all_to(winner, count, 1))
 
 

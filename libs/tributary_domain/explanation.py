@@ -25,7 +25,7 @@ class NoShare(StrEnum):
     NOT_LAST = "not_last"
     """last_touch, last_non_direct: a newer touch took it all."""
     DIRECT_IGNORED = "direct_ignored"
-    """last_non_direct passed over it: an older touch has a source."""
+    """last_non_direct passed over its channel: an older touch is of another."""
     WEIGHT_ZERO = "weight_zero"
     """position_based: its place has no weight by the settings. time_decay: it is more than 63 half lives older."""
     CHANNEL_WITHOUT_WEIGHT = "channel_without_weight"

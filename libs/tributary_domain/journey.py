@@ -46,6 +46,8 @@ NO_TOUCH: Final = 4
 """Flag: continues the session and is no touch, such as a return from a payment page."""
 NO_CONSENT: Final = 8
 """Flag: consent was missing when it happened: no credit, no session."""
+PASSED_OVER: Final = 128
+"""Flag: of a channel that last_non_direct passes over, with evidence of a source. Never stored: settings say which."""
 
 DIRECT_DESCRIPTOR: Final = 0
 """The descriptor of a direct touch that the core itself makes: an old click id seen again in a later session."""
@@ -62,7 +64,7 @@ class JourneyTouch(NamedTuple):
     descriptor: int = DIRECT_DESCRIPTOR
     """Stands for channel, source, medium, campaign and the like: the source key of the touch."""
     flags: int = 0
-    """Sum of DIRECT, QUARANTINED, NO_TOUCH, NO_CONSENT."""
+    """Sum of DIRECT, QUARANTINED, NO_TOUCH, NO_CONSENT, PASSED_OVER."""
     click: int = 0
     """64-bit hash of family and value of the click id; 0 = none."""
     interaction: int = 0
@@ -128,17 +130,19 @@ def _without_repeats(ordered: Sequence[JourneyTouch]) -> list[JourneyTouch]:
     return kept
 
 
-def with_direct(entries: Iterable[JourneyTouch], descriptors: Collection[int]) -> list[JourneyTouch]:
-    """Returns the entries, those from some sources marked DIRECT: last_non_direct passes over them like over direct.
+def with_passed_over(entries: Iterable[JourneyTouch], descriptors: Collection[int]) -> list[JourneyTouch]:
+    """Returns the entries, those from some sources marked PASSED_OVER.
+
+    They stay touches with a source: they fold as such, and only last_non_direct passes over them.
 
     Args:
         entries: In any order; the order is kept.
-        descriptors: Of the sources whose channel is in `AttributionSettings.direct_channels`. Entries that are direct
-            already stay so, and conversions are no touches.
+        descriptors: Of the sources whose channel is in `AttributionSettings.direct_channels`. Direct entries stay as
+            they are (`AttributionSettings.passed_over` says whether they count), and conversions are no touches.
     """
     return [
-        entry._replace(flags=entry.flags | DIRECT)
-        if entry.descriptor in descriptors and entry.kind != TouchKind.CONVERSION
+        entry._replace(flags=entry.flags | PASSED_OVER)
+        if entry.descriptor in descriptors and entry.kind != TouchKind.CONVERSION and not entry.flags & DIRECT
         else entry
         for entry in entries
     ]

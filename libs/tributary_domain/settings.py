@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from tributary_domain.channel_groups import DIRECT as DIRECT_CHANNEL
+from tributary_domain.journey import DIRECT, PASSED_OVER
+
 SECOND: Final = 1_000_000
 """Microseconds."""
 HOUR: Final = 3600 * SECOND
@@ -26,7 +29,7 @@ class AttributionModel(StrEnum):
     LAST_TOUCH = "last_touch"
     """All to the newest touch."""
     LAST_NON_DIRECT = "last_non_direct"
-    """All to the newest touch that is not direct; to the newest touch if all are direct."""
+    """All to the newest touch whose channel is not passed over (`direct_channels`); to the newest if all are."""
     LINEAR = "linear"
     """The same to each touch."""
     POSITION_BASED = "position_based"
@@ -98,7 +101,8 @@ class AttributionSettings:
     """A touch of the same session up to this much after its conversion counts as before it: the browser's and the
     backend's clock, and the order in which they send, are not that exact."""
     direct_channels: frozenset[str] = frozenset({"Direct"})
-    """Channels whose touches are direct for last_non_direct (the worker sets the flag of a touch from it)."""
+    """Channels that last_non_direct passes over; nothing else depends on them. Of a channel but Direct the worker flags
+    the touches (`journey.with_passed_over`)."""
     collapse_repeats: bool = False
     """Whether consecutive touches of the same source count as the first of them."""
     path_reset_names: frozenset[str] = frozenset()
@@ -114,6 +118,8 @@ class AttributionSettings:
     """Names this content on every revision; made from the content when empty."""
     windows: tuple[tuple[int, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
     """Derived: (lookback in microseconds, indexes into `MODELS`), the longest lookback first."""
+    passed_over: int = field(init=False, repr=False, compare=False)
+    """Derived: flags of the touches that last_non_direct passes over."""
 
     def __post_init__(self) -> None:
         """Checks ranges and derives `windows` and `version`."""
@@ -138,6 +144,8 @@ class AttributionSettings:
             groups.setdefault(lookbacks.get(model, self.lookback_days) * DAY, []).append(index)
         windows = tuple((lookback, tuple(groups[lookback])) for lookback in sorted(groups, reverse=True))
         object.__setattr__(self, "windows", windows)
+        is_direct_passed_over = DIRECT_CHANNEL in self.direct_channels
+        object.__setattr__(self, "passed_over", PASSED_OVER | DIRECT if is_direct_passed_over else PASSED_OVER)
         if not self.version:
             object.__setattr__(self, "version", self._content_version())
 

@@ -14,6 +14,7 @@ from tributary_domain.journey import (
     DIRECT,
     DIRECT_DESCRIPTOR,
     NO_TOUCH,
+    PASSED_OVER,
     SEEN_KINDS,
     Exclusion,
     JourneyTouch,
@@ -99,7 +100,7 @@ def fold(
                     or (click_time and time - click_time > CLICK_TO_VISIT_MICROS)
                     or (old_ids and ((click and click in old_ids) or (interaction and ~interaction in old_ids)))
                 ):  # an old click id: a direct return
-                    descriptor, flags = DIRECT_DESCRIPTOR, flags | DIRECT
+                    descriptor, flags = DIRECT_DESCRIPTOR, flags & ~PASSED_OVER | DIRECT
                     touch = entry._replace(descriptor=descriptor, flags=flags)
             if index is None:
                 index = by_session.get(session) if flags & DIRECT else by_source.get((session, descriptor))

@@ -90,7 +90,7 @@ class AttributionSettings(Declared):
     """A touch up to this long after its conversion, in the same session, counts as before it."""
 
     direct_channels: tuple[Name, ...] = ("Direct",)
-    """Channels that last_non_direct passes over."""
+    """Channels that last_non_direct passes over; [] for none, not even Direct. No other model looks at it."""
 
     collapse_repeats: bool = False
     """Whether consecutive touches of one channel count as one."""

@@ -15,7 +15,7 @@ from tributary_attribution.counting import has_earlier, status_of
 from tributary_attribution.credit_settings import core_settings, declared_for
 from tributary_attribution.known import Known
 from tributary_attribution.pinned_values import default_value, value_basis
-from tributary_attribution.views import Views, as_direct, kept_for_ids
+from tributary_attribution.views import Views, as_passed_over, kept_for_ids
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
 from tributary_domain.conversion import ConversionStatus, conversion_facts, in_lead, in_order, told_again
@@ -175,7 +175,7 @@ def assess(
                 since = complete_since_micros(journey, journey_life_seconds, known.stored.redis_time_micros)
                 entries = kept_for_ids(entries, since, {touch[1] for touch in published.touches}.union(known.arrived))
         has_lost = bool(forgotten) or is_trimmed or is_less
-        settled = as_direct(forgotten, settings, known_source)
+        settled = as_passed_over(forgotten, settings, known_source)
         computed = attribute(entries, conversion, settings, settled, path)
         # Where nothing is lost, what was published may have been said of touches that are somebody else's now.
         attribution = _keep(published, computed, conversion, has_forgotten=bool(forgotten)) if has_lost else computed

@@ -1,4 +1,4 @@
-"""A journey as conversions see it: in event order, with what is direct under their settings. Made once per batch."""
+"""A journey as conversions see it: in event order, with what their settings pass over. Made once per batch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tributary_domain.journey import (
     JourneyTouch,
     TouchKind,
     in_event_order,
+    with_passed_over,
 )
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.traces import Trace, click_slot
@@ -63,7 +64,7 @@ class Views:
         Args:
             workspace_id: Whose it is.
             journey: None: there is none.
-            settings: What is direct under them.
+            settings: What is passed over under them.
             sees_internal: Whether the conversion is internal or test traffic itself: only such sees such.
         """
         if journey is None:
@@ -81,7 +82,7 @@ class Views:
         if journey.internal and not sees_internal:
             entries = [entry for entry in entries if entry.event_hash not in journey.internal]
         clicks = self.clicks_of(workspace_id, entries)
-        return View(as_direct(entries, settings, lambda at: self.source_of(workspace_id, at)), clicks, held)
+        return View(as_passed_over(entries, settings, lambda at: self.source_of(workspace_id, at)), clicks, held)
 
     def clicks_of(self, workspace_id: str, entries: Iterable[JourneyTouch]) -> list[Left]:
         """Returns the click ids of a journey: each when the click was made, or else at its first sight."""
@@ -103,21 +104,15 @@ class Views:
         ]
 
 
-def as_direct(
+def as_passed_over(
     entries: list[JourneyTouch], settings: AttributionSettings, source_of: Callable[[int], TouchSource | None]
 ) -> list[JourneyTouch]:
     """Marks the touches of channels that last_non_direct passes over; what has lost its source earns nothing anyway."""
-    if settings.direct_channels == {"Direct"}:
-        return entries
-    touches = {entry.descriptor for entry in entries if entry.kind != TouchKind.CONVERSION}
-    sources = {descriptor: source_of(descriptor) for descriptor in touches}
-    direct = {at for at, found in sources.items() if found is not None and found.channel in settings.direct_channels}
-    return [
-        entry._replace(flags=entry.flags | DIRECT)
-        if entry.descriptor in direct and entry.kind != TouchKind.CONVERSION
-        else entry
-        for entry in entries
-    ]
+    channels = settings.direct_channels
+    touches = {entry[3] for entry in entries if entry[2] != TouchKind.CONVERSION and not entry[4] & DIRECT}
+    sources = [(descriptor, source_of(descriptor)) for descriptor in touches]
+    passed = {descriptor for descriptor, found in sources if found is not None and found.channel in channels}
+    return with_passed_over(entries, passed) if passed else entries
 
 
 def kept_for_ids(entries: Iterable[JourneyTouch], since_micros: int, earned: Collection[int]) -> list[JourneyTouch]:

@@ -323,6 +323,8 @@ async def test_other_settings_are_tried_and_nothing_is_stored(attribution: Attri
 
     passed = await simulated(attribution, events, direct_channels=["Affiliate"])
     assert shares(passed, "last_non_direct")["Email"] == WHOLE
+    passed = await simulated(attribution, events, no_direct_channels=True)
+    assert shares(passed, "last_non_direct")["Affiliate"] == WHOLE
 
     after = await attribution.published(events.conversion_id())
     assert after == before

@@ -51,6 +51,11 @@ TWO_ORDERS: Path = lambda events: [  # noqa: E731 - a path like the others
     events.touch("visitor:a", at=NOON - DAY, channel="Email"),
     events.order("visitor:a"),
 ]
+ONE_SESSION: Path = lambda events: [  # noqa: E731
+    events.touch("visitor:a", at=NOON - HOUR, channel="Display"),
+    events.touch("visitor:a", at=NOON - HOUR + 1, channel="Email"),
+    events.order("visitor:a"),
+]
 A_VIEW_AND_A_CLICK: Path = lambda events: [  # noqa: E731
     events.touch("visitor:a", at=NOON - 2 * DAY, channel="Email"),
     seen(events, NOON - HOUR, "Display"),
@@ -130,6 +135,27 @@ FOUR = visits((21, "Display"), (14, "Email"), (7, "Affiliate"), (0, "Paid Search
             "last_non_direct",
             {"Display": WHOLE},
             id="treated like direct",
+        ),
+        pytest.param(
+            visits((2, "Email"), (1, "Direct")),
+            {"direct_channels": []},
+            "last_non_direct",
+            {"Direct": WHOLE},
+            id="none passed over, not even direct",
+        ),
+        pytest.param(
+            visits((3, "Referral"), (2, "Direct"), (1, "Email")),
+            {"direct_channels": ["Email"]},
+            "last_non_direct",
+            {"Direct": WHOLE},
+            id="another passed over, and direct not",
+        ),
+        pytest.param(
+            ONE_SESSION,
+            {"direct_channels": ["Direct", "Email"]},
+            "linear",
+            {"Display": 500_000, "Email": 500_000},
+            id="treated like direct by one model alone",
         ),
         pytest.param(
             visits((3, "Email"), (2, "Email"), (1, "Display")),

@@ -115,6 +115,7 @@ async def reconciled(redis_url: str, clickhouse_url: str, workspace: str, **sett
             },
             id="paths-that-end-and-channels-like-direct",
         ),
+        pytest.param({"direct_channels": ["Email"]}, id="a-channel-like-direct-and-direct-not"),
     ],
 )
 async def test_stream_and_batch_agree_on_awkward_journeys(

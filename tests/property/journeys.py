@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, PASSED_OVER, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.settings import DAY, MODELS, SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
 from tributary_domain.windows import CreditableConversion
 
@@ -34,9 +34,9 @@ amounts = st.one_of(
 
 @st.composite
 def entries(draw: st.DrawFn) -> JourneyTouch:
-    """One entry. Direct entries, and only they, have descriptor 0."""
-    descriptor = draw(st.integers(0, 2))
-    flags = DIRECT if descriptor == 0 else 0
+    """One entry. Direct entries, and only they, have descriptor 0; 3 is of a channel that is passed over, too."""
+    descriptor = draw(st.sampled_from([0, 0, 1, 1, 2, 2, 3]))
+    flags = {0: DIRECT, 3: PASSED_OVER}.get(descriptor, 0)
     flags |= draw(st.sampled_from([*[0] * 12, QUARANTINED, NO_TOUCH, NO_CONSENT, QUARANTINED | NO_CONSENT]))
     kind = draw(st.sampled_from([*[TouchKind.VISIT] * 4, TouchKind.CLICK, *TouchKind]))
     time, click = draw(times), draw(st.sampled_from([0, 0, 0, 1, 2]))
@@ -108,6 +108,7 @@ def settings_of() -> st.SearchStrategy[AttributionSettings]:
         impression_policy=st.sampled_from(list(ImpressionPolicy)),
         impression_cap=st.sampled_from([1, 20]),
         late_touch_seconds=st.sampled_from([2, 2, 0, 1, 60]),
+        direct_channels=st.sampled_from([frozenset({"Direct"}), frozenset({"Direct"}), frozenset()]),
         collapse_repeats=st.booleans(),
         touch_cap=st.sampled_from([500, 500, 4]),
         touch_cap_first=st.sampled_from([1, 2]),

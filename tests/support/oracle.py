@@ -9,7 +9,7 @@ from fractions import Fraction
 from math import floor
 
 from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, Standing
-from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, PASSED_OVER, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.settings import AttributionSettings, ImpressionPolicy, TouchGrain
 from tributary_domain.windows import CreditableConversion
 
@@ -25,6 +25,8 @@ class Touch:
     events: list[JourneyTouch]
     source: int
     is_direct: bool
+    is_like_direct: bool
+    """Of another channel that last_non_direct passes over."""
     sessions: set[int] = field(default_factory=set)
 
     @property
@@ -80,7 +82,8 @@ def touches_of(
     for event, session in zip(events, sessions, strict=True):
         if event.flags & NO_TOUCH or event.kind == TouchKind.CONVERSION:
             continue
-        fresh = Touch([event], event.descriptor, bool(event.flags & DIRECT), {session})
+        is_like_direct = bool(event.flags & PASSED_OVER)
+        fresh = Touch([event], event.descriptor, bool(event.flags & DIRECT), is_like_direct, {session})
         if settings.touch_grain is TouchGrain.EVENT:
             touches.append(fresh)
             continue
@@ -101,15 +104,15 @@ def touches_of(
                 if seen_in == session or is_its_visit:
                     mine = touch
                     if touch.is_direct and not fresh.is_direct:
-                        touch.is_direct, touch.source = False, event.descriptor
+                        touch.is_direct, touch.source, touch.is_like_direct = False, event.descriptor, is_like_direct
                 else:
-                    fresh.is_direct, fresh.source = True, 0
+                    fresh.is_direct, fresh.source, fresh.is_like_direct = True, 0, False
             elif (
                 (event.click and event.click in old_clicks)
                 or (event.interaction and event.interaction in old_interactions)
                 or (event.click and event.click_time_micros and event.event_time_micros - event.click_time_micros > DAY)
             ):
-                fresh.is_direct, fresh.source = True, 0
+                fresh.is_direct, fresh.source, fresh.is_like_direct = True, 0, False
             if mine is None:
                 here = [touch for touch in touches if session in touch.sessions]  # the oldest first
                 if fresh.is_direct and here:
@@ -207,8 +210,10 @@ def shares(model: str, window: Sequence[Touch], settings: AttributionSettings) -
     if model == "last_touch":
         return [Fraction(int(i == count - 1)) for i in range(count)]
     if model == "last_non_direct":
-        with_source = [i for i, touch in enumerate(window) if not touch.is_direct]
-        winner = with_source[-1] if with_source else count - 1
+        passes_direct = "Direct" in settings.direct_channels
+        passed = [(touch.is_direct and passes_direct) or touch.is_like_direct for touch in window]
+        others = [i for i in range(count) if not passed[i]]
+        winner = others[-1] if others else count - 1
         return [Fraction(int(i == winner)) for i in range(count)]
     if model == "linear":
         return [Fraction(1, count)] * count

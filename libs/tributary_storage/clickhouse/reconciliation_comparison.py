@@ -286,6 +286,7 @@ def _of_settings(settings: AttributionSettings) -> dict[str, Any]:
         "middle_weight": middle,
         "last_weight": last,
         "direct_channels": tuple(sorted(settings.direct_channels)) or ("",),
+        "passed_over": settings.passed_over,
         "path_reset_names": tuple(sorted(settings.path_reset_names)) or ("",),
     }
 

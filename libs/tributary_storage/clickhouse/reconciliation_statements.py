@@ -18,7 +18,7 @@ _ENTRY: Final = (
     " interaction UInt64, session UInt64, click_time Int64)'"
 )
 _NO_SESSION: Final = "([]::Array(UInt64), []::Array(Int64), []::Array(UInt64), 0::UInt64, 0::Int64)"
-_TOUCH: Final = "'Tuple(time Int64, hash UInt64, kind UInt8, source UInt64, shown UInt64, direct UInt8)'"
+_TOUCH: Final = "'Tuple(time Int64, hash UInt64, kind UInt8, source UInt64, shown UInt64, flags UInt8)'"
 _TELLING: Final = "(indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t)"
 _IS_FIRST: Final = (
     "(details['recurrence_kind'] = 'FIRST' AND cycle != '' AND order_id != ''"

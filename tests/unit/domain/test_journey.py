@@ -1,13 +1,14 @@
 from tributary_domain.journey import (
     DIRECT,
     NO_TOUCH,
+    PASSED_OVER,
     QUARANTINED,
     JourneyTouch,
     TouchKind,
     in_event_order,
     path_start,
     since,
-    with_direct,
+    with_passed_over,
 )
 
 ORDERED = [JourneyTouch(1, 9), JourneyTouch(2, 3), JourneyTouch(2, 7)]
@@ -48,12 +49,13 @@ def test_a_path_starts_after_the_last_conversion_that_resets_it() -> None:
     assert path_start(entries, (9, 5), set()) is None
 
 
-def test_touches_of_channels_like_direct_are_marked_direct_and_conversions_are_not() -> None:
+def test_touches_of_channels_that_are_passed_over_are_marked_and_conversions_and_direct_visits_are_not() -> None:
     entries = [
         JourneyTouch(1, 1, descriptor=7, flags=QUARANTINED),
         JourneyTouch(2, 2, descriptor=8),
         JourneyTouch(3, 3, descriptor=9, flags=DIRECT),
         JourneyTouch(4, 4, TouchKind.CONVERSION, 7),
     ]
-    assert [entry.flags for entry in with_direct(entries, {7})] == [QUARANTINED | DIRECT, 0, DIRECT, 0]
-    assert with_direct(entries, ()) == entries
+    marked = with_passed_over(entries, {7, 9})
+    assert [entry.flags for entry in marked] == [QUARANTINED | PASSED_OVER, 0, DIRECT, 0]
+    assert with_passed_over(entries, ()) == entries

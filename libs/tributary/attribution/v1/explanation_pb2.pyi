@@ -117,7 +117,7 @@ class _NoShareReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoShare
     NO_SHARE_REASON_NOT_LAST: _NoShareReason.ValueType  # 2
     """last_touch, last_non_direct: a newer touch took it all."""
     NO_SHARE_REASON_DIRECT_IGNORED: _NoShareReason.ValueType  # 3
-    """last_non_direct passed over it: an older touch has a source."""
+    """last_non_direct passed over its channel: an older touch is of another."""
     NO_SHARE_REASON_WEIGHT_ZERO: _NoShareReason.ValueType  # 4
     """Its place has no weight by the settings, or it is more than 63 half lives older than the newest."""
     NO_SHARE_REASON_ROUNDED_TO_ZERO: _NoShareReason.ValueType  # 5
@@ -145,7 +145,7 @@ NO_SHARE_REASON_NOT_FIRST: NoShareReason.ValueType  # 1
 NO_SHARE_REASON_NOT_LAST: NoShareReason.ValueType  # 2
 """last_touch, last_non_direct: a newer touch took it all."""
 NO_SHARE_REASON_DIRECT_IGNORED: NoShareReason.ValueType  # 3
-"""last_non_direct passed over it: an older touch has a source."""
+"""last_non_direct passed over its channel: an older touch is of another."""
 NO_SHARE_REASON_WEIGHT_ZERO: NoShareReason.ValueType  # 4
 """Its place has no weight by the settings, or it is more than 63 half lives older than the newest."""
 NO_SHARE_REASON_ROUNDED_TO_ZERO: NoShareReason.ValueType  # 5

@@ -239,8 +239,8 @@ WITH
                 if(
                     %(folds)s,
                     arrayMap(
-                        (entry, source, shown, direct) -> CAST(
-                            (entry.time, entry.hash, entry.kind, source, shown, direct),
+                        (entry, source, shown, flags) -> CAST(
+                            (entry.time, entry.hash, entry.kind, source, shown, flags),
                             /*touch*/
                         ),
                         arrayFilter(
@@ -255,7 +255,7 @@ WITH
                     ),
                     arrayMap(
                         entry -> CAST(
-                            (entry.time, entry.hash, entry.kind, entry.source, entry.shown, bitAnd(entry.flags, 1)),
+                            (entry.time, entry.hash, entry.kind, entry.source, entry.shown, bitAnd(entry.flags, 129)),
                             /*touch*/
                         ),
                         arrayFilter(entry -> bitAnd(entry.flags, 4) = 0 AND entry.kind != 7, eligible)
@@ -291,7 +291,7 @@ WITH
                     arrayWithConstant(
                         length(reached),
                         %(only_without_click)s
-                            AND arrayExists(touch -> touch.kind NOT IN (3, 4, 5) AND touch.direct = 0, reached)
+                            AND arrayExists(touch -> touch.kind NOT IN (3, 4, 5) AND bitAnd(touch.flags, 1) = 0, reached)
                     )
                 )
             ) AS permitted
@@ -351,7 +351,7 @@ WITH
                     arrayMap(
                         (at, last_named) -> toInt128(at = if(last_named = 0, n, last_named)),
                         arrayEnumerate(window),
-                        arrayWithConstant(n, arrayLastIndex(touch -> touch.direct = 0, window))
+                        arrayWithConstant(n, arrayLastIndex(touch -> bitAnd(touch.flags, %(passed_over)s) = 0, window))
                     ),
                     model = 'linear',
                     arrayMap(touch -> toInt128(1), window),

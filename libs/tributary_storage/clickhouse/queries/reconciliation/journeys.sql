@@ -5,7 +5,7 @@ SELECT
             time,
             hash,
             kind,
-            if(kind != 7 AND name IN %(direct_channels)s, bitOr(flags, 1), flags),
+            if(kind != 7 AND bitAnd(flags, 1) = 0 AND name IN %(direct_channels)s, bitOr(flags, 128), flags),
             source,
             shown,
             click,

@@ -1,5 +1,5 @@
 -- One entry more: (of each entry so far its touch, session, click, interaction and kind; of each touch its source, what
--- is shown of it, whether it is direct). Touches are numbered from 1; 0 is none.
+-- is shown of it, its flags: 1 direct, 128 passed over). Touches are numbered from 1; 0 is none.
 -- The same click or interaction is one touch: within its session, or where a visit follows its click. An old id is a
 -- direct return. A direct event in a session with a touch joins its oldest; another joins the session's oldest touch of
 -- its source. A direct touch takes the source of the first event of its interaction that has one. Off site, the same
@@ -26,22 +26,22 @@
             multiIf(
                 found.1 = 0,
                 arrayPushBack(state.6, if(found.2 = 1, 0::UInt64, entry.source)),
-                found.2 = 2 AND state.8[found.1] = 1,
+                found.2 = 2 AND bitAnd(state.8[found.1], 1) = 1,
                 arrayMap((source, at) -> if(at = found.1, entry.source, source), state.6, arrayEnumerate(state.6)),
                 state.6
             ),
             multiIf(
                 found.1 = 0,
                 arrayPushBack(state.7, if(found.2 = 1, %(plain_direct)s::UInt64, entry.shown)),
-                found.2 = 2 AND state.8[found.1] = 1,
+                found.2 = 2 AND bitAnd(state.8[found.1], 1) = 1,
                 arrayMap((shown, at) -> if(at = found.1, entry.shown, shown), state.7, arrayEnumerate(state.7)),
                 state.7
             ),
             multiIf(
                 found.1 = 0,
-                arrayPushBack(state.8, if(found.2 = 1, 1::UInt8, toUInt8(bitAnd(entry.flags, 1)))),
-                found.2 = 2 AND state.8[found.1] = 1,
-                arrayMap((direct, at) -> if(at = found.1, 0::UInt8, direct), state.8, arrayEnumerate(state.8)),
+                arrayPushBack(state.8, if(found.2 = 1, 1::UInt8, toUInt8(bitAnd(entry.flags, 129)))),
+                found.2 = 2 AND bitAnd(state.8[found.1], 1) = 1,
+                arrayMap((flags, at) -> if(at = found.1, toUInt8(bitAnd(entry.flags, 129)), flags), state.8, arrayEnumerate(state.8)),
                 state.8
             )
         ),
