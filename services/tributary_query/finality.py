@@ -109,13 +109,17 @@ def finality(
     """
     complete = -1 if complete_through_micros is None else complete_through_micros
     if query.basis is Basis.POSTING and reporting.books_closed_through is not None:
-        end = date.fromisoformat(query.end_date)
-        midnight = datetime.combine(end, time(), reporting.zone)
-        is_complete = complete >= (midnight - _EPOCH) // timedelta(microseconds=1)
-        if end - timedelta(days=1) <= reporting.books_closed_through and is_complete:
+        last = date.fromisoformat(query.end_date) - timedelta(days=1)
+        if last <= reporting.books_closed_through and complete >= end_of_days(query, reporting):
             return report_pb2.FINALITY_CLOSED
     is_over = query.basis is Basis.CONVERSION and query.as_of_micros is None and complete >= query.end_micros
     return report_pb2.FINALITY_TIER2_PASSED if is_over and not has_pending else report_pb2.FINALITY_PROVISIONAL
+
+
+def end_of_days(query: ReportQuery, reporting: Reporting) -> int:
+    """Returns when the last posting day of a report ended, in the zone of the books."""
+    midnight = datetime.combine(date.fromisoformat(query.end_date), time(), reporting.zone)
+    return (midnight - _EPOCH) // timedelta(microseconds=1)
 
 
 def verified_micros(spans: Sequence[Span], look: Look | None) -> int | None:

@@ -11,7 +11,7 @@ from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import QueryReportRequest, QueryReportResponse
 from tributary.query.v1.report_pb2 import PendingValue, ReportBasis
 from tributary_domain.settings import AttributionModel
-from tributary_query.finality import Finalities
+from tributary_query.finality import Finalities, end_of_days
 from tributary_query.page_tokens import make_token
 from tributary_query.pending_orders import PendingOrders
 from tributary_query.report_answers import check_addable, money_total, report_rows
@@ -94,6 +94,9 @@ class Reports:
         final = await self._finalities.of_report(
             query, workspace.reporting, complete_through, has_pending=bool(pending)
         )
+        is_closed = final == report_pb2.FINALITY_CLOSED
+        if is_closed:  # what waits, or was learned since, is no part of it: it is the same for ever
+            pending = []
         return QueryReportResponse(
             rows=report_rows(page, query, workspace),
             next_page_token=make_token(page[-1].key, asked.fingerprint) if len(lines) > len(page) else "",
@@ -101,7 +104,9 @@ class Reports:
             model=query.model,
             own_models=dict(query.own_models),
             pending=pending if query.after is None else (),
-            data_driven_models=await self._models.newest(workspace.id) if _needs_evidence(query) else (),
+            data_driven_models=await self._models.newest(workspace.id)
+            if _needs_evidence(query) and not is_closed
+            else (),
         )
 
     async def _pending_of(self, request: QueryReportRequest, query: ReportQuery) -> list[PendingValue]:
@@ -136,6 +141,8 @@ class Reports:
         )
         if complete_through is not None:
             known = complete_through if query.as_of_micros is None else min(complete_through, query.as_of_micros)
+            if final == report_pb2.FINALITY_CLOSED:  # what comes after these days changes nothing of them
+                known = min(known, end_of_days(query, workspace.reporting))
             basis.complete_through_time.CopyFrom(_timestamp(known))
         if query.basis is Basis.TOUCHPOINT:
             lookback = max(settings.longest_lookback_days for settings in workspace.attribution)

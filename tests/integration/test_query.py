@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import grpc
 import pytest
@@ -51,6 +52,9 @@ from tributary_storage.redis.client import connect as connect_redis
 if TYPE_CHECKING:
     Stub = query_service_pb2_grpc.QueryServiceAsyncStub  # the stubs' own name for it; not there when running
 
+_MIDNIGHT = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
+CLOSED = (SystemClock().now().astimezone(ZoneInfo("Europe/Berlin")) - timedelta(days=90)).replace(**_MIDNIGHT)
+"""The first day of the workspace with closed books that is open, in its zone."""
 TODAY = SystemClock().unix_micros()
 """A revision's number: the ledger forgets what is older than 400 days."""
 OK, TAKEN = delivery_pb2.OUTCOME_CLASS_OK, delivery_pb2.DELIVERY_STATE_ACCEPTED
@@ -75,6 +79,8 @@ class Query:
     process: ServiceProcess
     log_url: str
     workspaces: Iterator[KeyedWorkspace]
+    closed: KeyedWorkspace
+    """One whose books are closed up to CLOSED."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +89,9 @@ def query(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPath
     log_url = stores.empty_redis_url()
     run_apart(create_test_epoch(log_url))
     names = {f"q-{number}-{free_port()}": SETTINGS for number in range(40)}
-    text, keyed = render_workspaces(names)
+    closed = {"time_zone": "Europe/Berlin", "books_closed_through": (CLOSED - timedelta(days=1)).date().isoformat()}
+    own = f"q-closed-{free_port()}"
+    text, keyed = render_workspaces(names | {own: {**SETTINGS, "reporting": closed}})
     (directory / "workspaces.yaml").write_text(text)
     environment = {
         "TRIBUTARY_LOG_URL": log_url,
@@ -100,7 +108,7 @@ def query(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPath
     try:
         process.start()
         process.wait_until_ready()
-        yield Query(process, log_url, iter(keyed.values()))
+        yield Query(process, log_url, (keyed[name] for name in names), keyed[own])
     finally:
         process.kill()
 
@@ -169,6 +177,31 @@ async def test_a_report_is_what_was_credited(stub: Stub, owner: KeyedWorkspace, 
     assert response.basis.time_basis == report_pb2.TIME_BASIS_CONVERSION
     assert response.basis.HasField("complete_through_time")
     assert not response.basis.HasField("spend_through_date")
+
+
+async def test_a_closed_report_is_the_same_to_the_byte_whenever_it_is_asked_for(
+    query: Query, clickhouse: ClickHouse
+) -> None:
+    request, begin = a_report(), CLOSED - timedelta(days=7)
+    request.time_basis, request.model = report_pb2.TIME_BASIS_POSTING, "data_driven"
+    request.dimensions.append(report_pb2.DIMENSION_CURRENCY)
+    request.time_range.start_time.FromDatetime(begin)
+    request.time_range.end_time.FromDatetime(CLOSED)
+    sold = Revision(workspace=query.closed.id, touches=[EMAIL], time=begin, published=begin + timedelta(hours=1))
+    writer = ConversionWriter(clickhouse)
+    await writer.write([sold.packed()])
+    async with open_channel(query.process.address, api_key=SecretStr(query.closed.api_key)) as channel:
+        stub: Stub = query_service_pb2_grpc.QueryServiceStub(channel)
+        before = await stub.QueryReport(request)
+        assert (before.basis.finality, len(before.rows)) == (report_pb2.FINALITY_CLOSED, 1)
+        assert before.basis.complete_through_time == request.time_range.end_time
+        batch = EventBatch()
+        _hold(batch, query.closed, 0, "purchase", 90_000, begin)
+        await EventWriter(clickhouse).write(batch)
+        later = sold.then(value_micros=50_000_000, published=CLOSED + timedelta(days=20))
+        await writer.write([later.packed()])
+        after = await stub.QueryReport(request)
+    assert after.SerializeToString(deterministic=True) == before.SerializeToString(deterministic=True)
 
 
 async def test_what_runs_of_reconciliation_agree_with_is_reconciled_until_it_changes(
@@ -308,19 +341,25 @@ async def test_values_of_different_roles_are_never_added(
     assert error.violations[0].reason == "ROLES_MIXED"
 
 
+def _hold(batch: EventBatch, owner: KeyedWorkspace, number: int, name: str, euros: int, time: datetime) -> None:
+    """Adds an order that waits in quarantine for its amount."""
+    held = AdmittedEvent(conversion_id=f"c1:held-{number}", source_rank=2)
+    held.event.event_id = f"held-{number}"
+    held.event.event_time.FromDatetime(time)
+    held.event.conversion.name, held.event.conversion.order_id = name, f"o-{number}"
+    held.event.conversion.value.currency_code = "EUR"
+    held.event.conversion.value.amount_micros = euros * 1_000_000
+    held.reasons.add(code=verdict_pb2.REASON_CODE_AMOUNT_UNEXPECTED)
+    place = LogPlace.of(0, "live", "1-1", micros(time))
+    batch.add(place, number, "Q", owner.id, held.SerializeToString(), AcceptContext())
+
+
 async def test_an_order_that_waits_for_its_amount_is_told_beside_the_rows(
     stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
 ) -> None:
-    batch, place = EventBatch(), LogPlace.of(0, "live", "1-1", micros(NOON))
+    batch = EventBatch()
     for number, (name, euros) in enumerate([("purchase", 90_000), ("purchase", 20_000), ("lead", 50_000)]):
-        held = AdmittedEvent(conversion_id=f"c1:{number}", source_rank=2)
-        held.event.event_id = f"held-{number}"
-        held.event.event_time.FromMicroseconds(micros(NOON))
-        held.event.conversion.name, held.event.conversion.order_id = name, f"o-{number}"
-        held.event.conversion.value.currency_code = "EUR"
-        held.event.conversion.value.amount_micros = euros * 1_000_000
-        held.reasons.add(code=verdict_pb2.REASON_CODE_AMOUNT_UNEXPECTED)
-        batch.add(place, number, "Q", owner.id, held.SerializeToString(), AcceptContext())
+        _hold(batch, owner, number, name, euros, NOON)
     await EventWriter(clickhouse).write(batch)
 
     def of_purchases(request: contract.QueryReportRequest) -> None:

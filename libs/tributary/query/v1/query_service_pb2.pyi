@@ -205,14 +205,15 @@ class QueryReportResponse(_message.Message):
     def data_driven_models(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.Model]:
         """With data_driven: per conversion name the newest evaluation of its evidence, which says whether there is a model and
         else how much evidence is missing. What was credited without a model is in the row of the channel "unattributed",
-        reason NO_MODEL: never another model's credit.
+        reason NO_MODEL: never another model's credit. Not of closed books: it is as of now.
         """
 
     @_builtins.property
     def pending(self) -> _containers.RepeatedCompositeFieldContainer[_report_pb2.PendingValue]:
         """What waits, of orders whose event time is in the report's time and whose conversion name it looks at; whatever its
         basis and its other filters, for nobody knows yet who earns it. By name and currency, as it was at most a second ago.
-        On the first page, and not with `as_of_time`: what is decided since is not told from what was not.
+        On the first page, and not with `as_of_time`: what is decided since is not told from what was not. Not of closed
+        books: what is released later is posted later.
         """
 
     def __init__(
