@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tributary.attribution.v1.conversion_pb2 import ConversionState
     from tributary.attribution.v1.credit_pb2 import TouchSource
     from tributary.attribution.v1.explanation_pb2 import CreditSettings, ExplainedModel, Explanation
+    from tributary.attribution.v1.finding_pb2 import FindingKind
     from tributary.common.v1.money_pb2 import Money
     from tributary.dedup.v1.quarantine_pb2 import QuarantineRecord
     from tributary.delivery.v1.delivery_pb2 import Delivery
@@ -217,7 +218,7 @@ def show_money(money: Money) -> str:
 
 
 def value_lines(state: ConversionState) -> list[str]:
-    """Says whose credit it has, which part of a value is credited, and what it is in the reporting currency.
+    """Says whose credit it has, which part of a value is credited, what that is in the reporting currency, what is odd.
 
     Nothing where it is plain.
     """
@@ -249,7 +250,21 @@ def value_lines(state: ConversionState) -> list[str]:
         day = state.rate_date
         rate = f"{Decimal(state.rate_picos).scaleb(-12):f}".rstrip("0").rstrip(".")
         lines.append(f"{show_money(state.reporting_value)} at {rate} of {day.year}-{day.month:02}-{day.day:02}")
-    return lines
+    return [*lines, *(_odd_line(kind) for kind in state.findings)]
+
+
+def _odd_line(kind: FindingKind.ValueType) -> str:
+    """Returns what is odd about a conversion, as a line.
+
+    >>> _odd_line(13)
+    'over refunded: More was taken off than it was worth, or it was restated below zero: its value is 0.'
+    """
+    from tributary.attribution.v1.finding_pb2 import FindingKind
+    from tributary_domain.findings import ODD_CONVERSIONS
+
+    name = FindingKind.Name(kind).removeprefix("FINDING_KIND_")
+    text = next((text for odd, text in ODD_CONVERSIONS.items() if odd == name), "")
+    return f"{_words(name, '')}: {text}" if text else _words(name, "")
 
 
 def show_source(source: TouchSource) -> str:

@@ -30,6 +30,14 @@ class FindingKind(StrEnum):
     PENDING_VALUE = "PENDING_VALUE"
     ORDER_SPLIT = "ORDER_SPLIT"
     STAGES_MERGED = "STAGES_MERGED"
+    OVER_REFUNDED = "OVER_REFUNDED"
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    VALUE_CONFLICT = "VALUE_CONFLICT"
+    ADJUSTMENT_CONFLICT = "ADJUSTMENT_CONFLICT"
+    ADJUSTED_WITHOUT_VALUE = "ADJUSTED_WITHOUT_VALUE"
+    PARTS_MISSING = "PARTS_MISSING"
+    PARTS_CONTRADICTORY = "PARTS_CONTRADICTORY"
+    INCOMPLETE_JOURNEY = "INCOMPLETE_JOURNEY"
 
 
 class FindingCause(StrEnum):
@@ -86,6 +94,26 @@ DEAL_KINDS: Final = (
     FindingKind.SPLIT_OR_MERGED,
 )
 """What comes of a CRM's deals."""
+
+ODD_CONVERSIONS: Final = {
+    FindingKind.OVER_REFUNDED: "More was taken off than it was worth, or it was restated below zero: its value is 0.",
+    FindingKind.CURRENCY_MISMATCH: "An adjustment in another currency was left out.",
+    FindingKind.VALUE_CONFLICT: "Equally ranked sources state different values: the earliest counts.",
+    FindingKind.ADJUSTMENT_CONFLICT: "One adjustment is reported with different amounts: the earliest counts.",
+    FindingKind.ADJUSTED_WITHOUT_VALUE: "An amount was taken off or given back, and no source states a value.",
+    FindingKind.PARTS_MISSING: "Parts that its value basis takes off were not sent: it is credited as sent.",
+    FindingKind.PARTS_CONTRADICTORY: "Tax and shipping are more than the value itself, which is credited as 0.",
+    FindingKind.INCOMPLETE_JOURNEY: "Not all of its window was kept when it was credited first.",
+}
+"""What is odd about a conversion by its own events, and what was made of that; the kinds are those of its state."""
+
+ONLY_COUNTED: Final = (
+    FindingKind.MATCHED,
+    FindingKind.NOT_YET_DUE,
+    FindingKind.PARTS_MISSING,
+    FindingKind.INCOMPLETE_JOURNEY,
+)
+"""What a run counts and does not name: it is as it should be, or nothing is to be done about any one of them."""
 
 COUNTED: Final = "counted"
 NOT_COUNTED: Final = "not counted: another one counts in its place"

@@ -1,4 +1,4 @@
-"""What a run of reconciliation holds against each other beside stream and batch: sums, amounts, orders told twice.
+"""What a run of reconciliation holds against each other beside stream and batch: sums, amounts, what is told oddly.
 
 The one rule: each is a finding to be looked at; nothing here changes a conversion.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from tributary_attribution.cut_answers import Answers
 from tributary_attribution.deal_checks import DealChecks
+from tributary_attribution.odd_conversions import odd_conversions
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.findings import Finding, FindingKind, finding
 from tributary_domain.outliers import Outlier, find_outliers
@@ -59,6 +60,7 @@ class CrossChecks:
         twice += [_several(scope, one, now_micros) for one in several]
         answers.add(twice, is_cut=max(len(split), len(several)) >= most)
         answers.add([_merged(scope, one, now_micros) for one in merged], is_cut=len(merged) >= most)
+        counts |= odd_conversions(scope, await self._sources.odd_conversions(scope), answers, now_micros)
         counts |= {"conversions": sums.conversions, "changed": sums.changed}
         counts["outliers"] = len(outliers)
         counts |= {"too_old": sums.too_old} if scope.retained_since_micros else {}

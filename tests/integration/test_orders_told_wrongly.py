@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.integration.test_reconciliation import reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Events
 from tests.support.families import Families
-from tributary_domain.findings import FindingKind, FindingState
+from tributary.event.v1.adjustment_pb2 import AdjustmentReason
+from tributary_domain.findings import FindingKind, FindingState, Severity
 
 HOUR = DAY // 24
 
@@ -57,6 +58,38 @@ async def test_orders_and_stages_that_are_told_wrongly_are_findings_until_they_a
         retractions = [make.retraction(order_id=order_id) for order_id in ("twice", "staged")]
         retractions[1][1].event.event_id = "another"
         await world.happen(*retractions)
+        await world.run(world.a_run(**elsewhere))
+        states = [one.state for one in await world.runs.findings(workspace)]
+        assert states == [FindingState.RESOLVED] * 2
+
+
+async def test_what_is_odd_about_a_value_is_a_finding_until_it_is_so_no_more(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    foreign = make.refund(1_000_000, order_id="foreign")
+    foreign[1].event.adjustment.amount.currency_code = "USD"
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen(
+            *(make.order("visitor:a", order_id=order_id) for order_id in ("over", "foreign", "plain")),
+            *(make.refund(100_000_000, order_id="over"), foreign, make.refund(1_000_000, order_id="plain")),
+        )
+        run = await world.run()
+        assert (run.counts["over_refunded"], run.counts["currency_mismatch"]) == (1, 1)
+        found = {one.kind: one for one in await world.runs.findings(workspace)}
+        assert found.keys() == {FindingKind.OVER_REFUNDED, FindingKind.CURRENCY_MISMATCH}
+        over = found[FindingKind.OVER_REFUNDED]
+        assert (over.severity, over.conversion_id) == (Severity.WARNING, make.conversion_id("over"))
+        assert over.actual == "purchase over: told 90000000 micros EUR, now 0"
+        assert found[FindingKind.CURRENCY_MISMATCH].conversion_id == make.conversion_id("foreign")
+
+        elsewhere = {"begin": NOON + 50 * DAY}
+        await world.run(world.a_run(**elsewhere))
+        states = [one.state for one in await world.runs.findings(workspace)]
+        assert states == [FindingState.OPEN] * 2, "a run of other days looks at them, too"
+        restated = make.refund(200_000_000, order_id="over", at=NOON + 2 * DAY)
+        restated[1].event.adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_RESTATEMENT
+        await world.happen(restated, make.retraction(order_id="foreign"))
         await world.run(world.a_run(**elsewhere))
         states = [one.state for one in await world.runs.findings(workspace)]
         assert states == [FindingState.RESOLVED] * 2

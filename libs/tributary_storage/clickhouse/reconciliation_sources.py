@@ -88,6 +88,29 @@ class MergedStages(NamedTuple):
     stages: Sequence[str]
 
 
+class OddConversion(NamedTuple):
+    """A conversion about which something is odd."""
+
+    conversion_id: str
+    name: str
+    store: str
+    order_id: str
+    original_micros: int
+    value_micros: int
+    currency: str
+    """Empty: nobody said what it is worth."""
+
+
+class OddConversions(NamedTuple):
+    """The conversions that one thing is odd about."""
+
+    what: str
+    """In the words of the column."""
+    number: int
+    named: Sequence[OddConversion]
+    """Some of them, in the order of their ids; none of what a run only counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sums:
     """What must be nothing, each named with how often it is there, and how much was looked at."""
@@ -264,6 +287,12 @@ class ReconciliationSources:
         values = {**scope.values, "limit": self.MOST}
         rows = await self._clickhouse.execute(reconciliation_statement("merged_stages"), values)
         return [MergedStages(*row) for row in rows]
+
+    async def odd_conversions(self, scope: Scope) -> list[OddConversions]:
+        """Returns the conversions that a run speaks of about which something is odd, by what is."""
+        values = {**scope.values, "limit": self.MOST}
+        rows = await self._clickhouse.execute(reconciliation_statement("odd_conversions"), values)
+        return [OddConversions(what, number, [OddConversion(*one) for one in named]) for what, number, named in rows]
 
     async def amounts(self, scope: Scope) -> list[StatedAmount]:
         """Returns what counted conversions are worth before any adjustment."""

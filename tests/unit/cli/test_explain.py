@@ -23,6 +23,7 @@ from tributary.attribution.v1.explanation_pb2 import (
     NoModelReason,
     TouchpointExclusion,
 )
+from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.attribution.v1.model_pb2 import Model
 from tributary.attribution.v1.reattribution_pb2 import CreditChange, ReattributionPage
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
@@ -215,6 +216,16 @@ def test_the_basis_of_a_value_is_said_with_its_parts_and_what_is_missing() -> No
         "1330.42 SEK at 11.18 of 2026-03-07",
     ]
     assert value_lines(ConversionState()) == []
+
+
+def test_what_is_odd_about_a_conversion_is_said_beside_its_value() -> None:
+    state = ConversionState(
+        findings=[FindingKind.FINDING_KIND_CURRENCY_MISMATCH, FindingKind.FINDING_KIND_OVER_REFUNDED]
+    )
+    assert value_lines(state) == [
+        "currency mismatch: An adjustment in another currency was left out.",
+        "over refunded: More was taken off than it was worth, or it was restated below zero: its value is 0.",
+    ]
 
 
 def test_whose_credit_a_conversion_has_is_said() -> None:

@@ -70,12 +70,14 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """An amount was subtracted or given back, and no source states a value."""
     FINDING_KIND_INCOMPLETE_JOURNEY: _FindingKind.ValueType  # 19
     """When the conversion was credited first, its person had had so many events since that not all of its window was kept:
-    it was credited from what was.
+    it was credited from what was. Counted by a run, and no finding: it is what was decided to keep.
     """
     FINDING_KIND_SUM_WRONG: _FindingKind.ValueType  # 20
     """A sum that must be nothing is not: events recorded twice, orders counted twice, credit that does not add up."""
     FINDING_KIND_PARTS_MISSING: _FindingKind.ValueType  # 21
-    """The value basis of the conversion's name takes off parts that were not sent: it is credited as sent."""
+    """The value basis of the conversion's name takes off parts that were not sent: it is credited as sent. Counted by a run,
+    and no finding of its own: it would be one for every order of a shop that does not send them.
+    """
     FINDING_KIND_PARTS_CONTRADICTORY: _FindingKind.ValueType  # 22
     """Tax and shipping are more than the value itself, which is credited as 0."""
     FINDING_KIND_PENDING_VALUE: _FindingKind.ValueType  # 23
@@ -148,12 +150,14 @@ FINDING_KIND_ADJUSTED_WITHOUT_VALUE: FindingKind.ValueType  # 18
 """An amount was subtracted or given back, and no source states a value."""
 FINDING_KIND_INCOMPLETE_JOURNEY: FindingKind.ValueType  # 19
 """When the conversion was credited first, its person had had so many events since that not all of its window was kept:
-it was credited from what was.
+it was credited from what was. Counted by a run, and no finding: it is what was decided to keep.
 """
 FINDING_KIND_SUM_WRONG: FindingKind.ValueType  # 20
 """A sum that must be nothing is not: events recorded twice, orders counted twice, credit that does not add up."""
 FINDING_KIND_PARTS_MISSING: FindingKind.ValueType  # 21
-"""The value basis of the conversion's name takes off parts that were not sent: it is credited as sent."""
+"""The value basis of the conversion's name takes off parts that were not sent: it is credited as sent. Counted by a run,
+and no finding of its own: it would be one for every order of a shop that does not send them.
+"""
 FINDING_KIND_PARTS_CONTRADICTORY: FindingKind.ValueType  # 22
 """Tax and shipping are more than the value itself, which is credited as 0."""
 FINDING_KIND_PENDING_VALUE: FindingKind.ValueType  # 23
