@@ -176,6 +176,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             erasures,
             ErasureRecords(long_reads),
             DataKeys(state, epoch.shards),
+            paths,
             conversions,
             stand_ins,
             HeirsOfErased(StandInRecords(long_reads)),

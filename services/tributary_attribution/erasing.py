@@ -10,8 +10,8 @@ Step by step; each may run twice, and a crash between any two leaves an open era
    was told meanwhile. Their revisions are copied to random ids (or not, where they go too) and deleted.
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; deals
    of the CRM are stripped.
-6. Journeys, ties, consent, click ids and conversions in the state store are destroyed, and dead letters, which would
-   bring back what they name when they are replayed; stand-ins take their places.
+6. Journeys, ties, consent, click ids, conversions and what data_driven learned (of these: where they go too) in the
+   state store are destroyed, and dead letters, which would bring back what they name; stand-ins take their places.
 7. Delivery is asked to forget by what it knows the person's leads (`names_at_delivery`).
 8. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
    credited again; what was published of them before names the person's touches no more (`heirs_of_erased`).
@@ -52,6 +52,7 @@ from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.people import People
+from tributary_storage.redis.person_paths import PersonPaths
 from tributary_storage.redis.ties import person_key
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class Erasing:
         erasures: What is under way, and the state store's part of it.
         records: ClickHouse's part of it.
         data_keys: What match keys are sealed under.
+        paths: As what path people who did not convert are counted.
         conversions: Tells what is not published everywhere yet.
         stand_ins: Keep families as they are.
         heirs: Strip what others had of the person's conversions.
@@ -88,6 +90,7 @@ class Erasing:
         erasures: Erasures,
         records: ErasureRecords,
         data_keys: DataKeys,
+        paths: PersonPaths,
         conversions: Conversions,
         stand_ins: StandIns,
         heirs: HeirsOfErased,
@@ -105,6 +108,7 @@ class Erasing:
         self._erasures = erasures
         self._records = records
         self._data_keys = data_keys
+        self._paths = paths
         self._conversions = conversions
         self._stand_ins = stand_ins
         self._heirs = heirs
@@ -307,10 +311,14 @@ class Erasing:
 
     async def _forget(self, erasure: Erasure) -> Erasure:
         forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
+        places = [(erasure.workspace, token) for token in erasure.tokens]
+        await self._paths.take_back(places)
+        since = zip(places, await self._people.find_each(places), strict=True)
+        await self._paths.mark([place for place, journey in since if journey and journey.entries])
         await self._stand_ins.take_place(erasure)
         # What a family goes on knowing of an order that was told without its cycle waits at the order itself: it stays.
         stays = taking_place(erasure)
-        conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids, stays)
+        conversions = await self._erasures.forget_conversions(erasure, stays)
         letters = await self._dead_letters.remove(await self._dead_letters.of_erased(erasure))
         return counted(erasure, {**forgotten, "live_conversions": conversions, "dead_letters": letters})
 

@@ -496,7 +496,7 @@ async def running_attribution(
         changes = OrderChanges(conversions, OrderChangeRecords(clickhouse))
         stand_ins = StandIns(conversions, publisher, StandInRecords(clickhouse), changes, directory, clock)
         erasing = Erasing(
-            *(people, erasures, records, DataKeys(state, SHARDS), conversions),
+            *(people, erasures, records, DataKeys(state, SHARDS), paths, conversions),
             stand_ins,
             HeirsOfErased(StandInRecords(clickhouse)),
             SharedOrders(conversions, records, directory),

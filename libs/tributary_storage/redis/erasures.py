@@ -22,10 +22,13 @@ from tributary_storage.redis.consents import decision_micros
 from tributary_storage.redis.conversions import conversion_key
 from tributary_storage.redis.firsts import events_of, time_of_first
 from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, SEEN, unpack_journey
-from tributary_storage.redis.state_scripts import failed
+from tributary_storage.redis.scripts import Script
+from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 from tributary_storage.redis.tie_layout import unpack_ties
 from tributary_storage.redis.ties import person_key
 from tributary_storage.redis.trace_layout import time_of
+
+_FORGET: Final = Script("forget_conversions")
 
 _LISTS: Final = ("relatives", "joined", "touches", "deal_numbers", "severed_orders", "orders_over", "families")
 """Of an erasure, what an older release may have kept without."""
@@ -108,7 +111,7 @@ class Erasures:
         await self._ask(self._client.set(keys.erasures_restored(), loss_micros))
 
     async def forget_people(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
-        """Destroys what is kept of identifiers until a moment: journeys, how they began, ties, consent, paths.
+        """Destroys what is kept of identifiers until a moment: journeys, how they began, ties, consent.
 
         Returns:
             How much there was, by what it was.
@@ -148,35 +151,30 @@ class Erasures:
             if gone:
                 await self._ask(self._client.hdel(ledger, *gone))
             counts["decisions"] += len(gone)
-            name = f"{workspace}|{token}"
-            at = shard_of_key(name, self._shards)
-            await self._ask(self._client.delete(keys.person_path(at, name)))
-            await self._ask(self._client.zrem(keys.path_due(at), name))
         return counts
 
-    async def forget_conversions(
-        self, workspace: str, conversion_ids: Collection[str], stays: Mapping[str, Collection[bytes]]
-    ) -> int:
-        """Destroys what is kept of conversions; returns how many there were.
+    async def forget_conversions(self, erasure: Erasure, stays: Mapping[str, Collection[bytes]]) -> int:
+        """Destroys what is kept of the conversions of an erasure; returns how many there were.
+
+        Where they are removed, what data_driven learned of them is taken back in the same step.
 
         Args:
-            workspace: Whose.
-            conversion_ids: Which.
+            erasure: Whose they are.
             stays: Fields that are never gone, by key: they say whose a conversion is if it comes again.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        count = 0
-        for conversion_id in conversion_ids:
-            name = conversion_key(workspace, conversion_id)
+        pieces = []
+        for conversion_id in erasure.conversion_ids:
+            name = conversion_key(erasure.workspace, conversion_id)
+            shard, staying = shard_of_key(name, self._shards), stays.get(name, ())
+            pieces.append(Piece(shard, keys.conversion(shard, name), (len(staying), *staying)))
+        calls, _ = in_calls(pieces, (int(erasure.removes),), first_key=keys.published)
+        count: int = sum(await run(self._client, _FORGET, calls))
+        for conversion_id in erasure.conversion_ids:
+            name = conversion_key(erasure.workspace, conversion_id)
             shard = shard_of_key(name, self._shards)
-            key, staying = keys.conversion(shard, name), stays.get(name)
-            if not staying:
-                count += await self._ask(self._client.delete(key))
-            elif gone := set(await self._ask(self._client.hkeys(key))).difference(staying):
-                await self._ask(self._client.hdel(key, *sorted(gone)))
-                count += 1
             await self._ask(self._client.zrem(keys.deferred(shard), name))
             await self._ask(self._client.zrem(keys.deferred_since(shard), name))
         return count

@@ -8,8 +8,8 @@ worker counts anybody twice. Fails closed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio
 
@@ -27,6 +27,8 @@ _COUNT: Final = Script("count_people")
 
 _LEASE_SECONDS: Final = 60
 """How much longer than the delay somebody has: so that a new mark always shows."""
+_EVER: Final = 1 << 52
+"""Whose lease ends then, holds whom nobody else does."""
 
 
 class HeldPerson(NamedTuple):
@@ -98,6 +100,27 @@ class PersonPaths:
             held.append(HeldPerson(workspace, token, until, path))
         return held
 
+    async def take_back(self, people: Collection[Place]) -> None:
+        """Takes back as what path people are counted, each once, and forgets that they are marked.
+
+        For whoever has destroyed their journeys before: whom somebody holds with that of before, he counts no more. Of
+        whom anything is there since has to be marked after this.
+
+        Args:
+            people: Each by every identifier he may be counted under.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        names = [f"{workspace}|{token}" for workspace, token in people]
+        is_done = not names
+        while not is_done:
+            for name in names:  # whatever lease somebody has of him is over
+                await self._ask(self._client.zadd(keys.path_due(self._shard(name)), {name: _EVER}))
+            counted = await self._counted(names)
+            held = [HeldPerson(*place, _EVER, path) for place, path in zip(people, counted, strict=True)]
+            is_done = await self.count([(person, b"") for person in held], 0) == len(held)  # else one was counted anew
+
     async def due_span(self) -> tuple[int, int]:
         """Returns when whoever waits is looked at first, and last, seconds since 1970; a held one shows too.
 
@@ -110,7 +133,7 @@ class PersonPaths:
         pipeline = self._client.pipeline(transaction=False)
         for shard in range(self._shards):
             pipeline.zrange(keys.path_due(shard), 0, 0, withscores=True)
-            pipeline.zrange(keys.path_due(shard), -1, -1, withscores=True)
+            pipeline.zrevrangebyscore(keys.path_due(shard), f"({_EVER}", 0, start=0, num=1, withscores=True)
         try:
             found = [int(score) for ends in await pipeline.execute() for _, score in ends]
         except redis.RedisError as error:
@@ -168,3 +191,9 @@ class PersonPaths:
 
     def _shard(self, name: str) -> int:
         return shard_of_key(name, self._shards)
+
+    async def _ask(self, answer: Any) -> Any:
+        try:
+            return await answer
+        except redis.RedisError as error:
+            raise failed(error) from error

@@ -1,0 +1,24 @@
+-- Destroys what is kept of conversions, but for fields that stay; where they go from every total, the path that each is
+-- counted as is taken back in the same step, so that it is taken back once.
+-- KEYS    1 highest revision published of the shard, 2.. conversions of it. Beside 1, with `:paths` behind its name: the
+--         changes of paths
+-- ARGV    1 whether paths are taken back (1 or 0), then per conversion {n, n x field that stays}
+-- Answer  how many there were
+-- Cost    O(fields). A second run finds nothing, or nothing but what stays, and writes nothing.
+local takes_back, forgotten, at = ARGV[1] == '1', 0, 2
+for number = 2, #KEYS do
+  local conversion, stays, gone = KEYS[number], {}, {}
+  local last = at + tonumber(ARGV[at])
+  for index = at + 1, last do stays[ARGV[index]] = true end
+  local counted = redis.call('HGET', conversion, 'c')
+  for _, field in ipairs(redis.call('HKEYS', conversion)) do
+    if not stays[field] then gone[#gone + 1] = field end
+  end
+  if takes_back and counted then redis.call('RPUSH', KEYS[1] .. ':paths', counted .. '\0') end
+  for first = 1, #gone, 1000 do
+    redis.call('HDEL', conversion, unpack(gone, first, math.min(first + 999, #gone)))
+  end
+  if #gone > 0 then forgotten = forgotten + 1 end
+  at = last + 1
+end
+return forgotten
