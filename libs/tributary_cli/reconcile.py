@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from tributary_cli.errors import CommandError
 from tributary_cli.local import resolve_api_key, resolve_target
 from tributary_cli.report_times import read_zone
 from tributary_cli.rpc import connection_options, explain_call, metadata_of, open_channel
+from tributary_domain.findings import RECONCILIATION_GRACE_SECONDS
 from tributary_runtime.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ def run(
 ) -> None:
     """Run it, and show its progress.
 
-    Exit status: 0 nothing is open, 1 something should be looked at, 2 a promise is broken and not repaired, 3 it was
-    stopped before its end.
+    Of what something came within the last minute is left to the next run: it says so, and from when on to run it.
+
+    Exit status: 0 nothing is open, also where nothing was old enough to be compared; 1 something should be looked at,
+    2 a promise is broken and not repaired, 3 it was stopped before its end.
     """
     from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE
     from tributary.query.v1 import query_service_pb2 as contract
@@ -84,7 +87,7 @@ def run(
     else:
         for name, number in sorted(found.counts.items()):
             console.print(f"{name:24} {number}", markup=False)
-        for line in _told(found):
+        for line in told(found, SystemClock().now()):
             console.print(line, markup=False)
     status = 2 if found.counts["open_errors"] else 1 if found.counts["open_warnings"] else 0
     raise click.exceptions.Exit(status)
@@ -174,10 +177,24 @@ def _show(listed: list[Finding], *, as_json: bool) -> None:
             )
 
 
-def _told(found: Reconciliation) -> list[str]:
-    """Returns what a run means, and what to do next."""
+def told(found: Reconciliation, now: datetime) -> list[str]:
+    """Returns what a run means, and what to do next.
+
+    Args:
+        found: The run.
+        now: When it was complete, or later.
+    """
     counts = found.counts
     lines = []
+    if young := counts["too_recent"]:
+        is_one, seconds = young == 1, RECONCILIATION_GRACE_SECONDS
+        again = (now + timedelta(seconds=seconds + 1)).astimezone(UTC)
+        lines += [
+            "Nothing was compared yet." if young == counts["conversions"] else "Not everything was compared.",
+            f"{'1 conversion was' if is_one else f'{young} conversions were'} too young: something of"
+            f" {'it or its person' if is_one else 'them or their people'} came within the last {seconds} seconds.",
+            f"A run from {again:%Y-%m-%d %H:%M:%S} UTC on compares {'it' if is_one else 'them'}, unless more comes.",
+        ]
     if "crm_conversions" in counts:
         lines.append(f"{counts['crm_conversions']} conversions, {counts['crm_closed_deals']} closed deals")
     if counts["open_errors"] or counts["open_warnings"]:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+RECONCILIATION_GRACE_SECONDS: Final = 60
+"""Conversions of people with younger events are left to the next run: the streaming may still be at them."""
+
 
 class FindingKind(StrEnum):
     """What a finding is; the names of `tributary.attribution.v1.FindingKind`."""

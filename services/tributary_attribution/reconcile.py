@@ -26,7 +26,7 @@ from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deal_checks import DealChecks
 from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
-from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
+from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.run_lease import RunLease
@@ -39,6 +39,7 @@ from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.verdict_sums import VerdictSums
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_attribution.wanted_runs import WantedRuns
+from tributary_domain.findings import RECONCILIATION_GRACE_SECONDS
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import StorageUnavailableError, TributaryError, WorkerDecision
 from tributary_runtime.gate import Gate
@@ -284,7 +285,9 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--repair", action="store_true", help="repair what differs, as revisions")
     parser.add_argument("--resume", default="", metavar="ID", help="bring a run that was stopped to its end")
     parser.add_argument("--slices", type=int, default=8, help="in how many parts people are compared")
-    parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS, help="what is younger waits")
+    parser.add_argument(
+        "--grace-seconds", type=float, default=RECONCILIATION_GRACE_SECONDS, help="what is younger waits"
+    )
     parser.add_argument("--fail-on", choices=sorted(FAILED), default="warning", help="what is no success")
     return parser
 

@@ -23,7 +23,15 @@ from tributary_attribution.run_settings import compared_settings
 from tributary_attribution.settled_findings import SettledFindings
 from tributary_attribution.steps import let_others_run
 from tributary_domain.counting import Counting
-from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding
+from tributary_domain.findings import (
+    RECONCILIATION_GRACE_SECONDS,
+    Finding,
+    FindingCause,
+    FindingKind,
+    FindingState,
+    Severity,
+    finding,
+)
 from tributary_domain.settings import SECOND
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
@@ -40,9 +48,6 @@ from tributary_storage.clickhouse.reconciliation_staging import (
 )
 
 log = structlog.get_logger(__name__)
-
-GRACE_SECONDS: Final = 60
-"""Conversions of people with younger events are left to the next run: the streaming may still be at them."""
 
 _SHORT: Final = frozenset({"cut_slices", "cut_checks", "cut_losses", "unrecorded"})
 """Counts of a run that vouches for nothing, as `finality/complete_runs.sql` knows them too."""
@@ -94,14 +99,19 @@ class Reconciliation:
         self._settle = settle
 
     async def run(
-        self, run: Run, workspace: Workspace, *, grace_seconds: float = GRACE_SECONDS, told: Told = lambda _: None
+        self,
+        run: Run,
+        workspace: Workspace,
+        *,
+        grace_seconds: float = RECONCILIATION_GRACE_SECONDS,
+        told: Told = lambda _: None,
     ) -> Run:
         """Brings a run to its end, from where it is; the caller sees to it that nobody else does (`RunLease`).
 
         Args:
             run: What `begun` made, or what was stored of it.
             workspace: Whose.
-            grace_seconds: See `GRACE_SECONDS`.
+            grace_seconds: See `RECONCILIATION_GRACE_SECONDS`.
             told: Is told of its progress.
 
         Returns:
