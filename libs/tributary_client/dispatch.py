@@ -2,7 +2,8 @@
 
 The one rule: an event leaves the dispatcher decided, or refused for good; nothing else makes it go away. A call that
 failed says something about the way there, so the next one waits for all; one that others have overtaken, about one
-replica; a verdict UNDECIDED says something about one event, so only that one waits.
+replica; a verdict UNDECIDED says something about one event, so only that one waits. Those that were undecided together
+are sent again together.
 """
 
 from __future__ import annotations
@@ -186,14 +187,17 @@ class Dispatcher:
     def _answered(self, parcel: Parcel, verdicts: Sequence[EventVerdict], now: float) -> Settled:
         self._failures, self._resume_time = 0, -inf
         settled = Settled()
+        dues: dict[tuple[int, float], float] = {}  # of one chance for all: each by its own would go by itself
         for entry, verdict in zip(parcel.entries, verdicts, strict=True):
             asked = delay_of(verdict)
             if asked is None:
                 settled.decided.append((entry, verdict))
                 continue
             settled.undecided += 1
-            due = now + self._retry.delay_seconds(entry.tries, asked, self._chance)
-            heapq.heappush(self._waiting, (due, next(self._order), entry))
+            alike = entry.tries, asked
+            if alike not in dues:
+                dues[alike] = now + self._retry.delay_seconds(entry.tries, asked, self._chance)
+            heapq.heappush(self._waiting, (dues[alike], next(self._order), entry))
         return settled
 
     def _failed(self, parcel: Parcel, failed: Failed, now: float) -> Settled:

@@ -105,6 +105,21 @@ def test_decided_events_are_over_and_each_undecided_one_waits_for_its_own_delay(
     assert dispatcher.resent == 1
 
 
+def test_events_that_were_undecided_together_are_sent_again_together() -> None:
+    dispatcher = Dispatcher(Batching(linger_seconds=0.2), RetryPolicy(), random.Random(7))
+    put(dispatcher, *map(str, range(1_000)))
+    parcels = [sent(dispatcher, 0.0) for _ in range(2)]
+    for at, parcel in enumerate(parcels):
+        told = [UNDECIDED if number % 2 else ACCEPTED for number in range(500)]
+        dispatcher.take(parcel, answers(parcel, *told, delay=1), at * 0.01)
+    again: list[int] = []
+    while dispatcher.waiting or dispatcher.ready:
+        parcel = sent(dispatcher, dispatcher.next_time())
+        dispatcher.take(parcel, answers(parcel), dispatcher.next_time())
+        again.append(len(parcel.entries))
+    assert again == [250, 250]
+
+
 def test_undecided_events_hold_up_no_others() -> None:
     dispatcher = a_dispatcher(in_flight=1)
     put(dispatcher, *"abc")
