@@ -30,6 +30,7 @@ _COMMANDS = {
     "match-keys": ("tributary_cli.match_keys", "Say what a destination is sent of a person's e-mail, phone, name."),
     "models": ("tributary_cli.models", "Say what data_driven learned from people's paths."),
     "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
+    "refusals": ("tributary_cli.refusals", "List rejected and conflicting events, and why."),
     "quarantine": ("tributary_cli.quarantine", "Look at quarantined events, let them in or keep them out."),
     "reattribute": ("tributary_cli.reattribute", "Credit the past under the settings of today."),
     "reconcile": ("tributary_cli.reconcile", "Recompute days from raw events, compare, repair."),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tributary_cli.console import messages, output, print_json
+from tributary_cli.list_filters import limit_time, reason_codes
 from tributary_cli.query_calls import calling_query
-from tributary_cli.report_times import read_span
 from tributary_cli.rpc import connection_options
 
 if TYPE_CHECKING:
@@ -74,10 +73,12 @@ def list_(
     from tributary.query.v1.query_service_pb2 import ListQuarantinedEventsRequest
     from tributary.query.v1.refusal_pb2 import QuarantineState
 
-    request = ListQuarantinedEventsRequest(event_ids=event_ids, reason_codes=_codes(reasons), conversion_names=names)
+    request = ListQuarantinedEventsRequest(
+        event_ids=event_ids, reason_codes=reason_codes(reasons), conversion_names=names
+    )
     if state != "all":
         request.state = QuarantineState.Value(f"QUARANTINE_STATE_{state.upper()}")
-    _limit_time(request, since, until)
+    limit_time(request, since, until)
     found: list[QuarantinedEvent] = []
     with calling_query(connection) as (stub, metadata):
         while len(found) < limit:
@@ -165,14 +166,14 @@ def _decide(
         raise click.UsageError(message)
     request = DecideQuarantinedEventsRequest(
         action=QuarantineAction.Value(f"QUARANTINE_ACTION_{action}"),
-        reason_codes=_codes(reasons),
+        reason_codes=reason_codes(reasons),
         conversion_names=names,
         all=everything,
         reason=why,
         validate_only=True,
         page_size=_IDS_PER_CALL,
     )
-    _limit_time(request, since, until)
+    limit_time(request, since, until)
     outcomes: list[QuarantineOutcome] = []
     with calling_query(connection) as (stub, metadata):
         if has_filter:
@@ -254,27 +255,3 @@ def _line(event: QuarantinedEvent) -> str:
             f"{word} by {decision.decided_by} at {decision.decide_time.ToJsonString()} {decision.reason}".strip()
         )
     return "  ".join(filter(None, parts))
-
-
-def _codes(names: tuple[str, ...]) -> list[Any]:
-    """Returns reason codes by their names, `BOT` or `REASON_CODE_BOT`."""
-    from tributary.event.v1.verdict_pb2 import ReasonCode
-
-    known = set(ReasonCode.keys())
-    found = []
-    for name in names:
-        whole = f"REASON_CODE_{name.upper().removeprefix('REASON_CODE_')}"
-        if whole not in known:
-            raise click.BadParameter(
-                f"{name!r} is no reason; `tributary quarantine list` shows those there are.", param_hint="--reason"
-            )
-        found.append(ReasonCode.Value(whole))
-    return found
-
-
-def _limit_time(request: Any, since: str | None, until: str | None) -> None:
-    if since is None and until is None:
-        return
-    span = read_span("31d", since, until, datetime.now(UTC), UTC)  # noqa: TID251 - the user's now
-    request.time_range.start_time.FromDatetime(span.start)
-    request.time_range.end_time.FromDatetime(span.end)

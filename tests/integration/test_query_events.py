@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -69,7 +70,9 @@ def a_touchpoint(event_id: str, *, agent: str = BROWSER, days_ago: int = 0, page
     return event
 
 
-async def test_every_refused_event_is_found_again_with_its_reason_and_without_personal_data(live: Live) -> None:
+async def test_every_refused_event_is_found_again_with_its_reason_and_without_personal_data(
+    live: Live, stack: SharedStack, keyed_workspace: KeyedWorkspace
+) -> None:
     await live.send(
         a_touchpoint("same"), a_touchpoint("old", days_ago=100, email=EMAIL), a_touchpoint("same", page="/x")
     )
@@ -90,6 +93,22 @@ async def test_every_refused_event_is_found_again_with_its_reason_and_without_pe
     assert len(found["old"].payload_digest) == 9
     assert found["old"].api_key_id
     assert EMAIL.encode() not in answer.SerializeToString()
+
+    command = ["refusals", "list", "--target", stack.addresses["query"], "--api-key", keyed_workspace.api_key]
+    for options, listed in (
+        ([], ["same", "old"]),
+        (["--reason", "event_time_out_of_window", "--since", "2020-01-01"], ["old"]),
+        (["--verdict", "conflict"], ["same"]),
+        (["old"], ["old"]),
+        (["--limit", "1"], [answer.refusals[0].event_id]),
+        (["--until", "2020-01-01"], []),
+    ):
+        told = await asyncio.to_thread(CliRunner().invoke, cli, [*command, *options, "--json"])
+        assert [refusal["event_id"] for refusal in json.loads(told.output)] in (listed, listed[::-1]), told.output
+    told = await asyncio.to_thread(CliRunner().invoke, cli, [*command, "old"])
+    assert "REJECTED  old  touchpoint  EVENT_TIME_OUT_OF_WINDOW event_time: Older than" in told.output
+    told = await asyncio.to_thread(CliRunner().invoke, cli, [*command, "--reason", "ODD"])
+    assert (told.exit_code, "'ODD' is no reason" in told.output) == (2, True)
 
 
 async def test_an_id_that_is_an_address_is_found_by_what_was_sent(live: Live) -> None:
