@@ -30,7 +30,7 @@ async def check_ids(clickhouse_url: str) -> list[Check]:
         Check(
             f"ids:{workspace}",
             False,
-            f"about {events} events of the last {_DAYS} days have an e-mail address or a phone number as an id",
+            f"about {events} events of the last {_DAYS} days have an id with an address, a phone number or an agent",
             _NEXT_STEP,
         )
         for workspace, events in found.items()

@@ -177,7 +177,7 @@ def _plain(value: str) -> str:
 
 
 def _is_telling(name: str, value: str, versions: frozenset[str] = _VERSIONS, codes: frozenset[str] = _CODES) -> bool:
-    if "/" in value and _holds_agent(value):
+    if "/" in value and shows_agent(value):
         return True
     if ":" in value and _CALLED.match(value) is not None:
         return True
@@ -194,7 +194,8 @@ def _is_telling(name: str, value: str, versions: frozenset[str] = _VERSIONS, cod
     return False
 
 
-def _holds_agent(value: str) -> bool:
+def shows_agent(value: str) -> bool:
+    """Tells whether a text with a slash, decoded, holds a user agent."""
     path = _PATH.match(value)
     if path is None:
         return _AGENT.search(value) is not None

@@ -1,4 +1,4 @@
-"""What stands for an id that is somebody's e-mail address or phone number: in everything that is stored.
+"""What stands for an id that is somebody's e-mail address, phone number or device: in everything that is stored.
 
 The one rule: the same text of the same workspace has the same token, and without the pepper nobody can tell of what.
 Nobody can tell from a token alone, either, what it stands for: one that is sent names nothing, and is refused.
@@ -12,6 +12,7 @@ from tributary_domain import texts
 from tributary_domain.blanks import bare
 from tributary_domain.ids import REDACTED_PREFIX
 from tributary_domain.personal import holds_personal, may_hold_personal
+from tributary_domain.personal_devices import holds_device
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.validation import EVENT_ID_CHARACTERS
 
@@ -59,7 +60,7 @@ def stored_event_id(event_id: str, token: Callable[[str], str]) -> str:
     >>> stored_event_id("7" * 200, str.upper)[120:]
     '7777777…'
     """
-    if may_hold_personal(event_id) and holds_personal(event_id):
+    if (may_hold_personal(event_id) and holds_personal(event_id)) or holds_device(event_id):
         return token(event_id)
     return event_id if len(event_id) <= EVENT_ID_CHARACTERS else f"{event_id[: EVENT_ID_CHARACTERS - 1]}…"
 

@@ -13,7 +13,9 @@ from urllib.parse import unquote_plus
 from tributary_domain.click_id_proofs import names_a_click
 from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
 from tributary_domain.personal import AT_SIGN, PHONE, holds_address
+from tributary_domain.personal_devices import holds_device
 from tributary_domain.personal_names import plainer
+from tributary_domain.personal_values import agent_begins
 from tributary_domain.sites import plain_host
 from tributary_domain.texts import CLICK_ID_CHARACTERS
 from tributary_domain.url_parameters import CLICK, MAIL, MAILERS, PARAMETERS, PERSONAL, UTM, find_parameter
@@ -78,6 +80,8 @@ _url: Final[Callable[..., Url]] = tuple.__new__  # in place of the one that take
 _NOTHING: Final[dict[str, str]] = {}
 _CUT: Final[dict[str, str]] = {}
 NO_URL: Final = Url("", "", _NOTHING, _NOTHING, "", False)
+_NO_PAGE: Final = NO_URL._replace(is_cut=True)
+"""What was a person's address or user agent in the place of one."""
 
 
 def read_url(url: str) -> Url:
@@ -94,6 +98,8 @@ def read_url(url: str) -> Url:
     bare = url.strip()
     if len(bare) < len(url):
         return read_url(bare)
+    if "://" not in url and _is_device(url):
+        return _NO_PAGE
     if ";" in url or "@" in url or "\\" in url or ("+" in url and PHONE.search(url) is not None):
         return _read_carefully(url)
     if ("%" in url and _ENCODED.search(url) is not None) or not (url.isascii() or _IN_FULL_WIDTH.isdisjoint(url)):
@@ -293,6 +299,11 @@ def read_referrer(url: str) -> Url:
     ['', '', 'www.example.org', 'intranet']
     """
     return _read_kept(url) if len(url) <= _KEPT_URL_CHARACTERS else _read_site(url)
+
+
+def _is_device(url: str) -> bool:
+    """Tells whether a text without a scheme is no page but an address or a user agent; a path may hold versions."""
+    return agent_begins(url.replace("+", " ")) == 0 if "/" in url else holds_device(url)
 
 
 def _read_site(url: str) -> Url:

@@ -11,6 +11,7 @@ from tributary.delivery.v1 import delivery_service_pb2, delivery_service_pb2_grp
 from tributary_delivery.operations import Operations
 from tributary_delivery.trial_runs import DestinationTests
 from tributary_domain.personal import without_personal
+from tributary_domain.personal_devices import holds_device
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import FieldViolation, InvalidRequestError, NotFoundError
@@ -116,7 +117,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         if len(request.reason) > _MOST_REASON:
             violation = FieldViolation("reason", f"Say it in at most {_MOST_REASON} characters.")
             raise InvalidRequestError("The reason is too long.", [violation])
-        await self._states.hold(Lane(request.workspace, destination.id), without_personal(request.reason))
+        await self._states.hold(Lane(request.workspace, destination.id), _kept(request.reason))
         status = await self._status(request.workspace, destination)
         return delivery_service_pb2.PauseDestinationResponse(destination=status)
 
@@ -191,3 +192,8 @@ def _page_size(asked: int) -> int:
         violation = FieldViolation("page_size", "Must not be negative; 0 takes the default.")
         raise InvalidRequestError("The page size is negative.", [violation])
     return min(asked or _DEFAULT_PAGE, _MOST_PER_PAGE)
+
+
+def _kept(reason: str) -> str:
+    """Returns what may be kept of a reason: it is for people, and of nobody."""
+    return "-" if holds_device(reason) else without_personal(reason)

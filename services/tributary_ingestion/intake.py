@@ -44,7 +44,7 @@ from tributary_ingestion.match_keys import match_keys_of
 from tributary_ingestion.packed import BACKEND_RANK, FRONT_RANK, UTM_IGNORED, Packed
 from tributary_ingestion.placeholders import drop_placeholders, strip_ids
 from tributary_ingestion.reasons import to_messages
-from tributary_ingestion.redaction import redact, redacted_url, telling_campaign
+from tributary_ingestion.redaction import is_telling, redact, redacted_url
 from tributary_ingestion.sealing import refused_rest, strip
 from tributary_ingestion.sliced import SlicedEvent, whole_event
 from tributary_ingestion.touches import set_click_ids, touch_of
@@ -164,7 +164,7 @@ def take(
     if strip_ids(event, readings):
         readings = texts.read_texts(event, kind)
     key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
-    if may_be_personal or kind in _WITH_COLLECTIONS or event.properties or telling_campaign(readings):
+    if may_be_personal or kind in _WITH_COLLECTIONS or event.properties or is_telling(event.event_id, readings):
         redacted = redact(event, kind, readings, rules.redaction_token)  # after all digests: they are of what was sent
         if redacted:
             warnings.extend(redacted)

@@ -18,6 +18,7 @@ from tributary_domain.personal import (
     may_hold_personal,
     without_personal,
 )
+from tributary_domain.personal_devices import holds_device, may_hold_device
 from tributary_domain.personal_names import is_personal_property
 from tributary_domain.property_values import clean_property
 from tributary_domain.reasons import Reason, ReasonCode
@@ -30,11 +31,14 @@ Token = Callable[[str], str]
 _WIDE: Final = tuple(sign.encode() for sign in "\uff20\ufe6b\uff0b")
 _WORDS: Final = ("name", "category", "brand")
 """Texts of an item that are for people."""
-_CUT: Final = "This held what looks like an e-mail address or a phone number, taken out: send it among identifiers."
+_CUT: Final = (
+    "This held what looks like an e-mail address, a phone number, an IP address or a user agent, taken out: send it "
+    "among identifiers, or in the context."
+)
 _ID: Final = (
-    "This id holds what looks like an e-mail address or a phone number. A token is stored in its place; but what tells "
-    "it apart is a digest without a key, and whoever reads the stores can try addresses against it: send an id that is "
-    "nobody's."
+    "This id holds what looks like an e-mail address, a phone number, an IP address or a user agent. A token is stored "
+    "in its place; but what tells it apart is a digest without a key, and whoever reads the stores can try addresses "
+    "against it: send an id that is nobody's."
 )
 _NAMED: Final = "A property was named as what is personal, and taken out: send it among identifiers, or in the context."
 
@@ -50,13 +54,22 @@ _CAMPAIGN: Final = (
     "This held what looks like somebody's: an e-mail address in base64, the hash of one, an IP address, a user agent, "
     "a phone number or a token; taken out."
 )
+_CAMPAIGN_PARTS: Final = {
+    texts.UTM: {name: name for name in texts.UTM.names},
+    texts.AD: {"campaign_name": "campaign", "keyword": "term", "placement": "source"},
+    texts.TOUCHPOINT: {"title": "content"},
+}
+"""Words for people, and which part of a campaign each is like: what looks like somebody's is found there as in a link.
+All other texts are ids, in which a device is looked for."""
+_CLIENT_IP, _APP_VERSION = map(texts.CONTEXT.names.index, ("client_ip", "app_version"))
+_KEPT_OF_CONTEXT: Final = tuple(map(texts.CONTEXT.names.index, ("language", "app_id")))
 
 
 def redact(event: Event, kind: str | None, readings: texts.Readings, token: Token) -> list[Reason]:
     """Replaces or cuts every text of an event that holds an address or a phone number and is not refused for it.
 
     A property that is named as what is personal is cut, whatever it holds; and one that looks like somebody's. A link
-    and an object of JSON lose only the part that does.
+    and an object of JSON lose only the part that does. So is what names a device: an address, a user agent.
 
     Args:
         event: As sent; changed in place.
@@ -78,12 +91,21 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         value = getattr(message, name)
         setattr(message, name, token(value) if group.personal is texts.Personal.REPLACED else "")
         changed.append(group.field(position))
+    campaign: list[str] = []
+    for group, position in telling_texts(readings):
+        field, name = group.field(position), group.names[position]
+        if field in changed:
+            continue
+        message = attrgetter(group.path)(event) if group.path else event
+        is_id = group.personal is texts.Personal.REPLACED or name == "interaction_id"
+        setattr(message, name, token(readings[group][0][position]) if is_id else "")
+        (campaign if name in _CAMPAIGN_PARTS.get(group, ()) else changed).append(field)
     if kind == "conversion" and _may_hold_personal(event.conversion):
         _redact_conversion(event.conversion, token, changed)
     elif kind == "adjustment" and event.adjustment.items and _may_hold_personal(event.adjustment):
         _redact_items(event.adjustment.items, "adjustment.items", token, changed)
     reasons = [_redacted(field) for field in changed]
-    named = [name for name in event.properties if is_personal_property(name)]
+    named = [name for name in event.properties if is_personal_property(name) or holds_device(name)]
     if named:
         reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _NAMED))
     for name in named:
@@ -99,21 +121,36 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
             del event.properties[name]
         else:
             event.properties[name] = kept
-    for name in telling_campaign(readings):
-        setattr(event.touchpoint.utm, name, "")
-        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, f"touchpoint.utm.{name}", _CAMPAIGN))
+    reasons.extend(Reason(ReasonCode.PERSONAL_DATA_REDACTED, field, _CAMPAIGN) for field in campaign)
     return reasons
 
 
-def telling_campaign(readings: texts.Readings) -> list[str]:
-    """Returns the parts of a touchpoint's campaign that are somebody's by what they look like."""
-    if texts.UTM not in readings:
-        return []
-    return [
-        name
-        for name, value in zip(texts.UTM.names, readings[texts.UTM][0], strict=True)
-        if value and is_telling_campaign_part(name, value)
-    ]
+def is_telling(event_id: str, readings: texts.Readings) -> bool:
+    """Tells whether an event's id or any of its texts is somebody's by what it looks like."""
+    return holds_device(event_id) or bool(telling_texts(readings))
+
+
+def telling_texts(readings: texts.Readings) -> list[tuple[texts.TextGroup, int]]:
+    """Returns each text (group, position) that is somebody's by what it looks like: of words for people, and of ids."""
+    found: list[tuple[texts.TextGroup, int]] = []
+    for group, (values, joined) in readings.items():
+        if group is texts.CONTEXT:
+            found += [(group, at) for at in _KEPT_OF_CONTEXT if holds_device(values[at])]
+            if (version := values[_APP_VERSION]) and _is_no_version(version, values[_CLIENT_IP]):
+                found.append((group, _APP_VERSION))
+            continue
+        if group.personal is texts.Personal.SEALED or not joined:
+            continue
+        like = _CAMPAIGN_PARTS.get(group)
+        if like is None and not holds_device(joined):
+            continue
+        for at, (name, value) in enumerate(zip(group.names, values, strict=True)):
+            if not value:
+                continue
+            part = like.get(name) if like is not None else None
+            if holds_device(value) if part is None else is_telling_campaign_part(part, value):
+                found.append((group, at))
+    return found
 
 
 def _may_hold_personal(message: Any) -> bool:
@@ -121,7 +158,17 @@ def _may_hold_personal(message: Any) -> bool:
     written = message.SerializeToString()
     if b"+" in written or any(spelling in written for spelling in _WIDE):
         return True
-    return may_hold_address(written.decode("latin-1"))
+    text = written.decode("latin-1")
+    return may_hold_device(text) or may_hold_address(text)
+
+
+def _is_no_version(text: str, client_ip: str) -> bool:
+    """Tells an app's version, which may have four numbers, from an agent, and from the address of the person."""
+    return text == client_ip or (any(sign in text for sign in ":(%") and holds_device(text))
+
+
+def _is_personal(text: str) -> bool:
+    return holds_personal(text) or holds_device(text)
 
 
 def redacted_url(url: str, field: str) -> Reason | None:
@@ -131,17 +178,17 @@ def redacted_url(url: str, field: str) -> Reason | None:
 
 def _redact_conversion(conversion: Any, token: Token, changed: list[str]) -> None:
     codes = conversion.coupon_codes
-    if codes and any(map(holds_personal, codes)):
-        kept = [token(code) if holds_personal(code) else code for code in codes]
+    if codes and any(map(_is_personal, codes)):
+        kept = [token(code) if _is_personal(code) else code for code in codes]
         del codes[:]
         codes.extend(kept)
         changed.append("conversion.coupon_codes")
     ids = conversion.pixel_event_ids
     if ids:
-        personal = [name for name, value in ids.items() if holds_personal(value) or holds_personal(name)]
+        personal = [name for name, value in ids.items() if _is_personal(value) or _is_personal(name)]
         for name in personal:
             value = ids.pop(name)
-            if not holds_personal(name):  # a destination of that name there is not
+            if not _is_personal(name):  # a destination of that name there is not
                 ids[name] = token(value)
         if personal:
             changed.append("conversion.pixel_event_ids")
@@ -152,14 +199,16 @@ def _redact_conversion(conversion: Any, token: Token, changed: list[str]) -> Non
 def _redact_items(items: Any, field: str, token: Token, changed: list[str]) -> None:
     for position, item in enumerate(items):
         said = f"{item.item_id}\n{item.name}\n{item.category}\n{item.brand}"
-        if not may_hold_personal(said):
+        if not may_hold_personal(said) and not may_hold_device(said):
             continue
-        if holds_personal(item.item_id):
+        if _is_personal(item.item_id):
             item.item_id = token(item.item_id)
             changed.append(f"{field}[{position}].item_id")
         for name in _WORDS:
-            if holds_personal(getattr(item, name)):
-                setattr(item, name, without_personal(getattr(item, name)))
+            word = getattr(item, name)
+            is_somebodys = is_telling_campaign_part("content", word)
+            if is_somebodys or holds_personal(word):
+                setattr(item, name, "-" if is_somebodys else without_personal(word))
                 changed.append(f"{field}[{position}].{name}")
 
 

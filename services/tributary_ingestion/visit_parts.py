@@ -21,6 +21,7 @@ from tributary_domain.bots import judge_user_agent
 from tributary_domain.channel_evidence import Touch
 from tributary_domain.payloads import EncodedPart, encode_properties, encode_touch
 from tributary_domain.personal import may_hold_personal
+from tributary_domain.personal_devices import holds_device
 from tributary_domain.personal_names import is_personal_property
 from tributary_domain.placeholders import placeholders
 from tributary_domain.property_values import clean_property
@@ -30,7 +31,7 @@ from tributary_domain.urls import NO_URL, Url, read_referrer
 from tributary_ingestion.admitted import write_evidence, write_rest
 from tributary_ingestion.match_keys import is_telling
 from tributary_ingestion.placeholders import is_code
-from tributary_ingestion.redaction import telling_campaign
+from tributary_ingestion.redaction import telling_texts
 from tributary_ingestion.touches import touch_of
 from tributary_ingestion.unknown_values import settle_unknown_values
 from tributary_ingestion.workspace_rules import WorkspaceRules
@@ -134,7 +135,7 @@ def read_properties(entries: Sequence[bytes]) -> bytes | None:
 
 @lru_cache(4_096)
 def _is_personal(name: str) -> bool:
-    return may_hold_personal(name) or is_personal_property(name)
+    return may_hold_personal(name) or is_personal_property(name) or holds_device(name)
 
 
 HUMAN: Final = KnownAgent(verdict_pb2.VERDICT_ACCEPTED, [], b"")
@@ -178,7 +179,7 @@ class VisitParts:
         validation.suspect(event, "touchpoint", readings, self._expected, reasons)
         validation.warn(event, "touchpoint", self._expected, reasons)
         settle_unknown_values(event, "touchpoint", reasons)
-        if reasons or texts.personal_texts(readings) or placeholders(readings) or telling_campaign(readings):
+        if reasons or texts.personal_texts(readings) or placeholders(readings) or telling_texts(readings):
             return None
         if blank_ended(readings) or (event.touchpoint.coupon_code and not is_code(event.touchpoint.coupon_code)):
             return None

@@ -20,6 +20,7 @@ from tributary_domain.event_times import MICROS, clock_correction, read_micros
 from tributary_domain.ids import REDACTED_PREFIX, RESERVED_EVENT_PREFIXES
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION, encode_visit
 from tributary_domain.personal import may_hold_personal
+from tributary_domain.personal_devices import holds_device
 from tributary_domain.placeholders import is_placeholder
 from tributary_domain.urls import read_url
 from tributary_domain.validation import EVENT_ID_CHARACTERS
@@ -128,12 +129,12 @@ class Visits:
             return None
         if not 0 < len(event_id) <= EVENT_ID_CHARACTERS or event_id[:3] in _NOT_USUAL:
             return None
-        if may_hold_personal(event_id) or is_placeholder(event_id):
+        if may_hold_personal(event_id) or is_placeholder(event_id) or holds_device(event_id):
             return None
         if session_id:
             if len(session_id) > _SESSION_CHARACTERS or may_hold_personal(session_id) or is_placeholder(session_id):
                 return None
-            if bare(session_id) != session_id:
+            if bare(session_id) != session_id or holds_device(session_id):
                 return None
         elif self._needs_session:
             return None
@@ -147,7 +148,10 @@ class Visits:
         *said, observed_by = _read_context(context)
         client_ip, user_agent, page_url, referrer_url, language, app_id, app_version = said
         if language or app_id or app_version:
-            if any(map(int.__gt__, map(len, said), texts.CONTEXT.limits)) or may_hold_personal("\0".join(said[4:])):
+            kept = "\0".join(said[4:])
+            if any(map(int.__gt__, map(len, said), texts.CONTEXT.limits)) or may_hold_personal(kept):
+                return None
+            if holds_device(kept):
                 return None
         elif len(page_url) > _URL_CHARACTERS or len(referrer_url) > REFERRER_CHARACTERS:
             return None

@@ -70,7 +70,8 @@ class EventFilters:
             workspace=workspace,
             start_micros=max(start, EARLIEST_MICROS),
             end_micros=min(end, LATEST_MICROS),
-            event_ids=self.stored_ids(workspace, request.event_ids) if request.event_ids else (),
+            # As sent, too: an earlier version may have stored what this one puts a token for.
+            event_ids=list({*request.event_ids, *self.stored_ids(workspace, request.event_ids)}),
             reason_codes=[_name(code) for code in request.reason_codes],
             verdicts=verdicts,
             limit=min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE) + 1,  # one more: is there more?

@@ -66,8 +66,10 @@ class ConversionNames:
                 return conversion_id(digest)
             case "event_id" if request.event_id:
                 (stored,) = self._stored_ids(workspace, [request.event_id])  # a token, where it is somebody's address
-                observed = await self._orders.conversion_of_event(workspace, stored)
-                return observed or conversion_id(event_digest(workspace, request.event_id))
+                for known in dict.fromkeys((stored, request.event_id)):  # as sent: by an earlier version
+                    if observed := await self._orders.conversion_of_event(workspace, known):
+                        return observed
+                return conversion_id(event_digest(workspace, request.event_id))
         raise refuse("conversion", "Name a conversion by its id, its order or the id of an event of it.")
 
 

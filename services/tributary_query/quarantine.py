@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from tributary.dedup.v1 import dedup_service_pb2
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
-from tributary.dedup.v1.quarantine_pb2 import QUARANTINE_ACTION_REJECT, QUARANTINE_ACTION_RELEASE, QuarantineOutcome
+from tributary.dedup.v1.quarantine_pb2 import (
+    QUARANTINE_ACTION_REJECT,
+    QUARANTINE_ACTION_RELEASE,
+    QUARANTINE_RESULT_NOT_FOUND,
+    QuarantineOutcome,
+)
 from tributary.query.v1 import query_service_pb2 as contract
 from tributary.query.v1.refusal_pb2 import (
     QUARANTINE_STATE_REJECTED,
@@ -17,6 +22,7 @@ from tributary.query.v1.refusal_pb2 import (
     QuarantinedEvent,
 )
 from tributary_domain.personal import holds_personal
+from tributary_domain.personal_devices import holds_device
 from tributary_query.event_filters import EventFilters, after_of
 from tributary_query.page_tokens import fingerprint, make_token
 from tributary_query.violations import Violations
@@ -119,7 +125,7 @@ class Quarantine:
             wrong.add("action", "Say RELEASE or REJECT.")
         if len(request.reason) > MAX_REASON_CHARACTERS:
             wrong.add("reason", f"At most {MAX_REASON_CHARACTERS} characters.")
-        if holds_personal(request.reason):
+        if holds_personal(request.reason) or holds_device(request.reason):
             wrong.add("reason", "Must hold no personal data: it is kept with the decision.")
         has_filter = bool(request.reason_codes or request.conversion_names or request.all)
         if (has_filter or request.HasField("time_range")) == bool(request.event_ids):
@@ -134,7 +140,8 @@ class Quarantine:
         wrong.raise_if_any()
         token = ""
         if request.event_ids:
-            named = dict(zip(wanted.event_ids, request.event_ids, strict=True))
+            stored = self._filters.stored_ids(workspace, request.event_ids)
+            named = dict(zip(stored, request.event_ids, strict=True))
         else:
             rows = await self._refused.quarantined(replace(wanted, rejected=False), after)
             page = rows[: wanted.limit - 1]
@@ -151,8 +158,16 @@ class Quarantine:
                 validate_only=request.validate_only,
             )
             outcomes += (await self._dedup.DecideQuarantinedEvents(asked)).outcomes
+        earlier: list[str] = []
         for outcome in outcomes:  # as it was asked, not as it is stored
-            outcome.event_id = named[outcome.event_id]
+            sent = named[outcome.event_id]
+            if outcome.result == QUARANTINE_RESULT_NOT_FOUND and sent != outcome.event_id:
+                earlier.append(sent)
+            outcome.event_id = sent
+        if earlier:  # stored as sent, by an earlier version
+            asked.event_ids[:] = earlier
+            again = {one.event_id: one for one in (await self._dedup.DecideQuarantinedEvents(asked)).outcomes}
+            outcomes = [again.get(outcome.event_id, outcome) for outcome in outcomes]
         return contract.DecideQuarantinedEventsResponse(outcomes=outcomes, next_page_token=token)
 
 

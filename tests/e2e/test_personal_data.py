@@ -65,6 +65,7 @@ MARKS = {
 }
 """What must be nowhere, in whatever case."""
 
+_MARKED = (EMAIL, PHONE, CLIENT_IP, AGENT)
 _KEY_OF_NOBODY = (("authorization", f"Bearer {EMAIL}"),)
 
 PAGES = [
@@ -117,12 +118,32 @@ def _kinds() -> dict[str, list[Event]]:
             order,
             refund,
             misused,
+            *_of_devices(),
             *(_marked(a_visit(timedelta(hours=3 + place), page)) for place, page in enumerate(PAGES)),
         ],
         "CONFLICT": [conflicting, repeated],
         "QUARANTINED": [bot],
         "REJECTED": _rejected(),
     }
+
+
+def _of_devices() -> list[Event]:
+    """Returns events whose ids and words are of the address or the agent, each with its own kind of texts."""
+    events = []
+    for at, text in enumerate((CLIENT_IP, AGENT)):
+        order = _marked(an_order(f"{at} {text}", visitor_id="v-4"))
+        order.conversion.items.add(item_id=text, name=text, category=text, brand=text)
+        order.conversion.coupon_codes.append(text[:64])
+        for group in (order.click_ids, order.browser_ids):
+            for field in group.DESCRIPTOR.fields:
+                if field.type == field.TYPE_STRING:
+                    setattr(group, field.name, text)
+        visit = _marked(a_visit(timedelta(hours=30 + at), visitor_id="v-4"))
+        visit.event_id, visit.session_id = f"{at} {text}"[:128], text
+        visit.touchpoint.title = visit.touchpoint.interaction_id = visit.touchpoint.ad.campaign_name = text
+        visit.touchpoint.ad.campaign_id = visit.touchpoint.ad.keyword = visit.touchpoint.ad.placement = text
+        events += [order, visit]
+    return events
 
 
 def _rejected() -> list[Event]:
@@ -165,6 +186,7 @@ def replies(observed: Observed) -> Iterator[list[bytes]]:
             for event in events:
                 (one,) = shop.send(event)
                 assert named(one) == verdict, (one, event.context.page_url)
+                one.event_id = ""  # as sent
                 verdicts.append(one)
         shop.wait_until_settled()
         found = shop.order("p-1")
@@ -191,7 +213,7 @@ def _call_everything(shop: Shop) -> list[bytes]:
         (shop.query, query_service_pb2.DESCRIPTOR.services_by_name["QueryService"]),
     ):
         for method in service.methods:
-            for text, metadata in ((EMAIL, shop.metadata), (PHONE, shop.metadata), (EMAIL, _KEY_OF_NOBODY)):
+            for text, metadata in (*((text, shop.metadata) for text in _MARKED), (EMAIL, _KEY_OF_NOBODY)):
                 request = GetMessageClass(method.input_type)()
                 _fill(request, text)
                 sent = iter([request]) if method.client_streaming else request

@@ -32,8 +32,8 @@ PAGES = [
     "",
 ]
 SAID = {
-    "event_id": ["e-1", "d1:x", "x" * 129, "ann@example.com", "0040-2540", ""],
-    "session_id": ["s-1", "x" * 129, "ann@example.com", "\0"],
+    "event_id": ["e-1", "d1:x", "x" * 129, "ann@example.com", "0040-2540", "", "203.0.113.7-1", "v1.2.3.4"],
+    "session_id": ["s-1", "x" * 129, "ann@example.com", "\0", "s:2001:db8::7"],
     "event_time.nanos": [0, 999, 1_001, -1, 10**9],
     "event_time.seconds": [NOW // 10**6, NOW // 10**6 + 400, NOW // 10**6 - 86_400 * 60, 0, 2**63 - 1],
     "sent_time.seconds": [NOW // 10**6, NOW // 10**6 - 3_600, -(2**63)],
@@ -44,7 +44,7 @@ SAID = {
     "touchpoint.landing": [True, False],
     "touchpoint.cost.amount_micros": [5, -5],
     "touchpoint.coupon_code": ["save10", "ann@example.com"],
-    "touchpoint.title": ["Shoes", "x" * 257, "ann@example.com"],
+    "touchpoint.title": ["Shoes", "x" * 257, "ann@example.com", "203.0.113.7"],
     "identifiers.visitor_id": ["v-1", "null", " v ", "\0", "ä" * 70, "x" * 300, ""],
     "identifiers.customer_id": ["c-1", "null"],
     "identifiers.email": ["ann@example.com"],

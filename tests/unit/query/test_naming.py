@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tributary.query.v1.query_service_pb2 import GetConversionRequest, OrderReference
-from tributary_domain.ids import conversion_id, order_digest
+from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_query.naming import ConversionNames
 from tributary_runtime.errors import InvalidRequestError
 
@@ -45,3 +45,15 @@ def test_a_blank_names_no_order() -> None:
         find(order_id=" \n")
     with pytest.raises(InvalidRequestError):
         find(order_id="1001", conversion_name=" ")
+
+
+@pytest.mark.parametrize("stored", ["x1:token", "203.0.113.7-1"])
+def test_an_event_is_found_by_its_token_and_as_an_earlier_version_stored_it(stored: str) -> None:
+    class OneEvent:
+        async def conversion_of_event(self, workspace: str, event_id: str) -> str:
+            return "c1:merged" if event_id == stored else ""
+
+    for sent, found in (("203.0.113.7-1", "c1:merged"), ("x", "")):
+        names = ConversionNames(OneEvent(), lambda _, ids: ["x1:token" if one != "x" else one for one in ids])
+        conversion = asyncio.run(names.find(GetConversionRequest(event_id=sent), "shop"))
+        assert conversion == (found or conversion_id(event_digest("shop", sent)))

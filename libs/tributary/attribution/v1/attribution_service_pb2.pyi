@@ -695,8 +695,8 @@ class ErasePersonRequest(_message.Message):
     mode: _decision_pb2.ErasureMode.ValueType
     """Optional. What stays. Unset: as the workspace says (`retention.erasure`), SEVER unless it says otherwise."""
     reason: _builtins.str
-    """Optional. Why, for people: kept for ever, so what looks like an e-mail address or a phone number is refused. At most
-    1 024 characters.
+    """Optional. Why, for people: kept for ever, so what looks like an e-mail address, a phone number, a network address or a
+    user agent is refused. At most 1 024 characters.
     """
     dry_run: _builtins.bool
     """Optional. Whether it is only said what would be destroyed: `Erasure.remaining` counts it, and nothing is done. After
