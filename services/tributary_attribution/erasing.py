@@ -11,7 +11,7 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; deals
    of the CRM are stripped.
 6. Journeys, ties, consent, click ids, conversions and what data_driven learned (of these: where they go too) in the
-   state store are destroyed, and dead letters, which would bring back what they name; stand-ins take their places.
+   state store are destroyed, and dead letters of theirs (`letters_of_erased`); stand-ins take their places.
 7. Delivery is asked to forget by what it knows the person's leads (`names_at_delivery`).
 8. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
    credited again; what was published of them before names the person's touches no more (`heirs_of_erased`).
@@ -37,6 +37,7 @@ from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again
 from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
+from tributary_attribution.letters_of_erased import LettersOfErased
 from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns, taking_place
@@ -114,7 +115,7 @@ class Erasing:
         self._heirs = heirs
         self._shared = shared
         self._deals = deals
-        self._dead_letters = dead_letters
+        self._letters = LettersOfErased(dead_letters)
         self._names = names
         self._directory = directory
         self._clock = clock
@@ -186,7 +187,7 @@ class Erasing:
         keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
         counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
         counts |= {"data_keys": len(keys), "revisions_of_heirs": await self._heirs.left(erasure)}
-        counts["dead_letters"] = len(await self._dead_letters.of_erased(erasure))
+        counts["dead_letters"] = await self._letters.left(erasure)
         return {**counts, **await self._records.found(erasure), "deals": await self._deals.count(erasure)}
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
@@ -262,8 +263,7 @@ class Erasing:
         if erasure.state is not ErasureState.REQUESTED or is_again(erasure):
             return erasure
         names = [(erasure.workspace, key_name(erasure.workspace, token)) for token in erasure.tokens]
-        destroyed = await self._data_keys.destroy(names, erasure.until_micros)
-        return counted(erasure, {"data_keys": destroyed})
+        return counted(erasure, {"data_keys": await self._data_keys.destroy(names, erasure.until_micros)})
 
     async def _note(self, erasure: Erasure) -> Erasure:
         """Keeps which conversions it is about, and that none of them is about to be told to anybody."""
@@ -319,7 +319,7 @@ class Erasing:
         # What a family goes on knowing of an order that was told without its cycle waits at the order itself: it stays.
         stays = taking_place(erasure)
         conversions = await self._erasures.forget_conversions(erasure, stays)
-        letters = await self._dead_letters.remove(await self._dead_letters.of_erased(erasure))
+        letters = await self._letters.forget(erasure)
         return counted(erasure, {**forgotten, "live_conversions": conversions, "dead_letters": letters})
 
     async def _credit_others(self, erasure: Erasure) -> Erasure:

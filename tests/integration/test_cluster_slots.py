@@ -168,6 +168,7 @@ async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
     assert await ClaimLookup(client, Placement(AN_EPOCH)).restore(lost, orders)
     letters = DeadLetters(client, client, AN_EPOCH.shards)
     await client.xadd(event_dead_letters(0, RECORD_GROUP), {"group": RECORD_GROUP, "stream": event_log(0, "live")})
+    assert await letters.replace(await anext(aiter(letters.all())), b"less")
     assert await letters.replay(await anext(aiter(letters.all())))
     for page in ("first", "second", "second"):
         await OldPaths(client, AN_EPOCH.shards).add_people("shop", page, {b"path": 1})

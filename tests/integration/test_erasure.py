@@ -19,6 +19,7 @@ from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
 from tests.support.families import Families
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.journeys import identification
@@ -205,7 +206,9 @@ async def test_no_dead_letter_brings_back_who_was_erased(own: Reconciled, worksp
     attribution = own.attribution
     letters = DeadLetters(attribution.state, attribution.state, SHARDS)
     theirs = events.touch(OTHER, at=NOON - DAY, channel="Email", event_id="x-1")
-    for letter, admitted in (life[1], theirs):
+    shared = events.order(OTHER, VISITOR, order_id="o-tablet", event_id="s-1")
+    observed = events.order(OTHER, VISITOR, order_id=f"o-{CANARY}", event_id="s-2", letter="M", rank=1)
+    for letter, admitted in (life[1], theirs, shared, observed):
         put_aside = {"workspace": workspace, "payload": admitted.SerializeToString(), "letter": letter, "position": 0}
         await attribution.state.xadd(keys.event_dead_letters(0, keys.RECORD_GROUP), put_aside)  # type: ignore[arg-type]
     for one in await attribution.logged():
@@ -214,10 +217,13 @@ async def test_no_dead_letter_brings_back_who_was_erased(own: Reconciled, worksp
     of_others = events.conversion_id("o-other")
     erasure = await attribution.erasing.go_on(await requested(attribution))
     left = [letter async for letter in letters.all() if letter.text("workspace") == workspace]
-    assert [letter.payload for letter in left if letter.group == keys.RECORD_GROUP] == [theirs[1].SerializeToString()]
+    of_events = [letter for letter in left if letter.group == keys.RECORD_GROUP]
+    shared[1].identity_tokens[:] = [OTHER]
+    assert [AdmittedEvent.FromString(letter.payload) for letter in of_events] == [theirs[1], shared[1]]
+    assert [(letter.text("letter"), letter.text("position")) for letter in of_events] == [("A", "0")] * 2
     told = [ConversionRevised.FromString(letter.payload) for letter in left if letter.group == keys.DELIVER_GROUP]
     assert {one.state.conversion_id for one in told} == {of_others}
-    assert erasure.destroyed["dead_letters"] >= 2
+    assert erasure.destroyed["dead_letters"] >= 4
     assert not erasure.remaining["dead_letters"]
 
 
@@ -293,8 +299,10 @@ async def test_what_others_did_while_they_were_taken_for_the_person_names_the_pe
         events.order("visitor:b", event_id="o-1"),
     )
     await own.happen(events.identify(VISITOR, "visitor:b", at=NOON - DAY, event_id="by mistake"))
-    [merge] = await IdentityChanges(attribution.clickhouse).of_tokens(workspace, [VISITOR])
-    await attribution.identities.undo(workspace, merge.change_id)
+    await own.happen(events.identify("visitor:b", "visitor:c", at=NOON - DAY // 2, event_id="rightly"))
+    changes = IdentityChanges(attribution.clickhouse)
+    [mistaken] = [one for one in await changes.of_tokens(workspace, [VISITOR]) if one.causing_event_id == "by mistake"]
+    await attribution.identities.undo(workspace, mistaken.change_id)
     erasure = await attribution.erasing.request(attribution.erasing.plan(workspace, [VISITOR]))
     erasure = await attribution.erasing.go_on(erasure)
     assert not any(erasure.remaining.values()), erasure.remaining
@@ -303,6 +311,8 @@ async def test_what_others_did_while_they_were_taken_for_the_person_names_the_pe
     published = await attribution.published(events.conversion_id())
     assert published is not None
     assert [touch.source.channel for touch in published.state.touches] == ["Display"]
+    [others] = await changes.of_tokens(workspace, ["visitor:c"])
+    assert (others.causing_event_id, others.tokens_after) == ("rightly", [["visitor:b", "visitor:c"]])
 
 
 async def test_what_others_did_where_the_person_was_seen_too_is_theirs_and_names_nobody_else(

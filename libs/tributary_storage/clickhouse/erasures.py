@@ -235,9 +235,9 @@ class ErasureRecords:
         return len(events)
 
     async def delete_identifiers(self, erasure: Erasure) -> None:
-        """Deletes all that is found by a person's identifiers."""
-        for table in _OF_TOKENS:
-            await self._clickhouse.execute(statement(f"erasure/delete_{table}"), _values(erasure))
+        """Deletes all that is found by a person's identifiers, and takes them out of how others became one."""
+        for name in (*(f"delete_{table}" for table in _OF_TOKENS), "strip_identity_changes"):
+            await self._clickhouse.execute(statement(f"erasure/{name}"), _values(erasure))
 
 
 def _values(erasure: Erasure) -> dict[str, Any]:

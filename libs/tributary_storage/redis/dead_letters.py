@@ -21,7 +21,7 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
 from tributary_storage.redis.scripts import Argument, Script
 
-_REPLAY = Script("replay_dead_letter")
+_MOVE = Script("move_dead_letter")
 _PAGE: Final = 200
 
 GROUPS: Final = (*keys.EVENT_LOG_GROUPS, *keys.CONVERSION_LOG_GROUPS)
@@ -105,15 +105,18 @@ class DeadLetters:
 
     async def replay(self, letter: DeadLetter) -> bool:
         """Puts a dead letter back into its log, for every group; False if somebody else did before. May run twice."""
-        target, fields = _entry(letter)
-        arguments: list[Argument] = [letter.entry_id, *[part for pair in fields.items() for part in pair]]
-        try:
-            answer = await _REPLAY(self._of(letter.group), [_dead(letter.group, letter.shard), target], arguments)
-        except redis.RedisError as error:
-            raise _unavailable(letter.group) from error
-        return bool(answer)
+        return await self._move(letter, *_entry(letter))
 
-    async def of_erased(self, erasure: Erasure) -> list[DeadLetter]:
+    async def replace(self, letter: DeadLetter, payload: bytes) -> bool:
+        """Puts a dead letter with another payload in the place of one; False if that is gone. May run twice.
+
+        It is the newest of its stream then, and its 30 days begin anew.
+        """
+        fields: dict[str, Argument] = {**letter.fields, "payload": payload}
+        stream = _dead(letter.group, letter.shard)
+        return await self._move(letter, stream, fields)
+
+    async def naming(self, erasure: Erasure) -> list[DeadLetter]:
         """Returns what names who is erased and happened until then, and revisions of their conversions.
 
         An entry that could not be taken apart names nobody that anybody could read.
@@ -133,6 +136,14 @@ class DeadLetters:
             stream = _dead(letter.group, letter.shard)
             removed += int(await self._run(letter.group, "XDEL", stream, letter.entry_id))
         return removed
+
+    async def _move(self, letter: DeadLetter, target: str, fields: Mapping[str, Argument]) -> bool:
+        arguments: list[Argument] = [letter.entry_id, *[part for pair in fields.items() for part in pair]]
+        try:
+            answer = await _MOVE(self._of(letter.group), [_dead(letter.group, letter.shard), target], arguments)
+        except redis.RedisError as error:
+            raise _unavailable(letter.group) from error
+        return bool(answer)
 
     def _of(self, group: str) -> Any:
         return self._log if group in keys.EVENT_LOG_GROUPS else self._state

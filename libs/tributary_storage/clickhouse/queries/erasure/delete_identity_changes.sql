@@ -1,4 +1,4 @@
--- Deletes how a person became one.
+-- Deletes how a person became one; what else names the person is stripped (`strip_identity_changes`).
 ALTER TABLE identity_changes
     DELETE WHERE workspace = %(workspace)s
         AND hasAny(identity_tokens, %(token_list)s)

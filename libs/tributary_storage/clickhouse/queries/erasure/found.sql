@@ -48,7 +48,10 @@ FROM
         count() AS number
     FROM identity_changes
     WHERE workspace = %(workspace)s
-        AND hasAny(identity_tokens, %(token_list)s)
+        AND (
+            hasAny(arrayConcat(identity_tokens, person_ids_before, person_ids_after), arrayConcat(%(token_list)s, %(person_keys)s))
+            OR arrayExists(names -> hasAny(names, %(token_list)s), arrayConcat(tokens_before, tokens_after, undo))
+        )
         AND change_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
     UNION ALL
     SELECT

@@ -1,5 +1,5 @@
--- Puts one dead letter back into its log, and takes it away.
--- KEYS    1 dead letters, 2 the stream it is put back into; one hash tag
+-- Puts one dead letter back into its log, or what is left of it among the dead letters, and takes it away.
+-- KEYS    1 dead letters, 2 the stream it is put into, which may be the same; one hash tag
 -- ARGV    1 id of the dead letter, 2.. name and value of each field of the entry
 -- Answer  1, or 0 if there is no such dead letter (any more)
 -- Cost    one XADD. A second run finds no dead letter and does nothing.
