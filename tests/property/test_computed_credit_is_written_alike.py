@@ -25,6 +25,7 @@ SOURCES = {
     0: TouchSource(channel="Direct", source="(direct)", medium="(none)", rule="direct"),
     1: TouchSource(channel="Email", campaign="spring", term="shoes", rule="utm"),
     2: TouchSource(channel="Display", ad={"destination": "google", "campaign_id": "7"}, rule="click id"),
+    3: TouchSource(channel="Referral", source="partner.example", rule="referrer"),
 }
 MODEL = DataDrivenModel(DataDrivenMethod.MARKOV, ("Direct", "Email"), (3, 1), (0.75, 0.25), 10, 5, 0.5, "m1:x")
 
