@@ -53,9 +53,10 @@ class SeveredOrders:
             one.is_severed = any(not self._is_theirs(one, until) for until in erased)
 
     def _is_theirs(self, one: Affected, until_micros: int) -> bool:
-        """Tells whether whoever is erased with all that happened until a moment told a conversion themselves."""
-        said = (part.admitted.identity_tokens for part in one.parts if part.is_observation)
-        return any(self._tombstones.are_erased(one.workspace.id, tokens, until_micros) for tokens in said)
+        """Tells whether whoever is erased until a moment told a conversion by then."""
+        said = (part for part in one.parts if part.is_observation and part.event_time_micros <= until_micros)
+        tokens = (part.admitted.identity_tokens for part in said)
+        return any(self._tombstones.are_erased(one.workspace.id, own, until_micros) for own in tokens)
 
 
 def severed_orders(erasure: Erasure, workspace: Workspace, conversions: Iterable[Affected]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -117,3 +118,22 @@ async def test_an_order_of_somebody_erased_counts_once_whoever_tells_it_again(
     await happen(attribution, {"own": own, "refund": refund, "late": late})
     assert (await totals(attribution))[1] == before[1] | {"signup": (180 * UNIT, 2)}
     await assert_batch_agrees(attribution)
+
+
+@pytest.mark.parametrize("has_another_run", [False, True])
+async def test_who_was_erased_and_tells_an_order_again_is_not_counted_either(
+    attribution: Attribution, workspace: str, has_another_run: bool
+) -> None:
+    events = Events(workspace)
+    await happen(attribution, {"o": events.order(ANN, order_id="o", event_id="o")})
+    before = await totals(attribution)
+    await erase(attribution)
+    if not has_another_run:
+        await attribution.erasing.go_on_with_due()
+    after_all = time.time_ns() // 1000 + 60 * UNIT
+    again = events.order(ANN, order_id="o", event_id="again", at=after_all, micros=95 * UNIT, letter="M")
+    await happen(attribution, {"again": again})
+    assert await totals(attribution) == before
+    assert await reasons(attribution, {"again": again}) == {"again": "SEVERED_ORDER"}
+    await attribution.erasing.go_on_with_due()
+    assert await totals(attribution) == before
