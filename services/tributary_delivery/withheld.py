@@ -2,7 +2,8 @@
 
 The one rule: what was collected while a consent string did not name the vendor, or before one that did not, is never
 told to it, whatever a later one says, nor with a correction. So there is one moment before which nothing that was left
-is told, by whichever revision a conversion is told.
+is told, by whichever revision a conversion is told. What a vendor was told before anybody knew of such a string is
+repeated where it recognises the conversion by nothing else.
 """
 
 from __future__ import annotations
@@ -35,6 +36,29 @@ def withheld_until(decisions: Sequence[VendorDecision], vendor: int | None) -> i
         return 0
     later = (one.time_micros for one in decisions if one.vendor == vendor and one.time_micros > last_micros)
     return min(later, default=NEVER)
+
+
+def ways_to_repeat(revised: ConversionRevised, until_micros: int) -> list[ConversionRevised]:
+    """Returns what may have been told of a conversion when it was told first, what is told now in the first place.
+
+    What was withheld then is not known; it was what was left before an earlier moment, or nothing. Who was told of
+    something recognises the conversion by that alone: to repeat it tells nothing new.
+
+    Args:
+        revised: The conversion as it was known when it was told first.
+        until_micros: What is withheld now, as `withheld_until`.
+    """
+    if not until_micros:
+        return [revised]
+    match = revised.match
+    left = [*(one.click_time for one in match.click_ids if not one.own), *(one.event_time for one in match.person_keys)]
+    left += match.browser_id_times.values()
+    if match.sealed_device_keys:
+        left.append(match.device_time)
+    times = {time.ToMicroseconds() for time in left}
+    return [
+        without(revised, moment) for moment in sorted({until_micros, 0, *times}, reverse=True) if moment <= until_micros
+    ]
 
 
 def without(revised: ConversionRevised, until_micros: int) -> ConversionRevised:

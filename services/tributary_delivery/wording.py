@@ -38,7 +38,7 @@ from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.naming import Naming
 from tributary_delivery.sender import Formed, Refused
-from tributary_delivery.withheld import without
+from tributary_delivery.withheld import ways_to_repeat
 from tributary_domain.consent import UNSAID
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
@@ -100,13 +100,14 @@ class Wording:
         now_micros = self._clock.unix_micros()
         attempts = await self._naming.name(attempts, formed, now_micros)
         pins = await self._corrections.pinned(attempts)
-        told = [_told(one, pin) for one, pin in zip(attempts, pins, strict=True)]
-        people = await self._opener.open(self._lane.workspace, told)
+        ways = [self._ways(one, pin) for one, pin in zip(attempts, pins, strict=True)]
+        people = iter(await self._opener.open(self._lane.workspace, [one for own in ways for one in own]))
+        told = [[(one, next(people)) for one in own] for own in ways]
         calls: dict[str, list[Attempt]] = {}
         sizes: dict[str, int] = {}
         objects: set[str] = set()
-        for attempt, revised, keys, pin in zip(attempts, told, people, pins, strict=True):
-            said = self._say(attempt, revised, keys, pin, now_micros, formed)
+        for attempt, own, pin in zip(attempts, told, pins, strict=True):
+            said = self._say(attempt, own, pin, now_micros, formed)
             if said is None:
                 continue
             if said.is_test:
@@ -133,18 +134,21 @@ class Wording:
     def _say(
         self,
         attempt: Attempt,
-        told: ConversionRevised,
-        keys: PersonKeys,
+        ways: Sequence[tuple[ConversionRevised, PersonKeys]],
         pin: Pin | None,
         now_micros: int,
         formed: Formed,
     ) -> Attempt | None:
-        """Returns an attempt with its event; None if it cannot be said, which `formed` then tells."""
+        """Returns an attempt with its event; None if it cannot be said, which `formed` then tells.
+
+        Of the ways in which it may be told, as the one that repeats what was told first.
+        """
         age_micros = now_micros - attempt.revised.state.conversion_time.ToMicroseconds()
         if not attempt.is_correction and age_micros > self._latest_micros:
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD, self._too_old))
             return None
         known_as = attempt.known_as or KnownAs("")
+        (told, keys), *others = ways
         try:
             outgoing = self._outgoing(attempt, told, known_as, keys, now_micros, pin)
             if attempt.operation == DELIVERY_OPERATION_RETRACT and self._has_nothing_to_say(outgoing):
@@ -157,10 +161,14 @@ class Wording:
             why = f"Tributary failed: {type(error).__name__}; nothing was sent."
             formed.failed.append((attempt, Outcome(PERMANENT, message=why, is_untaken=True)))
             return None
+        if isinstance(mapped, Unmappable) and others:
+            return self._say(attempt, others, pin, now_micros, formed)
         if isinstance(mapped, Unmappable):
             formed.refused.append(Refused(attempt, mapped.reason, mapped.message))
             return None
         if pin is not None and self._policy.repeats_identifiers and not pin.is_repeated_by(mapped):
+            if others:
+                return self._say(attempt, others, pin, now_micros, formed)
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_NO_MATCH_KEY, NOT_REPEATED))
             return None
         if attempt.is_test:
@@ -197,6 +205,16 @@ class Wording:
             home=self._home_of(self._lane.workspace),
         )
 
+    def _ways(self, attempt: Attempt, pin: Pin | None) -> list[ConversionRevised]:
+        """Returns the conversion as it may be told: as it was known first, without what its person did not want told.
+
+        Where a correction must repeat by what a conversion was recognised, there may be others of which one does.
+        """
+        if pin is None or attempt.permits is None:
+            return [attempt.revised if pin is None else pin.revised]
+        ways = ways_to_repeat(pin.revised, attempt.permits.withheld_until_micros)
+        return ways if self._policy.repeats_identifiers else ways[:1]
+
     def _has_nothing_to_say(self, retraction: Outgoing) -> bool:
         """Tells whether a retraction would change nothing there."""
         return self._policy.retracts_by_value and retraction.amount_micros is None
@@ -209,13 +227,6 @@ class Wording:
     def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the id by which the destination knows a conversion that it is told of first."""
         return self._naming.visible_id(revised, with_store=with_store)
-
-
-def _told(attempt: Attempt, pin: Pin | None) -> ConversionRevised:
-    """Returns the conversion that is told, as it was known first, without what its person did not want told."""
-    if pin is None or attempt.permits is None:
-        return attempt.revised if pin is None else pin.revised
-    return without(pin.revised, attempt.permits.withheld_until_micros)
 
 
 def _newest_last(attempt: Attempt) -> tuple[bool, int]:

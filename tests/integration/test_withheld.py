@@ -77,3 +77,27 @@ async def test_what_is_withheld_of_a_conversion_is_withheld_of_its_refund_which_
         assert server.fake.values == {"p-c1:0000": 70}
         assert not [ask for ask in server.asks if b"phoneNumber" in ask.body]
     assert [one.state for one in await rig.deliveries(lane, "c1:0000")] == [DELIVERY_STATE_ACCEPTED] * 2
+
+
+async def test_what_was_told_before_anybody_knew_that_it_is_withheld_is_repeated_by_a_refund(
+    rig: Rig, workspace: str
+) -> None:
+    lane, left_micros = Lane(workspace, "google"), SystemClock().unix_micros() - 2 * DAY
+    phone = match_keys()
+    phone.identifiers.phone = "+491701234567"
+    sealed = await seal(rig, workspace, phone)
+
+    def of_a_phone(message: ConversionRevised) -> None:
+        message.state.person_id = person_key(workspace, "customer:1")
+        keys = message.match.person_keys.add(sealed=sealed, has_phone=True)
+        keys.event_time.FromMicroseconds(left_micros)
+
+    first = a_purchase(lane)
+    with running_fake("google") as server:
+        await publish(rig, lane, [first], of_a_phone)
+        await deliver(rig, lane, server)
+        await dropped(rig, workspace, at=left_micros + DAY)
+        await publish(rig, lane, [first.then(value_micros=70_000_000)], of_a_phone)
+        await deliver(rig, lane, server)
+        assert server.fake.values == {"p-c1:0000": 70}
+    assert [one.state for one in await rig.deliveries(lane, "c1:0000")] == [DELIVERY_STATE_ACCEPTED] * 2
