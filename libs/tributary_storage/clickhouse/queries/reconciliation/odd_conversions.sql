@@ -1,6 +1,6 @@
 -- Conversions that count about which something is odd: of the run's days, those that what came in these may have changed,
 -- and those that a finding is about which is not resolved. One row per what is odd, with some of the conversions; of what
--- a run only counts none is named.
+-- a run only counts none is named. What is left of the erased nobody can mend: of that nothing is told.
 WITH
     asked AS
     (
@@ -38,6 +38,7 @@ ARRAY JOIN findings AS what
 WHERE workspace = %(workspace)s
     AND counted
     AND NOT retracted
+    AND NOT startsWith(conversion_id, 's1:')
     AND (
         (
             conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
