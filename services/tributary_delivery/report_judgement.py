@@ -1,6 +1,7 @@
 """What a destination's report makes of the conversions of a request. Decides everything; keeps nothing.
 
-A destination says of how many conversions why they do not count, and not which:
+A destination says of how many conversions why they do not count, and not which. One may be counted under several
+reasons, so counts that add up to all do not make it all where the destination says that some are taken:
 
     none                               all are taken
     all                                all are refused: sent again if what they can be refused for passes, else dead
@@ -28,6 +29,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_delivery.destinations.destination import CONFIG, PERMANENT, RETRY, UNKNOWN
 from tributary_delivery.destinations.reporting import RequestReport
+from tributary_domain.shares import split_exactly
 from tributary_storage.redis.taken_back import Refusal
 
 _PASSING: Final = frozenset({RETRY, CONFIG})
@@ -58,7 +60,8 @@ class Judgement:
     conversions: int = 0
     """How many the request held."""
     causes: dict[str, int] = field(default_factory=dict)
-    """Of those that do not count, why; never more than `conversions` together."""
+    """Of those that do not count, why; never more than `conversions` together: where the destination counts some under
+    several reasons, each has its share."""
 
 
 def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> Judgement:
@@ -69,16 +72,17 @@ def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> 
         lines: What the ledger has of the request, taken and not reported on.
         now_micros: Now.
     """
-    causes = {reason: count for reason, (_, count) in report.refused.items()}
-    refused, held = sum(causes.values()), max(report.records, len(lines))
-    judged = Judgement(conversions=max(report.records, len(lines), refused), causes=causes)
+    counts = {reason: count for reason, (_, count) in report.refused.items()}
+    refused = sum(counts.values())
+    held = max(report.records or max(counts.values(), default=0), len(lines))
+    judged = Judgement(conversions=held, causes=_within(held, counts))
     classes = {kind for kind, _ in report.refused.values()}
     if not refused:
         judged.lines.extend(_line(one, DELIVERY_REPORT_TAKEN, "", now_micros) for one in lines)
     else:
-        said = DELIVERY_REPORT_REJECTED if refused >= held else DELIVERY_REPORT_UNCLEAR
-        is_one_reason = said == DELIVERY_REPORT_REJECTED and len(causes) == 1
-        why = next(iter(causes)) if is_one_reason else _summary(judged)
+        said = DELIVERY_REPORT_REJECTED if _are_all_refused(report, refused, held) else DELIVERY_REPORT_UNCLEAR
+        is_one_reason = said == DELIVERY_REPORT_REJECTED and len(counts) == 1
+        why = next(iter(counts)) if is_one_reason else _summary(counts, held)
         for one in lines:
             _refuse(one, _kind_of(one, report, said), why, said, now_micros, judged)
     if CONFIG not in classes:
@@ -87,6 +91,20 @@ def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> 
     return Judgement(
         judged.lines, judged.again, judged.dead, f"It reported: {named}", judged.conversions, judged.causes
     )
+
+
+def _are_all_refused(report: RequestReport, refused: int, held: int) -> bool:
+    """Tells whether no conversion of a request counts, as the destination says or else as its counts do."""
+    if report.all_refused is not None:
+        return report.all_refused
+    return refused == held or (refused > held and len(report.refused) == 1)
+
+
+def _within(held: int, counts: dict[str, int]) -> dict[str, int]:
+    """Returns the counts, or what each is of those held where they name more than there were."""
+    if sum(counts.values()) <= held:
+        return counts
+    return dict(zip(counts, split_exactly(held, list(counts.values())), strict=True))
 
 
 def _kind_of(one: Delivery, report: RequestReport, said: DeliveryReport.ValueType) -> OutcomeClass.ValueType:
@@ -129,7 +147,6 @@ def _line(one: Delivery, report: DeliveryReport.ValueType, why: str, now_micros:
     return line
 
 
-def _summary(judged: Judgement) -> str:
+def _summary(counts: dict[str, int], held: int) -> str:
     """Returns "3 CLICK_NOT_FOUND, 1 INVALID_GCLID of 50"."""
-    counts = ", ".join(f"{count} {reason}" for reason, count in judged.causes.items())
-    return f"{counts} of {judged.conversions}"
+    return f"{', '.join(f'{count} {reason}' for reason, count in counts.items())} of {held}"

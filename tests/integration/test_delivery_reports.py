@@ -295,6 +295,21 @@ async def test_a_request_that_is_refused_as_a_whole_is_dead_whatever_the_reasons
     assert (await google.deliveries([0]))[0].operation == DELIVERY_OPERATION_CREATE, "it does not have it"
 
 
+async def test_a_request_of_which_some_count_is_unclear_though_its_reasons_name_as_many_as_it_held(
+    google: Google,
+) -> None:
+    for number in (0, 1):  # each is counted under both
+        google.fake.refused_later[f"p-c1:{number:04}"] = "CLICK_NOT_FOUND EVENT_TOO_OLD"
+    await sent(google, 3)
+    await google.read()
+    assert {(one.state, one.report, one.report_reason) for one in await google.deliveries(range(3))} == {
+        (DELIVERY_STATE_ACCEPTED, DELIVERY_REPORT_UNCLEAR, "2 CLICK_NOT_FOUND, 2 EVENT_TOO_OLD of 3")
+    }
+    shares = {"CLICK_NOT_FOUND": 2, "EVENT_TOO_OLD": 1}
+    assert await google.causes() == shares
+    assert await google.funnel() == {"reported_unclear": 3, "reported_unclear_reasons": shares}
+
+
 async def test_some_that_were_too_early_are_all_sent_again_and_count_once(google: Google) -> None:
     google.fake.refused_later["p-c1:0001"] = "INTERNAL_ERROR"
     await sent(google, 2)

@@ -21,16 +21,25 @@ def read(answer: Answer) -> RequestReport | None:
     names = {text_of(one.get("requestStatus")) for one in statuses}
     if not 200 <= answer.status < 300 or not names or not names <= _DONE:
         return None
-    records, refused = 0, Counter[str]()
+    records, known, refused = 0, 0, Counter[str]()
     for one in statuses:
         records += number_of(mapping_of(one.get("eventsIngestionStatus")).get("recordCount"))
         for count in objects_of(mapping_of(one.get("errorInfo")).get("errorCounts")):
             reason = plain_reason(text_of(count.get("reason"))) or _UNNAMED
-            if class_later(reason) != OK:  # known already: it counts
+            if class_later(reason) != OK:
                 refused[reason] += number_of(count.get("recordCount"))
+            else:  # it counts
+                known += number_of(count.get("recordCount"))
+    if names == {"FAILED"}:
+        refused[_UNNAMED] += max(0, records - known - refused.total())
     refused = +refused
-    if names == {"FAILED"} and not refused:
-        refused[_UNNAMED] = records
     status = names.pop() if len(names) == 1 else "PARTIAL_SUCCESS"
     classes = {reason: (class_later(reason), n) for reason, n in sorted(refused.items())}
-    return RequestReport(status, records, classes, TOO_EARLY & classes.keys())
+    return RequestReport(status, records, classes, TOO_EARLY & classes.keys(), _are_all_refused(status, known))
+
+
+def _are_all_refused(status: str, known: int) -> bool | None:
+    """Returns whether none counts; None: the status does not say it. A request fails also of what is known already."""
+    if status == "PARTIAL_SUCCESS" or known:
+        return False
+    return True if status == "FAILED" else None

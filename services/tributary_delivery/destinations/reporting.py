@@ -22,6 +22,9 @@ class RequestReport:
     """Why, in its words -> what that comes to, and of how many. Of what is not named nothing was refused."""
     too_early: frozenset[str] = frozenset()
     """Those of them that only something can be refused for which was sent soon after it happened."""
+    all_refused: bool | None = None
+    """Whether it says that none of them counts (True), or that some do (False); None: its counts alone say it. One
+    event may be counted under several reasons."""
 
 
 @runtime_checkable

@@ -37,11 +37,42 @@ def test_reasons_are_counted_over_destinations_and_what_is_known_already_counts(
             "TOO_RECENT_CLICK": (RETRY, 1),
         },
         frozenset({"TOO_RECENT_CLICK"}),
+        all_refused=False,
     )
 
 
-def test_a_request_that_failed_without_a_reason_is_refused_as_a_whole() -> None:
-    assert said(a_status("FAILED", 4)) == RequestReport("FAILED", 4, {"NO_REASON_GIVEN": (UNKNOWN, 4)})
+@pytest.mark.parametrize(
+    ("status", "refused", "all_refused"),
+    [
+        pytest.param(a_status("SUCCESS", 4), {}, None, id="all count"),
+        pytest.param(a_status("FAILED", 4), {"NO_REASON_GIVEN": 4}, True, id="no reason"),
+        pytest.param(
+            a_status("FAILED", 4, REASON_INVALID_CLICK=3), {"INVALID_CLICK": 3, "NO_REASON_GIVEN": 1}, True, id="a rest"
+        ),
+        pytest.param(
+            a_status("FAILED", 4, REASON_EVENT_TOO_OLD=3, REASON_INVALID_CLICK=3),
+            {"EVENT_TOO_OLD": 3, "INVALID_CLICK": 3},
+            True,
+            id="some for two reasons",
+        ),
+        pytest.param(a_status("FAILED", 4, REASON_DUPLICATE_TRANSACTION_ID=4), {}, False, id="all are known already"),
+        pytest.param(
+            a_status("FAILED", 4, REASON_DUPLICATE_GCLID=1, REASON_INVALID_CLICK=3),
+            {"INVALID_CLICK": 3},
+            False,
+            id="one is known already",
+        ),
+    ],
+)
+def test_a_request_that_failed_is_refused_as_a_whole_but_for_what_is_known_already(
+    status: dict[str, Any], refused: dict[str, int], all_refused: bool | None
+) -> None:
+    found = said(status)
+    assert ({reason: count for reason, (_, count) in found.refused.items()}, found.all_refused) == (
+        refused,
+        all_refused,
+    )
+    assert found.refused.get("NO_REASON_GIVEN", (UNKNOWN,))[0] == UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,10 @@ def lines(count: int, age_hours: int = 0) -> list[Delivery]:
     return found
 
 
-def judged(sent: list[Delivery], records: int = 5, **refused: int) -> Judgement:
+def judged(sent: list[Delivery], records: int = 5, all_refused: bool | None = None, /, **refused: int) -> Judgement:
     early = frozenset({"TOO_RECENT_CLICK"} & refused.keys())
     classes = {reason: (class_later(reason), count) for reason, count in refused.items()}
-    return judge(RequestReport("PARTIAL_SUCCESS", records, classes, early), sent, SENT + HOUR)
+    return judge(RequestReport("ITS_WORD", records, classes, early, all_refused), sent, SENT + HOUR)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_what_was_old_enough_when_it_was_sent_was_not_refused_for_being_too_earl
 
 def test_all_are_refused_only_if_all_that_were_sent_are_not_all_that_the_ledger_still_has() -> None:
     for records, report in ((5, DELIVERY_REPORT_UNCLEAR), (3, DELIVERY_REPORT_REJECTED)):
-        found = judged(lines(3), records=records, EVENT_TOO_OLD=3)
+        found = judged(lines(3), records, EVENT_TOO_OLD=3)
         assert {one.report for one in found.lines} == {report}
     one_left = judged(lines(1), EVENT_TOO_OLD=3)
     assert [(one.state, one.report) for one in one_left.lines] == [(DELIVERY_STATE_ACCEPTED, DELIVERY_REPORT_UNCLEAR)]
-    alone = judged(lines(1), records=1, EVENT_TOO_OLD=1)
+    alone = judged(lines(1), 1, EVENT_TOO_OLD=1)
     assert [one.state for one in alone.lines] == [DELIVERY_STATE_DEAD]
 
 
@@ -93,7 +93,7 @@ def test_all_are_refused_only_if_all_that_were_sent_are_not_all_that_the_ledger_
 def test_none_of_a_request_counts_that_is_refused_as_a_whole_for_several_reasons(
     refused: dict[str, int], outcome: OutcomeClass.ValueType
 ) -> None:
-    found = judged(lines(2), records=2, **refused)
+    found = judged(lines(2), 2, **refused)
     assert {(one.outcome, one.report) for one in found.lines} == {(outcome, DELIVERY_REPORT_REJECTED)}
     told = found.again if outcome in (OUTCOME_CLASS_RETRY, OUTCOME_CLASS_CONFIG) else found.dead
     assert [(one.conversion_id, one.is_certain) for one in told] == [("c-0", True), ("c-1", True)]
@@ -101,5 +101,32 @@ def test_none_of_a_request_counts_that_is_refused_as_a_whole_for_several_reasons
 
 
 def test_what_cannot_have_been_too_early_is_dead_where_all_are_refused() -> None:
-    found = judged(lines(1) + lines(1, age_hours=13), records=2, TOO_RECENT_CLICK=1, EVENT_TOO_OLD=1)
+    found = judged(lines(1) + lines(1, age_hours=13), 2, TOO_RECENT_CLICK=1, EVENT_TOO_OLD=1)
     assert [one.state for one in found.lines] == [DELIVERY_STATE_SUPERSEDED, DELIVERY_STATE_DEAD]
+
+
+@pytest.mark.parametrize(
+    ("records", "all_refused", "refused", "report", "causes"),
+    [
+        pytest.param(10, False, (6, 6), DELIVERY_REPORT_UNCLEAR, (5, 5), id="some count, more reasons than events"),
+        pytest.param(10, False, (6, 4), DELIVERY_REPORT_UNCLEAR, (6, 4), id="some count, as many reasons as events"),
+        pytest.param(10, False, (10, 0), DELIVERY_REPORT_UNCLEAR, (10, 0), id="some count, and all are named"),
+        pytest.param(10, None, (6, 6), DELIVERY_REPORT_UNCLEAR, (5, 5), id="it does not say whether some count"),
+        pytest.param(10, None, (6, 4), DELIVERY_REPORT_REJECTED, (6, 4), id="the counts say that none does"),
+        pytest.param(10, None, (12, 0), DELIVERY_REPORT_REJECTED, (10, 0), id="one reason, of more than there were"),
+        pytest.param(10, True, (6, 6), DELIVERY_REPORT_REJECTED, (5, 5), id="none counts"),
+        pytest.param(0, False, (6, 6), DELIVERY_REPORT_UNCLEAR, (5, 5), id="it does not say how many there were"),
+    ],
+)
+def test_one_event_that_is_counted_under_two_reasons_refuses_no_other(
+    records: int, all_refused: bool | None, refused: tuple[int, int], report: int, causes: tuple[int, int]
+) -> None:
+    counts = zip(("EVENT_TOO_OLD", "INVALID_CLICK"), refused, strict=True)
+    found = judged(lines(10), records, all_refused, **{reason: count for reason, count in counts if count})
+    assert {one.report for one in found.lines} == {report}
+    is_dead = report == DELIVERY_REPORT_REJECTED
+    assert {one.state for one in found.lines} == {DELIVERY_STATE_DEAD if is_dead else DELIVERY_STATE_ACCEPTED}
+    assert [one.is_certain for one in found.dead] == [True] * 10 * is_dead
+    assert (found.conversions, tuple(found.causes.values())) == (10, tuple(count for count in causes if count))
+    if refused == (6, 6):
+        assert {one.report_reason for one in found.lines} == {"6 EVENT_TOO_OLD, 6 INVALID_CLICK of 10"}

@@ -219,7 +219,8 @@ class DeliveryFunnelRow(_message.Message):
     """Those that it reported later that it does not count."""
     reported_unclear: _builtins.int
     """Those that it may or may not count: of a request of which it refused some, at most as many, where only a part of the
-    request is of this day, or is still what the destination was told last. Nobody knows which they are.
+    request is of this day, or is still what the destination was told last. Nobody knows which they are. All of a request
+    whose reasons name as many as it held, and of which the destination says that some count.
     """
     unreported: _builtins.int
     """Those on which it has not reported, or never does."""

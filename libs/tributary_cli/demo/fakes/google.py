@@ -35,7 +35,7 @@ class FakeGoogle(Fake):
         self._unprocessed: list[str] = []
         self._known: set[tuple[str, str]] = set()
         self.refused_later: dict[str, str] = {}
-        """Visible id -> why it does not count after all, as the status of its request says."""
+        """Visible id -> why it does not count after all, as the status of its request says: a reason, or some."""
         self.is_processing = False
         """Whether what is taken waits for `process`, and nothing of it is known before; else there is no waiting."""
 
@@ -87,12 +87,13 @@ class FakeGoogle(Fake):
         if self.is_processing and request_id in self._unprocessed:
             return Reply(200, {"requestStatusPerDestination": [{"requestStatus": "PROCESSING"}]})
         ids = [str(event["transactionId"]) for _, event in self._queued[request_id]]
-        counts = Counter(self.refused_later[one] for one in ids if one in self.refused_later)
+        refused = [self.refused_later[one] for one in ids if one in self.refused_later]
+        counts = Counter(reason for reasons in refused for reason in reasons.split())
         errors = [
             {"reason": f"PROCESSING_ERROR_REASON_{reason}", "recordCount": str(count)}
             for reason, count in counts.items()
         ]
-        status = "SUCCESS" if not errors else "FAILED" if counts.total() == len(ids) else "PARTIAL_SUCCESS"
+        status = "SUCCESS" if not errors else "FAILED" if len(refused) == len(ids) else "PARTIAL_SUCCESS"
         said = {"requestStatus": status, "eventsIngestionStatus": {"recordCount": str(len(ids))}}
         if errors:
             said["errorInfo"] = {"errorCounts": errors}

@@ -23,12 +23,15 @@
 -- A destination that reports says of how many of a request why they do not count, seldom of which. Where a day has a request
 -- as a whole, that many are `reported_rejected`, and the others `reported_taken`. Where it has a part of one (the request
 -- went over midnight, or some of it was corrected since and is reported on with a later one), as many are `reported_unclear`
--- as can be refused, and the others, whichever they are, `reported_taken`. Of both the reasons add up: in the destination's
--- words, "A or B" where some of those refused for one of them are elsewhere. By request: bi_delivery_reports.
+-- as can be refused, and the others, whichever they are, `reported_taken`. A request whose reasons name all that it held, and
+-- of which the destination says that some count, is `reported_unclear`: it counts some under several reasons. Of both the
+-- reasons add up: in the destination's words, "A or B" where some of those refused for one of them are elsewhere. By
+-- request: bi_delivery_reports.
 CREATE OR REPLACE VIEW bi_delivery_funnel /*ON CLUSTER*/ AS
 WITH
     arraySum(mapValues(named)) AS refused_of_request,
-    cell_report = 'REJECTED' OR (cell_report = 'UNCLEAR' AND cell = ifNull(held, 0)) AS is_refused,
+    cell = ifNull(held, 0) AND cell > refused_of_request AS says_how_many,
+    cell_report = 'REJECTED' OR (cell_report = 'UNCLEAR' AND says_how_many) AS is_refused,
     multiIf(
         cell_report = 'REJECTED', cell,
         cell_report != 'UNCLEAR', toUInt64(0),
