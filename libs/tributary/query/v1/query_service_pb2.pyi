@@ -1887,7 +1887,9 @@ class PauseDestinationRequest(_message.Message):
     destination_id: _builtins.str
     """Required. The destination's id."""
     reason: _builtins.str
-    """Optional. Why, for people; at most 256 characters. What looks like an address or a phone number is cut out."""
+    """Optional. Why, for people; at most 256 characters. What looks like an e-mail address or a phone number is
+    cut out; one that holds what looks like a network address or a user agent is kept as "-", all of it.
+    """
     def __init__(
         self,
         *,
