@@ -9,6 +9,7 @@ from tributary_domain.amounts import MAX_AMOUNT_MICROS
 from tributary_domain.import_checks import (
     FIRST_DAY,
     check_currency,
+    check_id,
     check_size,
     check_statement_time,
     check_text,
@@ -42,7 +43,8 @@ def check_deal(deal: Any, now_micros: int) -> list[Reason]:
     """
     found: list[Reason] = []
     for name, (limit, required) in _TEXTS.items():
-        check_text(getattr(deal, name), name, limit, found, required=required)
+        check = check_id if name.endswith("_id") else check_text
+        check(getattr(deal, name), name, limit, found, required=required)
     if not deal.created_by:
         message = "Say who made it in the CRM: deals that we made ourselves are no evidence."
         found.append(Reason(ReasonCode.FIELD_MISSING, "created_by", message))

@@ -11,6 +11,7 @@ from tributary_domain.event_shape import MomentLike
 from tributary_domain.event_times import MICROS, read_micros
 from tributary_domain.money import is_currency
 from tributary_domain.personal import holds_personal
+from tributary_domain.personal_devices import number_holds_device
 from tributary_domain.reasons import Reason, ReasonCode
 
 AHEAD_MICROS: Final = 300 * MICROS
@@ -75,6 +76,15 @@ def check_text(value: str, field: str, limit: int, found: list[Reason], *, requi
     elif holds_personal(value):
         message = "Holds what looks like an e-mail address or a phone number; use an id that names nobody."
         found.append(Reason(ReasonCode.PERSONAL_DATA_IN_CLEAR, field, message))
+
+
+def check_id(value: str, field: str, limit: int, found: list[Reason], *, required: bool = False) -> None:
+    """Adds what is wrong with an id: a text, in which no device may be, either; an event's is kept as a token then."""
+    if len(value) <= limit and number_holds_device(value):
+        message = "Holds what looks like an IP address or a user agent; use an id that names nobody."
+        found.append(Reason(ReasonCode.PERSONAL_DATA_IN_CLEAR, field, message))
+    else:
+        check_text(value, field, limit, found, required=required)
 
 
 def check_currency(code: str, field: str, found: list[Reason]) -> None:

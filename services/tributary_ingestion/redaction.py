@@ -18,7 +18,7 @@ from tributary_domain.personal import (
     may_hold_personal,
     without_personal,
 )
-from tributary_domain.personal_devices import holds_device, may_hold_device
+from tributary_domain.personal_devices import holds_device, may_hold_device, number_holds_device
 from tributary_domain.personal_names import is_personal_property
 from tributary_domain.property_values import clean_property
 from tributary_domain.reasons import Reason, ReasonCode
@@ -62,6 +62,13 @@ _CAMPAIGN_PARTS: Final = {
 """Words for people, and which part of a campaign each is like: what looks like somebody's is found there as in a link.
 All other texts are ids, in which a device is looked for."""
 _CLIENT_IP, _APP_VERSION = map(texts.CONTEXT.names.index, ("client_ip", "app_version"))
+_NO_CLIENT_IP: Final = ("",) * len(texts.CONTEXT.names), ""
+_NUMBERS: Final = {
+    texts.CONVERSION: {"order_id", "pixel_event_id"},
+    texts.LEAD: {"lead_id", "root_order_id"},
+    texts.ADJUSTMENT: {"order_id"},
+}
+"""Ids that destinations, tags in the browser and deals of a CRM match by: four numbers are seldom an address there."""
 _KEPT_OF_CONTEXT: Final = tuple(map(texts.CONTEXT.names.index, ("language", "app_id")))
 
 
@@ -101,7 +108,7 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         setattr(message, name, token(readings[group][0][position]) if is_id else "")
         (campaign if name in _CAMPAIGN_PARTS.get(group, ()) else changed).append(field)
     if kind == "conversion" and _may_hold_personal(event.conversion):
-        _redact_conversion(event.conversion, token, changed)
+        _redact_conversion(event.conversion, _client_ip(readings), token, changed)
     elif kind == "adjustment" and event.adjustment.items and _may_hold_personal(event.adjustment):
         _redact_items(event.adjustment.items, "adjustment.items", token, changed)
     reasons = [_redacted(field) for field in changed]
@@ -142,13 +149,20 @@ def telling_texts(readings: texts.Readings) -> list[tuple[texts.TextGroup, int]]
         if group.personal is texts.Personal.SEALED or not joined:
             continue
         like = _CAMPAIGN_PARTS.get(group)
-        if like is None and not holds_device(joined):
+        numbers = _NUMBERS.get(group, ())
+        if like is None and not (may_hold_device(joined) if numbers else holds_device(joined)):
             continue
         for at, (name, value) in enumerate(zip(group.names, values, strict=True)):
             if not value:
                 continue
             part = like.get(name) if like is not None else None
-            if holds_device(value) if part is None else is_telling_campaign_part(part, value):
+            if part is not None:
+                is_somebodys = is_telling_campaign_part(part, value)
+            elif name in numbers:
+                is_somebodys = number_holds_device(value, _client_ip(readings))
+            else:
+                is_somebodys = holds_device(value)
+            if is_somebodys:
                 found.append((group, at))
     return found
 
@@ -167,6 +181,10 @@ def _is_no_version(text: str, client_ip: str) -> bool:
     return text == client_ip or (any(sign in text for sign in ":(%") and holds_device(text))
 
 
+def _client_ip(readings: texts.Readings) -> str:
+    return readings.get(texts.CONTEXT, _NO_CLIENT_IP)[0][_CLIENT_IP]
+
+
 def _is_personal(text: str) -> bool:
     return holds_personal(text) or holds_device(text)
 
@@ -176,7 +194,7 @@ def redacted_url(url: str, field: str) -> Reason | None:
     return _redacted(field) if holds_address(url) else None
 
 
-def _redact_conversion(conversion: Any, token: Token, changed: list[str]) -> None:
+def _redact_conversion(conversion: Any, client_ip: str, token: Token, changed: list[str]) -> None:
     codes = conversion.coupon_codes
     if codes and any(map(_is_personal, codes)):
         kept = [token(code) if _is_personal(code) else code for code in codes]
@@ -185,7 +203,11 @@ def _redact_conversion(conversion: Any, token: Token, changed: list[str]) -> Non
         changed.append("conversion.coupon_codes")
     ids = conversion.pixel_event_ids
     if ids:
-        personal = [name for name, value in ids.items() if _is_personal(value) or _is_personal(name)]
+        personal = [
+            name
+            for name, value in ids.items()
+            if holds_personal(value) or number_holds_device(value, client_ip) or _is_personal(name)
+        ]
         for name in personal:
             value = ids.pop(name)
             if not _is_personal(name):  # a destination of that name there is not

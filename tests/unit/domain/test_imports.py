@@ -124,6 +124,9 @@ def test_an_empty_slice_clears_its_days() -> None:
         (lambda deal: setattr(deal.amount, "amount_micros", 1), "CURRENCY_UNKNOWN:amount.currency_code"),
         (lambda deal: setattr(deal, "contact_email_sha256", "abc"), "HASH_MALFORMED:contact_email_sha256"),
         (lambda deal: setattr(deal, "contact_id", "ann@example.com"), "PERSONAL_DATA_IN_CLEAR:contact_id"),
+        (lambda deal: setattr(deal, "order_id", "203.0.113.7-1795000000"), "PERSONAL_DATA_IN_CLEAR:order_id"),
+        (lambda deal: setattr(deal, "lead_id", "2001:db8::7"), "PERSONAL_DATA_IN_CLEAR:lead_id"),
+        (lambda deal: setattr(deal, "deal_id", "Mozilla/5.0 (X11; Linux)"), "PERSONAL_DATA_IN_CLEAR:deal_id"),
         (lambda deal: setattr(deal.close_date, "year", 2026), "FIELD_MALFORMED:close_date"),
         (lambda deal: deal.ClearField("modify_time"), "FIELD_MISSING:modify_time"),
     ],
@@ -132,6 +135,13 @@ def test_a_deal_that_is_wrong_is_refused_with_the_field(change: Callable[[Deal],
     deal = a_deal()
     change(deal)
     assert said(check_deal(deal, NOW)) == [expected]
+
+
+@pytest.mark.parametrize("number", ["25.11.27.104", "10.1.2.33", "SO-12.11.25.7", "v1.2.3.4"])
+def test_a_deal_may_have_the_number_of_an_order_that_has_four_parts(number: str) -> None:
+    deal = a_deal()
+    deal.order_id = deal.lead_id = number
+    assert said(check_deal(deal, NOW)) == []
 
 
 @pytest.mark.parametrize(

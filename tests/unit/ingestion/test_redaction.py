@@ -92,6 +92,7 @@ DEVICES = {
     "an address in an id": "s-203.0.113.77-1795000000",
     "an address and a moment": "203.0.113.77.1795000000",
     "an address and a port": "203.0.113.77:4711",
+    "an address in an id behind what may be a version": "v-203.0.113.77-1795000000",
     "an address of the sixth version": "2001:db8:77::9",
     "one in brackets": "[2001:db8:77::9]:4711",
     "one in an id": "s:2001:db8:77::9:1795000000",
@@ -132,6 +133,7 @@ def test_no_text_of_an_event_carries_an_ip_address_or_a_user_agent_through_the_d
             continue  # four numbers: what it is the field says
         for is_refused in (False, True):
             event = an_event(path)
+            event.context.client_ip = "203.0.113.77"
             put(event, path, device)
             if is_refused:
                 event.ClearField("event_time")
@@ -361,6 +363,7 @@ def test_a_property_that_is_of_a_thing_stays(name: str, value: str) -> None:
 def test_no_list_or_map_of_an_event_carries_a_device_through_the_door(put_text: Any, device: str) -> None:
     for is_refused in (False, True):
         event = an_event("conversion")
+        event.context.client_ip = "203.0.113.77"
         put_text(event, device)
         for item in event.conversion.items:
             item.name = item.name.removeprefix("Mug for ").removesuffix(".")
@@ -393,6 +396,79 @@ def test_an_id_that_is_like_an_ip_address_but_none_is_kept(text: str) -> None:
         put(event, path, text)
         packed = take(event, RULES, NOW, backfill=False)
         assert (text.encode() in packed.admitted, packed.reasons) == (True, []), path
+
+
+NUMBERS = {
+    "conversion": ("order_id", "pixel_event_id", "lead.lead_id", "lead.root_order_id"),
+    "adjustment": ("order_id",),
+}
+"""Ids of an event that leave the house, and are matched there by their text."""
+
+
+@pytest.mark.parametrize(
+    ("number", "client_ip", "is_kept"),
+    [
+        ("25.11.27.104", "", True),
+        ("10.1.2.33", "203.0.113.7", True),
+        ("12.11.25.7", "2001:db8::7", True),
+        ("SO-25.11.27.104/2", "125.11.27.104", True),
+        ("25.11.27.104-77", "", True),
+        ("25.11.27.104-2026112701", "", True),
+        ("203.0.113.7", "203.0.113.7", False),
+        ("SO-203.0.113.7", "203.0.113.7", False),
+        ("203.0.113.7", "::ffff:203.0.113.7", False),
+        ("build-203.0.113.7", "203.0.113.7", False),
+        ("203%2E0%2E113%2E7", "203.0.113.7", False),
+        ("203.0.113.7-1795000000", "", False),
+        ("1795000000123_203.0.113.7", "", False),
+        ("203.0.113.7.1795000000", "", False),
+        ("::ffff:203.0.113.7", "", False),
+        ("2001:db8::7", "", False),
+        ("Mozilla/5.0 (X11; Linux x86_64)", "", False),
+    ],
+)
+def test_the_number_of_an_order_is_an_ip_address_only_with_a_moment_or_if_the_event_came_from_it(
+    number: str, client_ip: str, is_kept: bool
+) -> None:
+    for kind, names in NUMBERS.items():
+        for path in (f"{kind}.{name}" for name in names):
+            event = an_event(kind)
+            event.context.client_ip = client_ip
+            put(event, path, number)
+            packed = take(event, RULES, NOW, backfill=False)
+            told = [] if is_kept else [("PERSONAL_DATA_REDACTED", path)]
+            assert [(reason.code.value, reason.field) for reason in packed.reasons] == told
+            assert (number.encode() in packed.admitted) is is_kept, path
+    event = an_event("conversion")
+    event.context.client_ip = client_ip
+    event.conversion.pixel_event_ids["meta"] = number
+    kept = AdmittedEvent.FromString(take(event, RULES, NOW, backfill=False).admitted).event.conversion.pixel_event_ids
+    assert (kept["meta"] == number, kept["meta"].startswith("x1:")) == (is_kept, not is_kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_kept"),
+    [
+        ("v1.2.3.4", True),
+        ("V10.2.1.4-77", True),
+        ("version 1.2.3.4", True),
+        ("v-203.0.113.7", False),
+        ("v 203.0.113.7", False),
+        ("v.203.0.113.7", False),
+        ("v-203.0.113.7-1795000000", False),
+        ("v203.0.113.7-1795000000", False),
+        ("build_203.0.113.7_1795000000123", False),
+        ("1795000000 build 203.0.113.7", True),
+        ("build-10.2.1.4-123456789", True),
+        ("1795000000-203.0.113.7", False),
+        ("release-203.0.113.7.1795000000", False),
+    ],
+)
+def test_four_numbers_with_a_moment_beside_them_are_no_version(text: str, is_kept: bool) -> None:
+    for path in ("event_id", "session_id", "click_ids.msclkid"):
+        event = an_event("conversion")
+        put(event, path, text)
+        assert (text.encode() in take(event, RULES, NOW, backfill=False).admitted) is is_kept, path
 
 
 def test_an_apps_version_may_have_four_numbers_unless_it_is_the_address_of_the_person() -> None:

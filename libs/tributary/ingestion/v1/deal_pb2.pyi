@@ -80,7 +80,8 @@ class Deal(_message.Message):
     order_id: _builtins.str
     """Optional. The order it belongs to. Read as a conversion's is, and so are `lead_id` and `store`: without blanks around
     it, as `conversion_name` is, too; and what names nothing ("undefined") as not sent, with the warning
-    PLACEHOLDER_IGNORED.
+    PLACEHOLDER_IGNORED. A deal is REJECTED for an id in which an event's is replaced by a token (PERSONAL_DATA_IN_CLEAR):
+    no conversion could be found by it.
     """
     lead_id: _builtins.str
     """Optional. The lead it belongs to."""
