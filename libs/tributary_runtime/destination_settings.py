@@ -3,10 +3,11 @@
 The one rule: a destination gets only what is mapped here; a conversion name without an entry is not sent.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tributary_domain.settings import AttributionModel
 from tributary_domain.value_bases import ValueBasis
@@ -54,17 +55,25 @@ class ConversionMapping(Declared):
     """Of a CRM: names that say the same here share one object per order; unset: each name has its own."""
 
 
-class Quota(Declared):
-    """How fast a destination may be called, by all replicas together."""
+def _tell_no_default(schema: dict[str, Any]) -> None:
+    """Takes from the JSON schema what holds of some types of destination only."""
+    del schema["default"]
 
-    requests_per_minute: Annotated[int, Field(ge=1)] = 600
+
+_OF_TYPE: Final = Field(json_schema_extra=_tell_no_default)
+
+
+class Quota(Declared):
+    """How fast a destination may be called, by all replicas together; what is left out is as the type's default."""
+
+    requests_per_minute: Annotated[int, Field(ge=1), _OF_TYPE] = 600
     """Calls in any sliding minute at most; of all destinations together that call with the same credential."""
 
-    requests_per_ten_seconds: Annotated[int, Field(ge=1)] | None = None
-    """Calls in any sliding ten seconds at most, likewise; unset: as many as a minute allows."""
+    requests_per_ten_seconds: Annotated[Annotated[int, Field(ge=1)] | None, _OF_TYPE] = None
+    """Calls in any sliding ten seconds at most, likewise; null: as many as a minute allows."""
 
-    requests_per_day: Annotated[int, Field(ge=1)] | None = None
-    """Calls in any sliding day at most, likewise; unset: as many as come."""
+    requests_per_day: Annotated[Annotated[int, Field(ge=1)] | None, _OF_TYPE] = None
+    """Calls in any sliding day at most, likewise; null: as many as come."""
 
 
 class DestinationSettings(Declared):
@@ -133,6 +142,14 @@ class DestinationSettings(Declared):
 
     quota: Quota = Quota()
     """How fast it may be called."""
+
+    @field_validator("quota", mode="before")
+    @classmethod
+    def _over_that_of_the_type(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        of_type: Quota = cls.model_fields["quota"].default
+        return {**of_type.model_dump(), **given}
 
     @model_validator(mode="after")
     def _check_scope(self) -> Self:

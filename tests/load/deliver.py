@@ -29,7 +29,7 @@ from typing import Any
 import httpx
 
 from tests.load.attribute import redis_seconds
-from tests.support.batches import TOKEN, a_batch_destination, a_purchase, match_keys, publish, running_fake
+from tests.support.batches import TOKEN, UNLIMITED, a_batch_destination, a_purchase, match_keys, publish, running_fake
 from tests.support.delivery import Rig, a_rig, prepare
 from tests.support.revisions import Revision
 from tests.support.stores import running_stores
@@ -190,7 +190,7 @@ async def selects(rig: Rig) -> int:
 async def latency(rig: Rig, url: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Plans jobs at a steady rate while the lane runs."""
     settings = a_batch_destination(
-        options.kind, url, id=options.kind.replace("_", "-"), quota={"requests_per_minute": 600}
+        options.kind, url, id=options.kind.replace("_", "-"), quota={**UNLIMITED, "requests_per_minute": 600}
     )
     lane, planned = Lane("load-steady", settings.id), dict[str, float]()
     step = max(1, options.rate // 20)

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from tests.support.batches import NAMES, a_batch_destination
+from tests.support.delivery import a_destination
 from tests.support.outgoing import an_answer, an_outgoing, keys, said
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_TEST
 from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
@@ -54,6 +55,24 @@ def test_the_limits_are_those_of_the_documentation_unless_the_file_says_others(k
     quota = type(settings).model_fields["quota"].default
     rates = (quota.requests_per_minute, quota.requests_per_ten_seconds, quota.requests_per_day)
     assert (settings.batch_size, *rates, settings.most_age_days, settings.resend_hours) == LIMITS[kind]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"requests_per_minute": 7}, id="of a minute"),
+        pytest.param({"requests_per_ten_seconds": 7}, id="of ten seconds"),
+        pytest.param({"requests_per_day": 7}, id="of a day"),
+        pytest.param({"requests_per_ten_seconds": None, "requests_per_day": None}, id="no limit"),
+    ],
+)
+@pytest.mark.parametrize("kind", [*ADAPTERS, *DESTINATIONS])
+def test_what_a_quota_leaves_out_is_as_the_type_has_it(kind: str, given: dict[str, int | None]) -> None:
+    settings = a_batch_destination(kind, quota=given) if kind in ADAPTERS else a_destination("http://x", quota=given)
+    of_type = LIMITS[kind][1:4] if kind in LIMITS else (600, None, None)
+    names = ("requests_per_minute", "requests_per_ten_seconds", "requests_per_day")
+    assert settings.quota.model_dump() == {**dict(zip(names, of_type, strict=True)), **given}
 
 
 @pytest.mark.parametrize("kind", ADAPTERS)
