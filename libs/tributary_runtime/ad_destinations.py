@@ -217,7 +217,8 @@ class TikTokDestination(BatchDestination):
     """tiktok."""
 
     event_source: Literal["web", "app", "offline", "crm"] = "web"
-    """Where conversions happen."""
+    """Where conversions happen. Of crm, a conversion's `lead_id` must be the id that TikTok gave the lead, as exported
+    from there with it: TikTok is told it as it is, and knows none of the CRM's own."""
 
     event_source_id: Annotated[str, Field(min_length=1, max_length=128)]
     """The pixel code, or the id of the app, offline or CRM event set."""

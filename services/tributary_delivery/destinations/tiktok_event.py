@@ -70,7 +70,10 @@ def _is_matchable(user: dict[str, Any]) -> bool:
 
 
 def _lead(outgoing: Outgoing, settings: TikTokDestination) -> dict[str, str]:
-    """Returns the lead whose stage it is, of which a CRM event set is told; empty: none, or it has no id."""
+    """Returns the lead whose stage it is, of which a CRM event set is told; empty: none, or it has no id.
+
+    The id must be TikTok's own: nothing in it shows whose it is, so it is told as it was sent.
+    """
     lead_id = outgoing.revised.state.lead.lead_id
     if settings.event_source != "crm" or not lead_id:
         return {}
