@@ -7,34 +7,16 @@ else. The number of an order is known to others by its text, who match by it, an
 ("25.11.27.104"): there four numbers are an address only with a moment, or where the event came from it.
 """
 
-import re
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Final
 
+from tributary_domain.network_addresses import Dotted, dotted_in, holds_sixth
 from tributary_domain.personal_names import plainer, words_of
 from tributary_domain.personal_values import shows_agent
 
-_DOTTED: Final = re.compile(r"(?<![^\W_])(?<!\d\.)([A-Za-z]*)(\d+(?:\.\d+){3,})(?![^\W_])")
-"""Numbers with dots, and the letters that they are written to."""
-_MOMENT_DIGITS: Final = 9
-"""Of seconds since 1970, or of something finer."""
-_MOMENT: Final = r"1\d{9}(?:\d{3}){0,3}"
-"""The same where no dot joins it: only from 2001 to 2033, for numbers of any length may stand beside a version."""
-_MOMENT_BEFORE: Final = re.compile(rf"(?<![^\W_]){_MOMENT}(?:[^\w\x00]|_){{1,3}}\Z")
-_MOMENT_BEHIND: Final = re.compile(rf"(?:[^\w\x00]|_){{1,3}}{_MOMENT}(?![^\W_])")
-_MOST: Final = 255
-_NUMBERS: Final = 4
-_WORD_BEFORE: Final = re.compile(r"([A-Za-z]+)(?:[^\w\x00]|_){0,2}\Z")
-"""Within the same text, where several are joined by NULs."""
-_CHARACTERS_BEFORE: Final = 24
 _VERSIONS: Final = frozenset(
     words_of("version versions ver build builds rev revision release releases firmware sdk chapter section")
 )
-_COLONS: Final = re.compile(r"(?<![^\W_])[23f][\da-f]{3}(?::[\da-f]{0,4}){2,7}(?![^\W_])", re.IGNORECASE)
-"""What may be an address of the sixth version that a device has: of the world, of a site, or of a link."""
-_SIXTH_BEFORE: Final = ("ffff:", "ff9b::")
-"""What an address of the fourth version has before it where it is written as one of the sixth."""
 
 
 def may_hold_device(text: str) -> bool:
@@ -56,7 +38,7 @@ def holds_device(text: str) -> bool:
 
 
 def number_holds_device(text: str, client_ip: str = "") -> bool:
-    """Tells whether the number of an order, a lead or a pixel's event holds one: others match by its text.
+    """Tells whether the number of an order, a lead, an item or a pixel's event holds one: others match by its text.
 
     Args:
         text: The number.
@@ -68,66 +50,23 @@ def number_holds_device(text: str, client_ip: str = "") -> bool:
     (True, True)
     """
 
-    def is_address(found: re.Match[str]) -> bool:
-        address, has_moment = _read(found)
-        if not address or has_moment:
-            return has_moment
-        return address in _dotted(client_ip) or _before(found).lower().endswith(_SIXTH_BEFORE)
+    def is_address(found: Dotted) -> bool:
+        if found.has_moment or found.is_sixth:
+            return True
+        return any(found.address == own.address for own in dotted_in(client_ip))
 
     return _holds(text, is_address)
 
 
-def _holds(text: str, is_address: Callable[[re.Match[str]], bool]) -> bool:
+def _holds(text: str, is_address: Callable[[Dotted], bool]) -> bool:
     if not may_hold_device(text):
         return False
     if "%" in text:
         text = plainer(text)[-1]
-    if text.count(".") >= _NUMBERS - 1 and any(map(is_address, _DOTTED.finditer(text))):
-        return True
-    if text.count(":") > 1 and any(_is_sixth(found[0]) for found in _COLONS.finditer(text)):
+    if any(map(is_address, dotted_in(text))) or holds_sixth(text):
         return True
     return "/" in text and shows_agent(text.replace("+", " "))
 
 
-def _is_address(found: re.Match[str]) -> bool:
-    address, has_moment = _read(found)
-    if not address or has_moment:
-        return has_moment
-    word = _WORD_BEFORE.search(_before(found))
-    return not found[1] and (word is None or word[1].lower() not in _VERSIONS)
-
-
-def _read(found: re.Match[str]) -> tuple[str, bool]:
-    """Returns four numbers that may be an address, empty if these cannot; and whether a moment stands beside them."""
-    numbers = found[2].split(".")
-    has_moment = True
-    if len(numbers[-1]) >= _MOMENT_DIGITS:
-        numbers.pop()
-    elif len(numbers[0]) >= _MOMENT_DIGITS:
-        numbers.pop(0)
-    else:
-        is_behind = _MOMENT_BEHIND.match(found.string, found.end()) is not None
-        has_moment = is_behind or _MOMENT_BEFORE.search(_before(found)) is not None
-    if len(numbers) != _NUMBERS or numbers[0] == "0" or numbers[1:] == ["0"] * (_NUMBERS - 1):
-        return "", False  # no device has such an address, and browsers have such versions
-    if any(len(number) > 1 and number[0] == "0" for number in numbers) or any(len(number) > 3 for number in numbers):
-        return "", False
-    if max(map(int, numbers)) > _MOST:
-        return "", False
-    return ".".join(numbers), has_moment
-
-
-def _before(found: re.Match[str]) -> str:
-    return found.string[max(0, found.start() - _CHARACTERS_BEFORE) : found.start()]
-
-
-def _dotted(client_ip: str) -> list[str]:
-    return [found[2] for found in _DOTTED.finditer(client_ip)]
-
-
-def _is_sixth(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+def _is_address(found: Dotted) -> bool:
+    return found.has_moment or (not found.letters and found.word_before.lower() not in _VERSIONS)

@@ -2,17 +2,18 @@
 
 The hash of an address or a number, an e-mail address in base64, a token of a log-in, a network address, a user agent,
 and a phone number as it is dialled from abroad. The one rule: quick where there is nothing, and a name that says of
-what thing it is (an order, a version, a code on a product) keeps what might be one: four numbers with dots are an app's
-version where the name speaks of one, and an address everywhere else.
+what thing it is (an order, a version, a code on a product) keeps what might be one: four numbers with dots, alone, are
+an app's version where the name speaks of one, of a property the number or the price where it speaks of these, and an
+address everywhere else; within a longer text they are one where something beside them says so.
 """
 
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Final
 
 from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
+from tributary_domain.network_addresses import AROUND, holds_dotted_within, holds_sixth, is_address
 from tributary_domain.numbering_plans import is_as_written
 from tributary_domain.personal_hashes import (
     HASH_CHARACTERS,
@@ -25,17 +26,12 @@ from tributary_domain.personal_names import plainer, words_of
 
 _SHORTEST: Final = 7
 """1.2.3.4"""
-_ADDRESS: Final = re.compile(r"[\da-fA-F:.]{1,45}")
-_NOBODYS: Final = ".0.0.0"
-"""What versions of browsers end with, and no address of a device does."""
 _LISTED: Final = re.compile(r"[,;|]")
 """What parts the addresses of a header."""
 _SAID_OF: Final = re.compile(r"[\s\"'({\[]*([A-Za-z_][\w.-]{0,63})[\"']?\s*[=:]\s*", re.ASCII)
 """Before one, of what it is: `for="[2001:db8::7]:4711"`, as proxies write it, or `u:203.0.113.7`."""
 _LONGEST: Final = 64
 """An address with its port, or a number with blanks, and what stands around it."""
-_AROUND: Final = " \t\r\n\"'(){}<>"
-_PORT: Final = re.compile(r":\d{1,5}\Z")
 _BROWSER: Final = r"Mozilla/\d\.\d+ \(|\bDalvik/\d[\d.]* \("
 _APP: Final = r"(?<![\w.+-])[A-Za-z][\w.+-]*/\d[\w.+-]* \("
 """Of any name, and its version; each word is begun once."""
@@ -70,6 +66,17 @@ _PAGES_OF_CODES: Final = _CODES | frozenset(
     words_of("p dp pd article artikel produkt bestellung checkout confirmation success receipt thank thanks")
 )
 """What else a part of a path says of the next one."""
+_NUMBERED: Final = frozenset(
+    words_of(
+        """
+        order orderid ordernumber orderno transaction transactionid invoice item itemid product productid sku article
+        receipt ticket batch serial price amount total subtotal tax discount shipping revenue cost
+        """
+    )
+)
+"""What has a number, or is a sum, that may be written as four numbers with dots: 25.11.27.104, 1.200.100.250."""
+_OF_NUMBERS: Final = frozenset(words_of("id number no nr num ref reference code key"))
+"""What the name of the number of one of these ends with."""
 _FREE: Final = frozenset({"content", "term"})
 """Parts of a campaign that people fill as they like; the id of one may look like a hash."""
 
@@ -81,13 +88,15 @@ def is_telling_property(name: str, value: str) -> bool:
     [True, True, False]
     >>> is_telling_property("app_version", "10.2.1.4"), is_telling_property("order_id", "00491712345678")
     (False, False)
+    >>> [is_telling_property("order_id", text) for text in ("25.11.27.104", "10.1.2.33-1795000000", "10.1.2.33:443")]
+    [False, True, True]
     """
     if is_hashed_property(name, value):
         return True
     return len(value) >= _SHORTEST and (
         holds_encoded_address(value)
         or holds_encoded_part(value)
-        or (_may_be_telling(value) and _is_telling(name, plainer(value)[-1]))
+        or (_may_be_telling(value) and _is_telling(name, plainer(value)[-1], may_be_numbered=True))
     )
 
 
@@ -176,7 +185,14 @@ def _plain(value: str) -> str:
     return plainer(value)[-1] if "%" in value else value.replace("+", " ")
 
 
-def _is_telling(name: str, value: str, versions: frozenset[str] = _VERSIONS, codes: frozenset[str] = _CODES) -> bool:
+def _is_telling(
+    name: str,
+    value: str,
+    versions: frozenset[str] = _VERSIONS,
+    codes: frozenset[str] = _CODES,
+    *,
+    may_be_numbered: bool = False,
+) -> bool:
     if "/" in value and shows_agent(value):
         return True
     if ":" in value and _CALLED.match(value) is not None:
@@ -185,12 +201,23 @@ def _is_telling(name: str, value: str, versions: frozenset[str] = _VERSIONS, cod
     may_be_number = "00" in value and _MAY_BE_FROM_ABROAD.search(value) is not None
     if not may_be_address and not may_be_number:
         return False
+    if may_be_address and holds_sixth(value):
+        return True
     for part in _LISTED.split(value):
-        for names, text in _said_in(name, part):
-            if may_be_address and _is_network_address(text) and not any(_is_named(one, versions) for one in names):
+        names = [name]
+        for text in _said_in(names, part):
+            if (
+                may_be_address
+                and is_address(text)
+                and not any(_is_named(one, versions) for one in names)
+                and not (may_be_numbered and ":" not in text and any(map(_is_numbered, names)))
+            ):
                 return True
             if may_be_number and _is_number(text) and not any(_is_named(one, codes) for one in names):
                 return True
+        is_version = any(_is_named(one, versions) for one in names)
+        if may_be_address and not is_version and holds_dotted_within(names[-1], part):
+            return True
     return False
 
 
@@ -202,12 +229,12 @@ def shows_agent(value: str) -> bool:
     return agent_begins(path[0]) >= 0 or _AGENT.search(value, path.end()) is not None
 
 
-def _said_in(name: str, part: str) -> Iterator[tuple[list[str], str]]:
-    """Yields (what a text is said to be, the text): a part as it stands, and what is behind each name within it."""
-    names, at = [name], 0
+def _said_in(names: list[str], part: str) -> Iterator[str]:
+    """Yields a part as it stands, and what is behind each name within it, which is added to `names` before."""
+    at = 0
     while True:
         if len(part) - at <= _LONGEST:
-            yield names, part[at:].strip(_AROUND)
+            yield part[at:].strip(AROUND)
         said = _SAID_OF.match(part, at)
         if said is None:
             return
@@ -222,26 +249,13 @@ def _is_number(text: str) -> bool:
     return _FROM_ABROAD.fullmatch(digits) is not None and is_as_written(f"+{digits[2:]}")
 
 
-def _is_network_address(text: str) -> bool:
-    if text.startswith("["):
-        return _reads(text[1:].partition("]")[0].strip(_AROUND))
-    text = text.rstrip("]")
-    return _reads(text) or _reads(_PORT.sub("", text))
-
-
-def _reads(text: str) -> bool:
-    if len(text) < _SHORTEST or text.endswith(_NOBODYS):
-        return False
-    if _ADDRESS.fullmatch(text) is None:  # what the library raises is slow
-        return False
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 @lru_cache(4_096)
 def _is_named(name: str, of: frozenset[str]) -> bool:
     words = words_of(name)
     return any(word in of or word.removesuffix("s") in of or (of >= _CODES and word.endswith("id")) for word in words)
+
+
+@lru_cache(4_096)
+def _is_numbered(name: str) -> bool:
+    words = [word.removesuffix("s") for word in words_of(name)]
+    return bool(words) and words[-1] in _NUMBERED | _OF_NUMBERS and not _NUMBERED.isdisjoint(words)

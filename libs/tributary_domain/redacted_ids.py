@@ -11,8 +11,7 @@ from typing import Final
 from tributary_domain import texts
 from tributary_domain.blanks import bare
 from tributary_domain.ids import REDACTED_PREFIX
-from tributary_domain.personal import holds_personal, may_hold_personal
-from tributary_domain.personal_devices import holds_device
+from tributary_domain.personal_texts import names_somebody
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.validation import EVENT_ID_CHARACTERS
 
@@ -60,7 +59,7 @@ def stored_event_id(event_id: str, token: Callable[[str], str]) -> str:
     >>> stored_event_id("7" * 200, str.upper)[120:]
     '7777777…'
     """
-    if (may_hold_personal(event_id) and holds_personal(event_id)) or holds_device(event_id):
+    if names_somebody(event_id):
         return token(event_id)
     return event_id if len(event_id) <= EVENT_ID_CHARACTERS else f"{event_id[: EVENT_ID_CHARACTERS - 1]}…"
 

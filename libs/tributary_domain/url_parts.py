@@ -9,6 +9,7 @@ from typing import Final
 
 from tributary_domain.encoded_addresses import holds_encoded_part
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE
+from tributary_domain.personal_devices import holds_device
 from tributary_domain.personal_hashes import may_hold_hash
 from tributary_domain.personal_names import plainer
 from tributary_domain.personal_values import (
@@ -88,10 +89,14 @@ def is_telling_pair(name: str, value: str) -> bool:
 def is_telling_campaign_part(name: str, value: str) -> bool:
     """Tells whether a part of a campaign, as it stands, is somebody's, or a link that holds what is.
 
+    The id of one is an id as others are, in which a device is looked for.
+
     >>> is_telling_campaign_part("content", "https://x.example/u/203.0.113.7"), is_telling_campaign_part("term", "a/b")
     (True, False)
+    >>> is_telling_campaign_part("id", "s-203.0.113.7"), is_telling_campaign_part("campaign", "s-203.0.113.7")
+    (True, False)
     """
-    if is_telling_campaign(name, value):
+    if is_telling_campaign(name, value) or (name == "id" and holds_device(value)):
         return True
     if not any(sign in value for sign in "/%=:"):
         return False

@@ -11,8 +11,7 @@ from tributary.attribution.v1.attribution_service_pb2 import ErasePersonRequest,
 from tributary.dedup.v1.decision_pb2 import ERASURE_MODE_REMOVE, ERASURE_MODE_SEVER, ERASURE_MODE_UNSPECIFIED
 from tributary_attribution.erasing import Erasing
 from tributary_domain.erasures import Erasure, ErasureState
-from tributary_domain.personal import holds_personal
-from tributary_domain.personal_devices import holds_device
+from tributary_domain.personal_texts import names_somebody
 from tributary_runtime.errors import Backpressure, FieldViolation, InvalidRequestError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import StoredErasure
@@ -45,7 +44,7 @@ async def erase(erasing: Erasing, request: ErasePersonRequest) -> ErasePersonRes
         raise _invalid("person", "Must be set: a person id, or identifiers.")
     if len(request.reason) > _MAX_REASON:
         raise _invalid("reason", f"Must have at most {_MAX_REASON} characters.")
-    if holds_personal(request.reason) or holds_device(request.reason):
+    if names_somebody(request.reason):
         raise _invalid("reason", "Must hold no personal data: it is kept for ever.")
     identifiers = request.identifiers if named_by == "identifiers" else None
     tokens = await erasing.tokens_of(request.workspace, identifiers, request.person_id)

@@ -11,15 +11,11 @@ from typing import Any, Final
 
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
-from tributary_domain.personal import (
-    holds_address,
-    holds_personal,
-    may_hold_address,
-    may_hold_personal,
-    without_personal,
-)
+from tributary_domain.network_addresses import holds_address_of
+from tributary_domain.personal import holds_address, holds_personal, may_hold_address, without_personal
 from tributary_domain.personal_devices import holds_device, may_hold_device, number_holds_device
 from tributary_domain.personal_names import is_personal_property
+from tributary_domain.personal_texts import may_name_somebody, names_somebody, number_names_somebody
 from tributary_domain.property_values import clean_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.redacted_ids import TOLD_APART, stored_event_id
@@ -107,17 +103,22 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         is_id = group.personal is texts.Personal.REPLACED or name == "interaction_id"
         setattr(message, name, token(readings[group][0][position]) if is_id else "")
         (campaign if name in _CAMPAIGN_PARTS.get(group, ()) else changed).append(field)
+    client_ip = _client_ip(readings)
     if kind == "conversion" and _may_hold_personal(event.conversion):
-        _redact_conversion(event.conversion, _client_ip(readings), token, changed)
+        _redact_conversion(event.conversion, client_ip, token, changed)
     elif kind == "adjustment" and event.adjustment.items and _may_hold_personal(event.adjustment):
-        _redact_items(event.adjustment.items, "adjustment.items", token, changed)
+        _redact_items(event.adjustment.items, "adjustment.items", client_ip, token, changed)
     reasons = [_redacted(field) for field in changed]
     named = [name for name in event.properties if is_personal_property(name) or holds_device(name)]
     if named:
         reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _NAMED))
     for name in named:
         del event.properties[name]
-    cleaned = {name: kept for name, value in event.properties.items() if (kept := clean_property(name, value)) != value}
+    cleaned = {
+        name: kept
+        for name, value in event.properties.items()
+        if (kept := _clean_property(name, value, client_ip)) != value
+    }
     telling = [name for name, kept in cleaned.items() if kept is None]
     if telling:
         reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _TELLING))
@@ -181,12 +182,14 @@ def _is_no_version(text: str, client_ip: str) -> bool:
     return text == client_ip or (any(sign in text for sign in ":(%") and holds_device(text))
 
 
+def _clean_property(name: str, value: str, client_ip: str) -> str | None:
+    """Returns what may be kept of a property of an event: nothing that holds the address which the event came from."""
+    kept = clean_property(name, value)
+    return None if kept and client_ip and holds_address_of(kept, client_ip) else kept
+
+
 def _client_ip(readings: texts.Readings) -> str:
     return readings.get(texts.CONTEXT, _NO_CLIENT_IP)[0][_CLIENT_IP]
-
-
-def _is_personal(text: str) -> bool:
-    return holds_personal(text) or holds_device(text)
 
 
 def redacted_url(url: str, field: str) -> Reason | None:
@@ -196,34 +199,32 @@ def redacted_url(url: str, field: str) -> Reason | None:
 
 def _redact_conversion(conversion: Any, client_ip: str, token: Token, changed: list[str]) -> None:
     codes = conversion.coupon_codes
-    if codes and any(map(_is_personal, codes)):
-        kept = [token(code) if _is_personal(code) else code for code in codes]
+    if codes and any(map(names_somebody, codes)):
+        kept = [token(code) if names_somebody(code) else code for code in codes]
         del codes[:]
         codes.extend(kept)
         changed.append("conversion.coupon_codes")
     ids = conversion.pixel_event_ids
     if ids:
         personal = [
-            name
-            for name, value in ids.items()
-            if holds_personal(value) or number_holds_device(value, client_ip) or _is_personal(name)
+            name for name, value in ids.items() if number_names_somebody(value, client_ip) or names_somebody(name)
         ]
         for name in personal:
             value = ids.pop(name)
-            if not _is_personal(name):  # a destination of that name there is not
+            if not names_somebody(name):  # a destination of that name there is not
                 ids[name] = token(value)
         if personal:
             changed.append("conversion.pixel_event_ids")
     if conversion.items:
-        _redact_items(conversion.items, "conversion.items", token, changed)
+        _redact_items(conversion.items, "conversion.items", client_ip, token, changed)
 
 
-def _redact_items(items: Any, field: str, token: Token, changed: list[str]) -> None:
+def _redact_items(items: Any, field: str, client_ip: str, token: Token, changed: list[str]) -> None:
     for position, item in enumerate(items):
         said = f"{item.item_id}\n{item.name}\n{item.category}\n{item.brand}"
-        if not may_hold_personal(said) and not may_hold_device(said):
+        if not may_name_somebody(said):
             continue
-        if _is_personal(item.item_id):
+        if number_names_somebody(item.item_id, client_ip):
             item.item_id = token(item.item_id)
             changed.append(f"{field}[{position}].item_id")
         for name in _WORDS:

@@ -36,6 +36,7 @@ from tributary_ingestion.visit_parts import (
     KnownTouch,
     VisitParts,
     Who,
+    holds_address,
     keep,
     read_properties,
 )
@@ -167,6 +168,8 @@ class Visits:
             agent_evidence = self._addresses[client_ip]
         except KeyError:
             agent_evidence = keep(self._addresses, client_ip, self._parts.address(client_ip))
+        if properties and client_ip and holds_address(event.properties, client_ip):
+            return None
         page = read_url(page_url)
         host, path, _, clicks, _, is_cut, mailer, campaign = page
         if agent_evidence is None or is_cut:

@@ -21,8 +21,7 @@ from tributary.query.v1.refusal_pb2 import (
     QUARANTINE_STATE_WAITING,
     QuarantinedEvent,
 )
-from tributary_domain.personal import holds_personal
-from tributary_domain.personal_devices import holds_device
+from tributary_domain.personal_texts import names_somebody
 from tributary_query.event_filters import EventFilters, after_of
 from tributary_query.page_tokens import fingerprint, make_token
 from tributary_query.violations import Violations
@@ -125,7 +124,7 @@ class Quarantine:
             wrong.add("action", "Say RELEASE or REJECT.")
         if len(request.reason) > MAX_REASON_CHARACTERS:
             wrong.add("reason", f"At most {MAX_REASON_CHARACTERS} characters.")
-        if holds_personal(request.reason) or holds_device(request.reason):
+        if names_somebody(request.reason):
             wrong.add("reason", "Must hold no personal data: it is kept with the decision.")
         has_filter = bool(request.reason_codes or request.conversion_names or request.all)
         if (has_filter or request.HasField("time_range")) == bool(request.event_ids):

@@ -191,6 +191,15 @@ def encoded(text: str) -> list[str]:
                 *(f"x=a{sign}{JWT}" for sign in ("%3A", "%7C", "%2C", "+", "%2520")),
                 *(f"x={JWT.replace('.', '%2E')}", "authorization=Basic%20YW5u", "X-Authorization=x"),
                 *("utm_term=203.0.113.7", "utm_content=203.0.113.7%3A80", "utm_source=00491712345678"),
+                *(
+                    "ip=203.0.113.7",
+                    "x=s-203.0.113.7-1795000000",
+                    "x=s%2D203.0.113.7%2D1795000000",
+                    "sid=203.0.113.7-x",
+                ),
+                *("x=client%20203.0.113.7:443", "x=203.0.113.7+10.0.0.1", "x=ip_203.0.113.7_a", "x=user-203.0.113.7"),
+                *("x=a-2001%3Adb8%3A%3A7-b", "utm_id=s-203.0.113.7", "utm_id=203.0.113.7%2D1"),
+                "utm_campaign=a+203.0.113.7:443",
                 "utm_content=Dalvik%2F2.1.0%20(Linux%3B%20U)",
             )
         ),
@@ -212,11 +221,18 @@ def encoded(text: str) -> list[str]:
                 *("x=version:1.2.3.4", "app_version=ios:1.2.3.4", "x=order:00491712345678", "sdk_version=web/4.0.1.2"),
                 *("browser=Chrome/120.0.0.0", "x=1000", "to=%2Fp%2Fred%2520shoes", "to=https%3A%2F%2Fx.example%2Fa"),
                 *("x=std::vector", "x=a:b|c", "price=20.00", "n=2000"),
+                *("x=core-10.2.1.4.zip", "x=Sale+1.2.3.4", "x=Rp%201.200.100.250", "x=1.2.3.4-beta"),
+                *("utm_id=build-10.2.1.4", "utm_campaign=Sale+1.2.3.4", "x=order+25.11.27.104"),
             )
         ),
         *(
             pytest.param(f"https://s.example{said}", f"https://s.example{kept}", id=f"by its shape: {said}")
             for said, kept in (
+                *(
+                    ("/u/s-203.0.113.7-1795000000/x", "/u/-/x"),
+                    ("/a/ip-203.0.113.7", "/a/-"),
+                    ("/a/x-2001:db8::7", "/a/-"),
+                ),
                 *(("/ip/203.0.113.7", "/ip/-"), ("/ip/203.0.113.7:80/x?a=1", "/ip/-/x?a=1"), ("/203.0.113.7", "/-")),
                 *(("/n/2001:db8::7/x", "/n/-/x"), ("/n/2001%3Adb8%3A%3A7", "/n/-"), ("/u/00491712345678", "/u/-")),
                 *(("/00491712345678/a", "/-/a"), ("/tel:00491712345678", "/-"), ("/tel%3A00491712345678", "/-")),

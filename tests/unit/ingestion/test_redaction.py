@@ -231,6 +231,19 @@ SHA256, MD5 = (hashlib.new(name, b"ann@example.com").hexdigest() for name in ("s
         *(("order_id", f"tel:{number}") for number in ("00491712345678", "(0049) 171 2345678")),
         *(("note", f"{within}203.0.113.7") for within in ("q=", "u:", "a|", "b/")),
         *(
+            ("note", said)
+            for said in (
+                *("203.0.113.7-1795000000", "s_203.0.113.7.1795000000", "1795000000123 203.0.113.7 left"),
+                *("client:203.0.113.7:443", "a client 203.0.113.7:443 left", "203.0.113.7:4711 -> 198.51.100.2:443"),
+                *("203.0.113.7 10.0.0.1", "203.0.113.7, 10.0.0.1", "ip_203.0.113.7_x", "IP 203.0.113.7 (Berlin)"),
+                *("user-203.0.113.7", "b clientIp:203.0.113.7 c", "ip203.0.113.7", "x ::ffff:203.0.113.7 y"),
+                *("v-2001:db8::7-1795000000", "by [2001:db8::7]:443 on", "a fe80::1 b", "order 203.0.113.7:443"),
+            )
+        ),
+        *(("order_id", said) for said in ("203.0.113.7:443", "203.0.113.7-1795000000", "2001:db8::7")),
+        *((name, "203.0.113.7") for name in ("order_address", "customer", "item_seen_by", "visitor_id")),
+        ("remote_addr", "203.0.113.7 51234"),
+        *(
             ("landing", said)
             for within in ("/u/{}", "https://x.example/u/{}", "https://x.example/?q={}", "q={}")
             for somebodys in ("203.0.113.7", "00491712345678", "+491712345678", "YW5uQGV4YW1wbGUuY29t", SHA256)
@@ -294,6 +307,10 @@ def test_a_link_and_json_among_properties_lose_only_what_is_personal(value: str,
         ("term", "https%3A%2F%2Fx.example%2Fu%2F203.0.113.7", False),
         ("content", f"%65{TOKEN[1:]}", False),
         *(("content", f"{within}203.0.113.7", False) for within in ("q=", "u:", "a|")),
+        *(("campaign", f"a {said} b", False) for said in ("203.0.113.7:443", "203.0.113.7-1795000000", "2001:db8::7")),
+        *(("campaign", f"a {said} b", True) for said in ("203.0.113.7", "10.2.1.4-beta", "1.2.3.4.5:443")),
+        *(("id", said, False) for said in ("s-203.0.113.7", "203.0.113.7-1", "u:2001:db8::7:1", "203.0.113.7%2D1")),
+        *(("id", said, True) for said in ("build-10.2.1.4", "v1.2.3.4", "1.2.3.4.5", "2026.11.27.1")),
         *(
             (name, quote(f"https://x.example/{said}", safe=""), False)
             for name in ("content", "campaign")
@@ -339,6 +356,16 @@ def test_a_campaign_keeps_nothing_that_looks_like_somebodys(name: str, value: st
         *(("app_version", "10.2.1.4"), ("at", "12:30:45"), ("order_id", "00491712345678"), ("size", "00123456789")),
         ("trace", "01890a5d-ac96-774b-bcce-b302099a8057"),
         *(("sdk", "4.0.1.2"), ("firmware_version", "10.0.0.1"), ("versions", "1.2.3.4, 1.2.3.5"), ("n", "1.2.3")),
+        *(
+            ("note", value)
+            for value in (
+                *("core-10.2.1.4.zip", "react@10.2.1.4", "1.2.3.4-beta", "Sale 1.2.3.4", "from 1.2.3.4 to 1.3.0.0"),
+                *("SO-25.11.27.104", "order 25.11.27.104", "Rp 1.200.100.250", "IDR 1.200.100.250,00"),
+                *("v10.2.1.4:443", "build 10.2.1.4 (102010400)", "1.2.3.4.5:443", "a::b c::d", "12:30:45 1.2.3.4"),
+            )
+        ),
+        *((name, "25.11.27.104") for name in ("order_id", "orderNumber", "invoice no", "items", "transaction-ref")),
+        *((name, "1.200.100.250") for name in ("price", "item_price", "totalAmount", "order_total")),
         *(("note", value) for value in ("version 10.2.1.4", "1.2.3.4.5", "300.1.2.3", "10:30", "00:1a:2b:3c:4d:5e")),
         *(("note", value) for value in ("tel: none", "telescope:12345678", "sms:7", "Size/42 (slim; long)", "a/b (c)")),
         *(
@@ -356,6 +383,18 @@ def test_a_property_that_is_of_a_thing_stays(name: str, value: str) -> None:
     packed = take(event, RULES, NOW, backfill=False)
     assert dict(AdmittedEvent.FromString(packed.admitted).event.properties) == {name: value}
     assert packed.reasons == []
+
+
+@pytest.mark.parametrize("client_ip", ["203.0.113.7", "::ffff:203.0.113.7", "2001:db8::7"])
+def test_no_property_keeps_the_address_that_the_event_came_from_whatever_it_is_named(client_ip: str) -> None:
+    own = client_ip.removeprefix("::ffff:")
+    event = an_event("conversion")
+    event.context.client_ip = client_ip
+    event.properties.update({"order_id": own, "app_version": f"a-{own}-b", "note": f"seen by {own} first"})
+    event.properties["shelf"] = "1203.0.113.71"
+    packed = take(event, RULES, NOW, backfill=False)
+    assert dict(AdmittedEvent.FromString(packed.admitted).event.properties) == {"shelf": "1203.0.113.71"}
+    assert [reason.field for reason in packed.reasons] == ["properties"]
 
 
 @pytest.mark.parametrize("put_text", COLLECTIONS)
@@ -444,6 +483,13 @@ def test_the_number_of_an_order_is_an_ip_address_only_with_a_moment_or_if_the_ev
     event.conversion.pixel_event_ids["meta"] = number
     kept = AdmittedEvent.FromString(take(event, RULES, NOW, backfill=False).admitted).event.conversion.pixel_event_ids
     assert (kept["meta"] == number, kept["meta"].startswith("x1:")) == (is_kept, not is_kept)
+    for kind in NUMBERS:
+        event = an_event(kind)
+        event.context.client_ip = client_ip
+        getattr(event, kind).items.add(item_id=number)
+        admitted = AdmittedEvent.FromString(take(event, RULES, NOW, backfill=False).admitted).event
+        (item,) = getattr(admitted, kind).items
+        assert (item.item_id == number, item.item_id.startswith("x1:")) == (is_kept, not is_kept), kind
 
 
 @pytest.mark.parametrize(

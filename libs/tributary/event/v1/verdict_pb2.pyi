@@ -185,13 +185,17 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_PERSONAL_DATA_REDACTED: _ReasonCode.ValueType  # 107
     """Warning: a text held what looks like an e-mail address, or a phone number with its country code; or an id held a whole
     network address ("203.0.113.7-1795000000"; not "build-1.2.3.4": four numbers are a version where the word before them
-    says so, and no moment stands beside them) or a user agent. In the numbers of orders and leads and the ids of pixel
-    events, by which others match, four numbers ("25.11.27.104") are an address only with a moment beside them, or where
-    they are the `client_ip` of the event. A keyed token stands for an id now, the same for the same id; from anything
+    says so, and no moment stands beside them) or a user agent. In the numbers of orders and leads and the ids of items and
+    of pixel events, by which others match, four numbers ("25.11.27.104") are an address only with a moment beside them, or
+    where they are the `client_ip` of the event. A keyed token stands for an id now, the same for the same id; from anything
     else it was cut. What an event, an order or an adjustment is told apart by is still a digest of its id as sent,
     without a key, against which whoever reads the stores can try addresses: use ids that are nobody's. Or a property was
     named as what is personal, or it, a title, an item's word, or a part of a campaign or of its ad held what looks like
     it: a network address, a user agent, a phone number, a token of a log-in, or an e-mail address in base64 or as a hash.
+    There four numbers are an address where they are all that is said; of a property not, where its name says that it is a
+    version, a price or the number of an order or an item ("order_id"), unless they are the `client_ip`. Within a longer text
+    they are one where a moment, a port, another address or a word beside them says so ("client 203.0.113.7:443",
+    "ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere.
     """
     REASON_CODE_ADDRESS_UNREADABLE: _ReasonCode.ValueType  # 108
     """Warning: the client address is none, and was ignored."""
@@ -321,13 +325,17 @@ definition must not cost a conversion.
 REASON_CODE_PERSONAL_DATA_REDACTED: ReasonCode.ValueType  # 107
 """Warning: a text held what looks like an e-mail address, or a phone number with its country code; or an id held a whole
 network address ("203.0.113.7-1795000000"; not "build-1.2.3.4": four numbers are a version where the word before them
-says so, and no moment stands beside them) or a user agent. In the numbers of orders and leads and the ids of pixel
-events, by which others match, four numbers ("25.11.27.104") are an address only with a moment beside them, or where
-they are the `client_ip` of the event. A keyed token stands for an id now, the same for the same id; from anything
+says so, and no moment stands beside them) or a user agent. In the numbers of orders and leads and the ids of items and
+of pixel events, by which others match, four numbers ("25.11.27.104") are an address only with a moment beside them, or
+where they are the `client_ip` of the event. A keyed token stands for an id now, the same for the same id; from anything
 else it was cut. What an event, an order or an adjustment is told apart by is still a digest of its id as sent,
 without a key, against which whoever reads the stores can try addresses: use ids that are nobody's. Or a property was
 named as what is personal, or it, a title, an item's word, or a part of a campaign or of its ad held what looks like
 it: a network address, a user agent, a phone number, a token of a log-in, or an e-mail address in base64 or as a hash.
+There four numbers are an address where they are all that is said; of a property not, where its name says that it is a
+version, a price or the number of an order or an item ("order_id"), unless they are the `client_ip`. Within a longer text
+they are one where a moment, a port, another address or a word beside them says so ("client 203.0.113.7:443",
+"ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere.
 """
 REASON_CODE_ADDRESS_UNREADABLE: ReasonCode.ValueType  # 108
 """Warning: the client address is none, and was ignored."""
