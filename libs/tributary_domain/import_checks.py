@@ -4,6 +4,7 @@ The one rule: all problems at once, each with its field, and never a value in a 
 of somebody outside at a time of his own; two statements of one time that differ contradict each other.
 """
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from tributary_domain.event_shape import MomentLike
 from tributary_domain.event_times import MICROS, read_micros
 from tributary_domain.money import is_currency
 from tributary_domain.personal import holds_personal
-from tributary_domain.personal_devices import number_holds_device
+from tributary_domain.personal_texts import names_somebody, number_names_somebody
 from tributary_domain.reasons import Reason, ReasonCode
 
 AHEAD_MICROS: Final = 300 * MICROS
@@ -68,23 +69,30 @@ def check_statement_time(moment: MomentLike | None, field: str, now_micros: int,
 
 
 def check_text(value: str, field: str, limit: int, found: list[Reason], *, required: bool = False) -> None:
-    """Adds what is wrong with a text that is stored as it is."""
+    """Adds what is wrong with words for people, which are stored as they are."""
+    _check(value, field, limit, found, holds_personal, required=required)
+
+
+def check_name(value: str, field: str, limit: int, found: list[Reason], *, required: bool = False) -> None:
+    """Adds what is wrong with a name, or the id of an ad: one that is somebody's no event keeps, either."""
+    _check(value, field, limit, found, names_somebody, required=required)
+
+
+def check_number(value: str, field: str, limit: int, found: list[Reason], *, required: bool = False) -> None:
+    """Adds what is wrong with the number of an order or a lead, or with an id that the CRM gave."""
+    _check(value, field, limit, found, number_names_somebody, required=required)
+
+
+def _check(
+    value: str, field: str, limit: int, found: list[Reason], is_somebodys: Callable[[str], bool], *, required: bool
+) -> None:
     if required and not value:
         found.append(Reason(ReasonCode.FIELD_MISSING, field, "Required."))
     elif len(value) > limit:
         found.append(Reason(ReasonCode.FIELD_TOO_LONG, field, f"Longer than {limit} characters."))
-    elif holds_personal(value):
-        message = "Holds what looks like an e-mail address or a phone number; use an id that names nobody."
+    elif is_somebodys(value):
+        message = "Looks like somebody's e-mail address, phone number, IP address or user agent; use what names nobody."
         found.append(Reason(ReasonCode.PERSONAL_DATA_IN_CLEAR, field, message))
-
-
-def check_id(value: str, field: str, limit: int, found: list[Reason], *, required: bool = False) -> None:
-    """Adds what is wrong with an id: a text, in which no device may be, either; an event's is kept as a token then."""
-    if len(value) <= limit and number_holds_device(value):
-        message = "Holds what looks like an IP address or a user agent; use an id that names nobody."
-        found.append(Reason(ReasonCode.PERSONAL_DATA_IN_CLEAR, field, message))
-    else:
-        check_text(value, field, limit, found, required=required)
 
 
 def check_currency(code: str, field: str, found: list[Reason]) -> None:

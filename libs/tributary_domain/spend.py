@@ -11,6 +11,7 @@ from tributary_domain.amounts import MAX_AMOUNT_MICROS
 from tributary_domain.import_checks import (
     check_currency,
     check_day,
+    check_name,
     check_size,
     check_statement_time,
     check_text,
@@ -23,7 +24,8 @@ MAX_COUNT: Final = 10**15
 _MAX_REPORTED: Final = 50
 _HIGHEST_LEVEL: Final = 4
 _MEDIA, _FEE, _CREDIT, _COMMISSION = 1, 2, 3, 4
-_ROW_TEXTS: Final = ("campaign_id", "campaign_name", "adset_id", "ad_id", "source", "medium")
+_ROW_IDS: Final = ("campaign_id", "adset_id", "ad_id")
+_ROW_WORDS: Final = ("campaign_name", "source", "medium")
 _NEEDED_BY_LEVEL: Final = {2: "campaign_id", 3: "adset_id", 4: "ad_id"}
 """Level -> what a row of media must name at it."""
 
@@ -37,8 +39,8 @@ def check_slice(spend: Any, now_micros: int, is_time_zone: Callable[[str], bool]
         is_time_zone: Tells whether a name is an IANA time zone.
     """
     found: list[Reason] = []
-    check_text(spend.destination, "destination", 64, found, required=True)
-    check_text(spend.account_id, "account_id", 128, found, required=True)
+    check_name(spend.destination, "destination", 64, found, required=True)
+    check_name(spend.account_id, "account_id", 128, found, required=True)
     first = check_day(spend, "start_date", found)
     last = check_day(spend, "end_date", found)
     if first is not None and last is not None and not 0 <= (last - first).days < MAX_DAYS:
@@ -64,7 +66,9 @@ def _check_row(row: Any, path: str, level: int, first: date | None, last: date |
     day = check_day(row, "date", found, path)
     if day is not None and first is not None and last is not None and not first <= day <= last:
         found.append(Reason(ReasonCode.FIELD_MALFORMED, f"{path}date", "Outside the slice."))
-    for name in _ROW_TEXTS:
+    for name in _ROW_IDS:
+        check_name(getattr(row, name), f"{path}{name}", 256, found)
+    for name in _ROW_WORDS:
         check_text(getattr(row, name), f"{path}{name}", 256, found)
     if not _MEDIA <= row.kind <= _COMMISSION:
         found.append(Reason(ReasonCode.FIELD_MALFORMED, f"{path}kind", "Say what kind of cost it is."))

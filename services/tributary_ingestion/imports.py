@@ -14,14 +14,14 @@ from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.import_result_pb2 import ImportOutcome as Outcome
 from tributary.ingestion.v1.import_result_pb2 import ImportResult
 from tributary.ingestion.v1.spend_pb2 import SpendSlice
-from tributary_domain.deals import check_deal
+from tributary_domain.deals import check_deal, stored_creator
 from tributary_domain.exchange_rates import check_rate
 from tributary_domain.import_outcomes import ImportOutcome, outcome_of
-from tributary_domain.personal import holds_personal
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.spend import check_slice
 from tributary_ingestion.placeholders import settle_deal
 from tributary_ingestion.reasons import to_messages
+from tributary_ingestion.spend_words import settle_words
 from tributary_ingestion.workspace_rules import WorkspaceRules
 from tributary_storage.clickhouse import import_rows
 from tributary_storage.clickhouse.imports import Imports, Known, Subject
@@ -72,13 +72,14 @@ class Importing:
             StorageUnavailableError: Unknown; import the same again.
         """
         problems = [check_slice(spend, now_micros, self._is_time_zone) for spend in slices]
+        warnings = [[] if found else settle_words(spend) for spend, found in zip(slices, problems, strict=True)]
         good = _without_problems(slices, problems)
         if validate_only or not good:
-            return _checked(problems)
+            return _warned(_checked(problems), warnings)
         known = await self._imports.known_spend(rules.workspace_id, good)
         outcomes = _decide([_of_slice(spend) for spend in good], known)
         await self._imports.write_spend(rules.workspace_id, _to_store(good, outcomes))
-        return _results(problems, outcomes)
+        return _warned(_results(problems, outcomes), warnings)
 
     async def deals(
         self, deals: Sequence[Deal], rules: WorkspaceRules, now_micros: int, *, validate_only: bool
@@ -142,9 +143,9 @@ def _of_rate(rate: ExchangeRate) -> _Statement:
 
 def _deal_state(deal: Deal, rules: WorkspaceRules) -> import_rows.Row:
     contact = _token(rules, Identifiers(email_sha256=deal.contact_email_sha256))
-    created_by = deal.created_by
-    if holds_personal(created_by):  # CRMs like to say it so; a token tells our own deals as well
-        created_by = _token(rules, Identifiers(email=created_by))
+    created_by = stored_creator(
+        deal.created_by, lambda email: _token(rules, Identifiers(email=email)), rules.redaction_token
+    )
     return import_rows.deal_state(deal, contact, created_by)
 
 
@@ -192,7 +193,7 @@ def _results(problems: Iterable[Sequence[Reason]], outcomes: Iterable[ImportOutc
 
 def _warned(results: list[ImportResult], warnings: Iterable[Sequence[Reason]]) -> list[ImportResult]:
     for result, told in zip(results, warnings, strict=True):
-        result.reasons.extend(to_messages(told))
+        result.reasons.extend(to_messages(told[:_MAX_REASONS]))
     return results
 
 

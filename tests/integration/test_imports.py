@@ -16,7 +16,11 @@ from click.testing import CliRunner
 from tests.support.door import Door, running_door
 from tests.support.stores import Stores, create_test_epoch, run_apart
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
-from tributary.event.v1.verdict_pb2 import REASON_CODE_PLACEHOLDER_IGNORED, REASON_CODE_STATEMENT_DIFFERS
+from tributary.event.v1.verdict_pb2 import (
+    REASON_CODE_PERSONAL_DATA_REDACTED,
+    REASON_CODE_PLACEHOLDER_IGNORED,
+    REASON_CODE_STATEMENT_DIFFERS,
+)
 from tributary.ingestion.v1.deal_pb2 import Deal
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.import_result_pb2 import ImportOutcome
@@ -156,6 +160,21 @@ def test_a_slice_over_months_is_one(door: Door, stores: Stores) -> None:
     assert spend(door, a_slice(account, 1, a_row(1, 10), start=1, end=3, month=8)) == ["DUPLICATE"]
 
 
+def test_a_word_of_spend_that_is_somebodys_is_cut_and_told_and_its_cost_counts(door: Door, stores: Stores) -> None:
+    account = next(accounts)
+    slices = [a_slice(account, 1, a_row(1, 10, campaign_name="203.0.113.7"), a_row(2, 20, campaign_name="Sale"))]
+    metadata = [("authorization", f"Bearer {door.keys['shop']}")]
+    for validate_only, outcome in ((True, "VALID"), (False, "STORED"), (False, "DUPLICATE")):
+        request = ImportSpendRequest(slices=slices, validate_only=validate_only)
+        (told,) = IngestionServiceStub(door.channel).ImportSpend(request, timeout=60, metadata=metadata).results
+        assert ImportOutcome.Name(told.outcome) == f"IMPORT_OUTCOME_{outcome}"
+        found = [(reason.code, reason.field) for reason in told.reasons]
+        assert found == [(REASON_CODE_PERSONAL_DATA_REDACTED, "rows[0].campaign_name")]
+    assert costs(stores, account) == {("01", "c-1"): 10, ("02", "c-1"): 20}
+    names = f"SELECT campaign_name FROM spend WHERE account_id = '{account}' ORDER BY date FORMAT TSV"  # noqa: S608
+    assert stores.clickhouse.execute(names) == "\nSale\n"
+
+
 def test_workspaces_do_not_see_each_others(door: Door) -> None:
     account = next(accounts)
     request = ImportSpendRequest(slices=[a_slice(account, 1, a_row(1, 10))])
@@ -205,6 +224,9 @@ def test_who_a_deal_is_about_and_who_made_it_are_kept_as_tokens(door: Door, stor
     assert deals(door, a_deal("d-3", 1, created_by="ann@example.com")) == ["STORED"]
     (token,) = stores.clickhouse.execute("SELECT created_by FROM deals WHERE deal_id = 'd-3' FORMAT TSV").split()
     assert token.startswith("email:")
+    assert deals(door, a_deal("d-7", 1, created_by="API 203.0.113.7")) == ["STORED"]
+    (token,) = stores.clickhouse.execute("SELECT created_by FROM deals WHERE deal_id = 'd-7' FORMAT TSV").split()
+    assert token.startswith("x1:")
 
 
 def a_rate(number: int, picos: int, published: int, source: str = "ecb") -> ExchangeRate:

@@ -10,7 +10,7 @@ import pytest
 from tributary.ingestion.v1.deal_pb2 import Deal
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
-from tributary_domain.deals import check_deal
+from tributary_domain.deals import check_deal, stored_creator
 from tributary_domain.exchange_rates import check_rate
 from tributary_domain.import_outcomes import ImportOutcome, outcome_of
 from tributary_domain.reasons import Reason
@@ -84,6 +84,9 @@ def test_what_is_right_is_taken() -> None:
             lambda spend: setattr(spend.rows[0], "campaign_name", "ann@example.com"),
             "PERSONAL_DATA_IN_CLEAR:rows[0].campaign_name",
         ),
+        (lambda spend: setattr(spend, "destination", "203.0.113.7"), "PERSONAL_DATA_IN_CLEAR:destination"),
+        (lambda spend: setattr(spend, "account_id", "u-203.0.113.7"), "PERSONAL_DATA_IN_CLEAR:account_id"),
+        (lambda spend: setattr(spend.rows[0], "ad_id", "2001:db8::7"), "PERSONAL_DATA_IN_CLEAR:rows[0].ad_id"),
         (lambda spend: setattr(spend.rows[0], "kind", 5), "FIELD_MALFORMED:rows[0].kind"),
         (lambda spend: setattr(spend.rows[0], "kind", 3), "FIELD_MALFORMED:rows[0].cost_micros"),
         (lambda spend: setattr(spend.rows[0], "clicks", -1), "FIELD_MALFORMED:rows[0].clicks"),
@@ -127,6 +130,10 @@ def test_an_empty_slice_clears_its_days() -> None:
         (lambda deal: setattr(deal, "order_id", "203.0.113.7-1795000000"), "PERSONAL_DATA_IN_CLEAR:order_id"),
         (lambda deal: setattr(deal, "lead_id", "2001:db8::7"), "PERSONAL_DATA_IN_CLEAR:lead_id"),
         (lambda deal: setattr(deal, "deal_id", "Mozilla/5.0 (X11; Linux)"), "PERSONAL_DATA_IN_CLEAR:deal_id"),
+        *(
+            (lambda deal, name=name: setattr(deal, name, "s-203.0.113.7"), f"PERSONAL_DATA_IN_CLEAR:{name}")
+            for name in ("system", "stage", "store", "conversion_name")
+        ),
         (lambda deal: setattr(deal.close_date, "year", 2026), "FIELD_MALFORMED:close_date"),
         (lambda deal: deal.ClearField("modify_time"), "FIELD_MISSING:modify_time"),
     ],
@@ -142,6 +149,20 @@ def test_a_deal_may_have_the_number_of_an_order_that_has_four_parts(number: str)
     deal = a_deal()
     deal.order_id = deal.lead_id = number
     assert said(check_deal(deal, NOW)) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [
+        ("sales", "sales"),
+        ("API v1.2.3.4", "API v1.2.3.4"),
+        ("ann@example.com", "email:ann@example.com"),
+        ("API 203.0.113.7", "x1:API 203.0.113.7"),
+        ("Mozilla/5.0 (X11; Linux)", "x1:Mozilla/5.0 (X11; Linux)"),
+    ],
+)
+def test_who_made_a_deal_is_kept_as_a_token_if_it_is_somebodys(said: str, stored: str) -> None:
+    assert stored_creator(said, "email:{}".format, "x1:{}".format) == stored
 
 
 @pytest.mark.parametrize(

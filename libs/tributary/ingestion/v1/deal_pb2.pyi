@@ -50,7 +50,12 @@ Global___DealStatus: _TypeAlias = DealStatus  # noqa: Y015
 
 @_typing.final
 class Deal(_message.Message):
-    """A CRM's view of an outcome. Deals that Tributary itself created are never evidence."""
+    """A CRM's view of an outcome. Deals that Tributary itself created are never evidence.
+
+    A deal is REJECTED for an e-mail address, a phone number, a network address or a user agent in any of its texts but
+    `created_by` (PERSONAL_DATA_IN_CLEAR): of a conversion a token is kept in place of such an id, store, name or stage, so
+    that none could be found by it. In ids four numbers ("25.11.27.104") are no address unless a moment stands beside them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -80,8 +85,7 @@ class Deal(_message.Message):
     order_id: _builtins.str
     """Optional. The order it belongs to. Read as a conversion's is, and so are `lead_id` and `store`: without blanks around
     it, as `conversion_name` is, too; and what names nothing ("undefined") as not sent, with the warning
-    PLACEHOLDER_IGNORED. A deal is REJECTED for an id in which an event's is replaced by a token (PERSONAL_DATA_IN_CLEAR):
-    no conversion could be found by it.
+    PLACEHOLDER_IGNORED.
     """
     lead_id: _builtins.str
     """Optional. The lead it belongs to."""
@@ -92,7 +96,9 @@ class Deal(_message.Message):
     contact_email_sha256: _builtins.str
     """Optional. SHA-256 of the contact's trimmed, lower-case e-mail address, 64 hexadecimal digits."""
     created_by: _builtins.str
-    """Required. Who made it, in the CRM's words: tells our own deals from others."""
+    """Required. Who made it, in the CRM's words: tells our own deals from others. A keyed token is kept of what is
+    somebody's: an e-mail address, a network address, a user agent.
+    """
     conversion_name: _builtins.str
     """Optional. The conversion name it is an outcome of; it is compared with no other. One that says none may be any
     that has its order or lead, and by contact any that is primary.

@@ -93,6 +93,11 @@ class SpendSlice(_message.Message):
     A day of an account has one statement, whatever its level: rows by campaign and rows by ad are the same money told
     twice, so a newer slice of another level replaces the days that both cover. What belongs together (media, the agency's
     fees, credits) goes in one slice; what somebody else reports at another time goes under an account id of its own.
+
+    A slice is REJECTED for an e-mail address or a phone number in any of its texts, and for a network address or a user agent
+    in an id (PERSONAL_DATA_IN_CLEAR). What else of a campaign's name, source and medium is somebody's is cut out, as it is out
+    of the ad and the campaign of a touchpoint, with the warning PERSONAL_DATA_REDACTED; and so it is out of the names of
+    reported conversions.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
