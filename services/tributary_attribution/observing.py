@@ -34,6 +34,19 @@ class Orders(Protocol):
         """
         ...
 
+    async def conversion_as_sent(self, workspace: str, own_id: str, sent_hash: int) -> str:
+        """Returns the same of an event that is stored under its id as it was sent, though a token stands for that now.
+
+        Args:
+            workspace: Whose.
+            own_id: The conversion that the event would be by itself.
+            sent_hash: `event_hash` of the id.
+
+        Raises:
+            StorageUnavailableError: It did not answer.
+        """
+        ...
+
 
 class Observing:
     """Writes what events say about conversions. May run twice, and at once in several processes.
@@ -107,9 +120,13 @@ class Observing:
         for key, one in affected.items():
             if one.stored is None or one.stored.forward or any(part.is_observation for part in one.parts):
                 continue
-            named = next((part.event.adjustment.event_id for part in one.parts), "")
+            named, sent_hash = next(
+                ((part.event.adjustment.event_id, part.admitted.sent_target_hash) for part in one.parts), ("", 0)
+            )
             if named:
                 order = await self._orders.conversion_of_event(one.workspace.id, named)
+                if not order and sent_hash:
+                    order = await self._orders.conversion_as_sent(one.workspace.id, one.conversion_id, sent_hash)
                 if order and order != one.conversion_id:
                     moved[key] = one, order
         return moved

@@ -80,7 +80,7 @@ async def main(settings: DedupSettings) -> None:
         recorder = Worker(
             metrics.Group.RECORD,
             source,
-            Recorder(EventWriter(clickhouse), clock, continuity, quarantined),
+            Recorder(EventWriter(clickhouse), clock, continuity, quarantined, recorded),
             clock,
             gate=gate,
         )

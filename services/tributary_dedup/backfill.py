@@ -26,6 +26,7 @@ from tributary.event.v1 import verdict_pb2
 from tributary_dedup.calls import Claim, malformed, read_claims
 from tributary_dedup.outcomes import UNREACHABLE, Outcome
 from tributary_domain.claim_records import CLAIM_RECORD, REJECTED, payload_mark
+from tributary_domain.ids import event_digest
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.clickhouse.recorded_events import RecordedEvent, RecordedOrder
@@ -75,8 +76,10 @@ class Claimed(Protocol):
 class Recorded(Protocol):
     """What ClickHouse has, as `RecordedEvents`. Every method may raise `StorageUnavailableError`."""
 
-    async def events(self, workspace: str, event_ids: Sequence[str]) -> dict[str, RecordedEvent]:
-        """Returns what was recorded, by event id."""
+    async def events(
+        self, workspace: str, event_ids: Collection[str], sent_hashes: Collection[int]
+    ) -> dict[str, RecordedEvent]:
+        """Returns what was recorded, by event id; of further ids the hash is known."""
         ...
 
     async def orders(self, workspace: str, conversion_ids: Sequence[str]) -> dict[bytes, RecordedOrder]:
@@ -212,17 +215,20 @@ class Backfill:
         conversions = {admitted.conversion_id for one, admitted in asked if one.place in lacks_order}
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
-                ids = list({admitted.event.event_id for _, admitted in asked})
-                events = await self._recorded.events(workspace, ids)
+                ids = {admitted.event.event_id for _, admitted in asked}
+                hashes = {admitted.sent_event_hash for _, admitted in asked if admitted.sent_event_hash}
+                events = await self._recorded.events(workspace, ids, hashes)
                 orders = await self._recorded.orders(workspace, list(conversions)) if conversions else {}
         except (StorageUnavailableError, TimeoutError) as error:
             reason = str(error) or "ClickHouse did not answer in time."
             log.warning("claims_not_looked_up", workspace=workspace, events=len(asked), reason=reason)
             return None
+        # A token stands for some ids; an earlier version stored the event under what was sent.
+        sent = {event_digest(workspace, event_id): event for event_id, event in events.items()} if hashes else {}
         return [
             (
                 one,
-                events.get(admitted.event.event_id),
+                sent.get(one.claim.event_digest) or events.get(admitted.event.event_id),
                 orders.get(one.claim.order_digest) if one.place in lacks_order else None,
             )
             for one, admitted in asked

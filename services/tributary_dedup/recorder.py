@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from structlog.contextvars import bind_contextvars
 
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext
+from tributary_dedup.named_orders import Recorded, name_orders
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Backpressure
@@ -77,15 +78,22 @@ class Recorder:
         known: Says whether anything may be recorded; None: always.
         released: What was released from quarantine. An entry that is read again, long after it was recorded, must not
             bring back what it said before; None: nothing was.
+        recorded: What was recorded before; None: nothing by an earlier version.
     """
 
     def __init__(
-        self, writer: Writer, clock: Clock, known: KnownLog | None = None, released: Released | None = None
+        self,
+        writer: Writer,
+        clock: Clock,
+        known: KnownLog | None = None,
+        released: Released | None = None,
+        recorded: Recorded | None = None,
     ) -> None:
         self._writer = writer
         self._clock = clock
         self._known = known
         self._released = released
+        self._recorded = recorded
         self._ready: _Ready | None = None
 
     async def handle(self, entries: Sequence[LogEntry]) -> int:
@@ -121,7 +129,7 @@ class Recorder:
                 for position, admitted in enumerate(admission.events, first):
                     _add(batch, place, position, entry.mask[position], admitted, of)
             await asyncio.sleep(0)  # callers wait on the same loop
-        await self._forget_released(batch, [entry for entry in entries if not entry.is_first_sight])
+        await self._settle(batch, [entry for entry in entries if not entry.is_first_sight])
         return _Ready(entries, batch, sorted(traceparents))
 
     def singles(self, entry: LogEntry) -> Sequence[LoggedEvent]:
@@ -140,8 +148,14 @@ class Recorder:
         batch, admission = EventBatch(), single.admission
         of = admission.workspace, admission.accept_context, admission.traceparent
         _add(batch, _place(entry), single.position, single.letter, single.admitted, of)
-        await self._forget_released(batch, [entry])
+        await self._settle(batch, [entry])
         await self._writer.write(batch)
+
+    async def _settle(self, batch: EventBatch, seen_before: Sequence[LogEntry]) -> None:
+        """Brings rows into agreement with what was recorded before."""
+        if self._recorded is not None:
+            await name_orders(batch, self._recorded)
+        await self._forget_released(batch, seen_before)
 
     async def _forget_released(self, batch: EventBatch, seen_before: Sequence[LogEntry]) -> None:
         """Drops what entries that may have been recorded before say of events that were released since."""

@@ -18,6 +18,7 @@ from tributary_domain import channel_evidence
 from tributary_domain.bots import Agent, AgentKind
 from tributary_domain.channel import CHANNEL_RULES_VERSION
 from tributary_domain.consent_strings import vendors_by
+from tributary_domain.event_order import event_hash
 from tributary_domain.reasons import Reason
 from tributary_ingestion.reasons import to_messages
 from tributary_storage.codec.framing import length_tag, varint
@@ -90,12 +91,25 @@ def write_learned(
     return b"".join(parts)
 
 
+def as_sent(event: Event, event_id: str, target: str) -> tuple[int, int]:
+    """Returns by which hashes an event is found, and the one that it adjusts, for whose ids tokens stand; 0: none does.
+
+    Args:
+        event: As it shall be stored.
+        event_id: As it was sent.
+        target: The id of the event that an adjustment names, as it was sent; empty if it names none.
+    """
+    is_replaced = bool(target) and event.adjustment.event_id != target
+    return event_hash(event_id) if event.event_id != event_id else 0, event_hash(target) if is_replaced else 0
+
+
 def write_rest(
     reasons: Sequence[Reason],
     agent: Agent,
     correction: int = 0,
     adjustment_key: bytes = b"",
     event_digest: bytes = b"",
+    sent_hashes: tuple[int, int] = (0, 0),
 ) -> bytes:
     """Writes what few events have; it is merged with the rest when the event is read.
 
@@ -105,12 +119,16 @@ def write_rest(
         correction: Of the client's clock, in microseconds.
         adjustment_key: What else than its event id an adjustment is known by.
         event_digest: What it is claimed by, where its event id is not what was sent.
+        sent_hashes: Of the event id, and of the one that an adjustment names, where these are not what was sent.
     """
+    sent_event_hash, sent_target_hash = sent_hashes
     rest = AdmittedEvent(
         reasons=to_messages(reasons),
         clock_correction_micros=correction,
         adjustment_key=adjustment_key,
         event_digest=event_digest,
+        sent_event_hash=sent_event_hash,
+        sent_target_hash=sent_target_hash,
     )
     if agent.name:
         evidence = rest.agent_evidence

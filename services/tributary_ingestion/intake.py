@@ -36,7 +36,7 @@ from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.redacted_ids import refuse_tokens, stored_event_id
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
-from tributary_ingestion.admitted import join, write_learned, write_rest, write_vendors
+from tributary_ingestion.admitted import as_sent, join, write_learned, write_rest, write_vendors
 from tributary_ingestion.click_ids import settle_click_ids
 from tributary_ingestion.clocks import settle_times
 from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
@@ -164,6 +164,7 @@ def take(
     if strip_ids(event, readings):
         readings = texts.read_texts(event, kind)
     key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
+    target = event.adjustment.event_id if kind == "adjustment" else ""
     if may_be_personal or kind in _WITH_COLLECTIONS or event.properties or is_telling(event.event_id, readings):
         redacted = redact(event, kind, readings, rules.redaction_token)  # after all digests: they are of what was sent
         if redacted:
@@ -201,8 +202,7 @@ def take(
     verdict = _QUARANTINED if suspicions else _ACCEPTED
     reasons = [*suspicions, *warnings]
     rank = _rank(event, kind, observer, rules)
-    if not event.event_id:
-        event.event_id = event_id
+    event.event_id = event.event_id or event_id
     match_keys = None
     if rules.wrapping_keys and identity.tokens:
         match_keys = match_keys_of(event, readings, rules.workspace_id, identity.tokens[0])
@@ -227,7 +227,7 @@ def take(
     adjustment_key = key.order_digest if kind == "adjustment" else b""
     if reasons or agent.name or correction or adjustment_key:  # a token in place of an event id comes with a warning
         claimed_by = b"" if event.event_id == event_id else digest
-        learned += write_rest(reasons, agent, correction, adjustment_key, claimed_by)
+        learned += write_rest(reasons, agent, correction, adjustment_key, claimed_by, as_sent(event, event_id, target))
     if rules.vendors and texts.CONSENT in readings:
         learned += write_vendors(event.consent, rules.vendors)
     if event.traffic in _NEVER_COUNTED:

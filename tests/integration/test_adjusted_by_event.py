@@ -10,6 +10,7 @@ import pytest
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary_domain import ids
+from tributary_domain.event_order import event_hash
 
 
 @pytest.fixture
@@ -123,6 +124,27 @@ async def test_it_finds_the_order_after_the_state_was_lost(
     assert newest is not None
     assert newest.state.value.amount_micros == 50_000_000
     assert list(newest.causes) == [RevisionCause.REVISION_CAUSE_REFUND]
+
+
+@pytest.mark.parametrize("order_id", ["o-1", ""], ids=["of an order", "of itself"])
+async def test_it_finds_what_an_earlier_version_stored_under_the_id_as_it_was_sent(
+    attribution: Attribution, events: Events, order_id: str
+) -> None:
+    order = events.order("visitor:a", event_id="203.0.113.7-1")
+    first, second = (events.refund(10_000_000, of_event="203.0.113.7-1", at=NOON + days * DAY) for days in (1, 2))
+    for _, refund in (first, second):
+        refund.event.adjustment.event_id, refund.sent_target_hash = "x1:token", event_hash("203.0.113.7-1")
+    if not order_id:
+        order[1].event.conversion.ClearField("order_id")
+        order[1].conversion_id = first[1].conversion_id
+    await attribution.record(order)
+    await attribution.record(first)
+    await attribution.handle(order, first)
+    await attribution.lose_state()
+    await attribution.handle(second)
+    newest = await attribution.published(order[1].conversion_id)
+    assert newest is not None
+    assert newest.state.value.amount_micros == 70_000_000
 
 
 def as_stored(sent: Admitted, events: Events) -> Admitted:

@@ -207,6 +207,26 @@ async def test_an_expired_id_with_another_payload_is_a_conflict(
     assert verdicts(await backfill(stub, workspace, events)) == [CONFLICT, CONFLICT, ACCEPTED]
 
 
+async def test_what_an_earlier_version_stored_under_the_id_that_was_sent_is_known_though_a_token_stands_for_it_now(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    stored = [Sent("203.0.113.7-1"), Sent("203.0.113.7-2", order="o-1"), Sent("203.0.113.7-3")]
+    first = await backfill(stub, workspace, stored)
+    await recorded(clickhouse_url, workspace, 3)
+    await expire(log, 402)
+    events = [
+        *(replace(sent, stored_id=f"x1:{sent.event_id[-1]}") for sent in stored[:2]),
+        replace(stored[2], stored_id="x1:3", payload="another"),
+        Sent("203.0.113.7-4", stored_id="x1:4"),
+    ]
+    again = await backfill(stub, workspace, events)
+    assert verdicts(again) == [DUPLICATE, DUPLICATE, CONFLICT, ACCEPTED]
+    assert [one.first_accept_micros for one in again[:3]] == [one.first_accept_micros for one in first]
+    await recorded(clickhouse_url, workspace, 4)
+    await expire(log, 402)
+    assert verdicts(await backfill(stub, workspace, events)) == [DUPLICATE, DUPLICATE, CONFLICT, DUPLICATE]
+
+
 async def test_a_live_event_is_decided_by_claims_alone(
     stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
 ) -> None:

@@ -21,6 +21,7 @@ from tributary_attribution.reconcile import reconciliation_of
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.runs import begun, exit_status
 from tributary_domain import ids
+from tributary_domain.event_order import event_hash
 from tributary_domain.findings import DIFFERENCE_KINDS, Finding, FindingCause, FindingKind, FindingState, finding
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import SystemClock
@@ -138,6 +139,8 @@ async def test_stream_and_batch_agree_on_what_an_adjustment_names_by_an_event(
     personal[1].event_digest = ids.event_digest(workspace, "ann@example.com")
     refund = make.refund(20_000_000, of_event="ann@example.com")
     refund[1].event.adjustment.event_id = "x1:token"
+    of_earlier = make.refund(10_000_000, of_event="203.0.113.7-1")
+    of_earlier[1].event.adjustment.event_id, of_earlier[1].sent_target_hash = "x1:t", event_hash("203.0.113.7-1")
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         await world.happen(
             make.order("visitor:a", event_id="bot", rank=1, letter="Q"),
@@ -145,9 +148,12 @@ async def test_stream_and_batch_agree_on_what_an_adjustment_names_by_an_event(
             make.refund(30_000_000, of_event="bot"),
             personal,
             refund,
+            make.order("customer:b", order_id="o-3", event_id="203.0.113.7-1"),  # as an earlier version stored it
         )
+        await world.happen(of_earlier)
+        assert sorted(await world.attribution.stored("value_micros")) == [(60_000_000,), (70_000_000,), (80_000_000,)]
         run = await world.run()
-        assert (run.counts["conversions"], run.counts["changed"]) == (2, 0)
+        assert (run.counts["conversions"], run.counts["changed"]) == (3, 0)
         assert await world.runs.findings(workspace) == []
 
 

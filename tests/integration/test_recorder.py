@@ -10,17 +10,21 @@ import pytest
 import redis.asyncio
 
 from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
+from tests.support.attribution import Events, entry
 from tests.support.eventually import eventually_async
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1 import verdict_pb2
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_dedup.admission import Admission
 from tributary_dedup.recorder import Recorder
+from tributary_domain.event_order import event_hash
 from tributary_runtime import metrics
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.worker import Worker
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.migrate import migrate
+from tributary_storage.clickhouse.recorded_events import RecordedEvents
 from tributary_storage.clickhouse.recorded_positions import RecordedPositions
 from tributary_storage.clickhouse.writer import EventWriter
 from tributary_storage.redis import keys
@@ -115,6 +119,33 @@ async def test_a_conflict_is_recorded_with_what_differs(
             ]
 
         await eventually_async(is_recorded)
+
+
+async def test_a_refund_is_of_the_order_of_an_event_that_an_earlier_version_stored_as_it_was_sent(
+    clickhouse_url: str, workspace: str
+) -> None:
+    await migrate(clickhouse_url)
+    make = Events(workspace)
+    refund, other = (make.refund(1, of_event=f"203.0.113.{end}", event_id=f"r-{end}") for end in (7, 8))
+    for end, (_, admitted) in ((7, refund), (8, other)):
+        admitted.event.adjustment.event_id, admitted.sent_target_hash = "x1:t", event_hash(f"203.0.113.{end}")
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse:
+        recorder = Recorder(EventWriter(clickhouse), SystemClock(), recorded=RecordedEvents(clickhouse))
+        await recorder.handle([entry(workspace, [make.order("visitor:a", event_id="203.0.113.7")])])
+        await recorder.handle([entry(workspace, [make.touch("visitor:a"), refund, other])])
+        rows = await clickhouse.execute(
+            "SELECT event_id, conversion_id, admitted FROM events WHERE workspace = %(w)s AND kind = 'adjustment'",
+            {"w": workspace},
+            raw_strings=True,
+        )
+    found = {
+        event_id: (conversion_id.decode(), AdmittedEvent.FromString(kept)) for event_id, conversion_id, kept in rows
+    }
+    assert {conversion_id: kept.conversion_id for conversion_id, kept in found.values()} == {
+        make.conversion_id(): make.conversion_id(),
+        other[1].conversion_id: other[1].conversion_id,
+    }
+    assert found[b"r-7"][0] == make.conversion_id()
 
 
 async def test_clickhouse_may_be_down_for_a_while(

@@ -23,6 +23,7 @@ from tributary.event.v1.adjustment_pb2 import ADJUSTMENT_REASON_REFUND
 from tributary_cli.stack.services import ServiceProcess
 from tributary_dedup.admission import Admission
 from tributary_domain import claim_records, ids
+from tributary_domain.event_order import event_hash
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.codec.framing import varint
@@ -101,6 +102,7 @@ class Sent:
         message.event.event_id = self.stored_id or self.event_id
         if self.stored_id:
             message.event_digest = ids.event_digest(workspace, self.event_id)
+            message.sent_event_hash = event_hash(self.event_id)
         message.event.event_time.seconds = EVENT_TIME_SECONDS
         if self.refund:
             message.adjustment_key = self.claimed_digest(workspace)

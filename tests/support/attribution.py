@@ -55,6 +55,7 @@ from tributary_attribution.severed_orders import SeveredOrders
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.tombstones import Tombstones
+from tributary_dedup.named_orders import name_orders
 from tributary_domain import ids
 from tributary_domain.path_counts import PathCounts
 from tributary_domain.revision import Cause
@@ -83,6 +84,7 @@ from tributary_storage.clickhouse.order_changes import OrderChangeRecords
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
+from tributary_storage.clickhouse.recorded_events import RecordedEvents
 from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.stand_ins import StandInRecords
@@ -259,6 +261,7 @@ async def record(
     place = LogPlace.of(batched.shard, batched.lane, batched.entry_id, batched.accept_micros)
     for position, letter, admission, admitted in batched.events():
         batch.add(place, position, letter, admission.workspace, admitted, admission.accept_context)
+    await name_orders(batch, RecordedEvents(clickhouse))
     await EventWriter(clickhouse).write(batch)
 
 

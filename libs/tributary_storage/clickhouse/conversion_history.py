@@ -11,6 +11,7 @@ from tributary_domain.stand_ins import is_stand_in
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.delivery_rows import delivery_of
 from tributary_storage.clickhouse.order_changes import OrderChangeRecords
+from tributary_storage.clickhouse.recorded_events import RecordedEvents
 from tributary_storage.clickhouse.stand_ins import StandInContent, StandInRecords
 from tributary_storage.clickhouse.statements import statement
 
@@ -175,6 +176,16 @@ class ConversionHistory:
         parameters = {"workspace": workspace, "event_id": event_id}
         rows = await self._clickhouse.execute(statement("conversion_of_event"), parameters)
         return str(rows[0][0]) if rows else ""
+
+    async def conversion_as_sent(self, workspace: str, own_id: str, sent_hash: int) -> str:
+        """Returns the same of an event that is stored under its id as it was sent, though a token stands for that now.
+
+        Args:
+            workspace: Whose.
+            own_id: The conversion that the event would be by itself.
+            sent_hash: `event_hash` of the id.
+        """
+        return (await RecordedEvents(self._clickhouse).orders_as_sent(workspace, {own_id: sent_hash})).get(own_id, "")
 
 
 def _some_at_once(wanted: Collection[Wanted]) -> Iterator[list[Wanted]]:

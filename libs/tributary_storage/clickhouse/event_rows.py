@@ -6,7 +6,7 @@ event passes here once, so rows are tuples, built from parts that are shared whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -60,6 +60,9 @@ EVENT_COLUMNS: Final = (
     "details",
 )
 
+_CONVERSION_ID: Final = EVENT_COLUMNS.index("conversion_id")
+_ADMITTED: Final = EVENT_COLUMNS.index("admitted")
+
 REFUSAL_COLUMNS: Final = (
     *("workspace", "accept_time", "log_shard", "log_lane", "log_milliseconds", "log_sequence", "log_index"),
     *("verdict", "reason_codes", "reason_fields", "reason_messages", "event_id", "kind", "conversion_id"),
@@ -111,13 +114,14 @@ class LogPlace(NamedTuple):
 class EventBatch:
     """Rows for `EventWriter.write`, added event by event."""
 
-    __slots__ = ("decisions", "events", "refusals")
+    __slots__ = ("_targets", "decisions", "events", "refusals")
 
     def __init__(self) -> None:
         """Starts empty."""
         self.events: list[Row] = []
         self.refusals: list[Row] = []
         self.decisions: list[Row] = []
+        self._targets: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self.events) + len(self.refusals) + len(self.decisions)
@@ -126,9 +130,30 @@ class EventBatch:
         """Returns workspace and id of each event that a row says is quarantined."""
         return [(row[0], row[2]) for row in self.events if row[4] == _QUARANTINED]
 
+    def targets(self) -> list[tuple[str, str, int]]:
+        """Returns what adjustments name by the id of an event for which a token stands.
+
+        Returns:
+            (workspace, the conversion that the event would be by itself, hash of its id as sent) of each.
+        """
+        return [(self.events[at][0], self.events[at][_CONVERSION_ID], hashed) for at, hashed in self._targets.items()]
+
+    def name_orders(self, workspace: str, orders: Mapping[str, str]) -> None:
+        """Names orders in place of events that observed them: what the event would be by itself -> the order."""
+        for at in self._targets:
+            row = self.events[at]
+            order = orders.get(row[_CONVERSION_ID], "")
+            if row[0] == workspace and order:
+                message = AdmittedEvent.FromString(row[_ADMITTED])
+                message.conversion_id = order
+                changed = list(row)
+                changed[_CONVERSION_ID], changed[_ADMITTED] = order, message.SerializeToString()
+                self.events[at] = tuple(changed)
+
     def drop_quarantined(self, released: Collection[tuple[str, str]]) -> None:
         """Drops rows that say that events are quarantined, of those that are not any more: (workspace, event id)."""
         self.events = [row for row in self.events if row[4] != _QUARANTINED or (row[0], row[2]) not in released]
+        self._targets = {}
 
     def add(
         self,
@@ -160,6 +185,8 @@ class EventBatch:
             row = _event_row(place, index, verdict, workspace, (message, admitted), context, traceparent)
             if message.HasField("decision"):
                 self.decisions.append(_decision_row(place, workspace, message))
+            if row[3] == "adjustment" and (sent_hash := message.sent_target_hash):
+                self._targets[len(self.events)] = sent_hash
             self.events.append(row)
         elif letter == DECISION:
             self.decisions.append(_decision_row(place, workspace, _read(admitted)))

@@ -5,13 +5,13 @@ The one rule: at most a thousand ids per statement, found by the order of a tabl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary_domain.event_order import event_hash
-from tributary_domain.ids import adjustment_digest, conversion_id, value_digest
+from tributary_domain.ids import adjustment_digest, conversion_id, event_digest, value_digest
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.names import numbers_of
 from tributary_storage.clickhouse.statements import statement
@@ -20,6 +20,8 @@ _IDS_AT_ONCE: Final = 1000
 _NO_ORDER: Final = frozenset({"INTERNAL", "TEST"})
 _REASON_NUMBER: Final = numbers_of(AdjustmentReason.DESCRIPTOR)
 _CONVERSION_PREFIX: Final = conversion_id(b"")
+
+_Wanted = TypeVar("_Wanted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,25 @@ class RecordedEvents:
     def __init__(self, clickhouse: ClickHouse) -> None:
         self._clickhouse = clickhouse
 
-    async def events(self, workspace: str, event_ids: Collection[str]) -> dict[str, RecordedEvent]:
-        """Returns what was recorded, by event id; ids that were not are left out."""
+    async def events(
+        self, workspace: str, event_ids: Iterable[str], sent_hashes: Iterable[int] = ()
+    ) -> dict[str, RecordedEvent]:
+        """Returns what was recorded, by event id; ids that were not are left out.
+
+        Args:
+            workspace: Whose.
+            event_ids: As they are stored.
+            sent_hashes: Of further ids, `event_hash` of each as it was sent.
+        """
         found: dict[str, RecordedEvent] = {}
-        for some in _some_at_once(event_ids):
-            parameters = {"workspace": workspace, "event_ids": some, "hashes": tuple(map(event_hash, some))}
+        named = [(event_hash(event_id), event_id) for event_id in event_ids]
+        for some in _some_at_once([*named, *((hashed, "") for hashed in sent_hashes)]):
+            parameters = {
+                "workspace": workspace,
+                "hashes": [hashed for hashed, _ in some],
+                "event_ids": [event_id for _, event_id in some if event_id],
+                "sent_hashes": [hashed for hashed, event_id in some if not event_id],
+            }
             for row in await self._clickhouse.execute(statement("recorded_events"), parameters, raw_strings=True):
                 event_id, kind, verdict, event_micros, accept_micros, codes, conversion, traffic, *rest = row
                 reason, adjustment_id, payload_digest = rest
@@ -104,6 +120,24 @@ class RecordedEvents:
                 )
                 found.setdefault(event.event_id, event)
         return found
+
+    async def orders_as_sent(self, workspace: str, named: Mapping[str, int]) -> dict[str, str]:
+        """Returns the conversions that events observed which are stored as they were sent, as an earlier version did.
+
+        Args:
+            workspace: Whose.
+            named: What an event would be by itself, without an order -> `event_hash` of its id as it was sent.
+
+        Returns:
+            The same -> the conversion that it observed; those that are not stored so are left out.
+        """
+        found = await self.events(workspace, (), set(named.values()))
+        observed = {
+            conversion_id(event_digest(workspace, event.event_id)): event.conversion_id
+            for event in found.values()
+            if event.kind == "conversion"
+        }
+        return {own_id: observed[own_id] for own_id in named if own_id in observed}
 
     async def orders(self, workspace: str, conversion_ids: Collection[str]) -> dict[bytes, RecordedOrder]:
         """Returns the orders and adjustments of conversions by their digest; those nobody observed are left out."""
@@ -149,7 +183,7 @@ def _digest_of(conversion: str) -> bytes:
         return b""
 
 
-def _some_at_once(ids: Collection[str]) -> Iterator[tuple[str, ...]]:
+def _some_at_once(ids: Iterable[_Wanted]) -> Iterator[tuple[_Wanted, ...]]:
     """Yields ids, as many at once as a statement takes."""
     whole = tuple(ids)
     for start in range(0, len(whole), _IDS_AT_ONCE):

@@ -13,6 +13,7 @@ import pytest
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
+from tributary_domain.event_order import event_hash
 from tributary_domain.ids import event_digest
 from tributary_ingestion.intake import take
 from tributary_ingestion.workspace_rules import compile_rules
@@ -556,6 +557,15 @@ def test_an_event_whose_id_is_of_a_device_is_known_by_the_id_that_was_sent() -> 
     told = (admitted.event.event_id, admitted.event.session_id, admitted.event.touchpoint.interaction_id)
     assert all(text.startswith("x1:") for text in told)
     assert packed.admitted == again.admitted
+    assert (admitted.sent_event_hash, admitted.sent_target_hash) == (event_hash("203.0.113.77-1795000000"), 0)
+
+
+def test_an_event_that_is_adjusted_is_found_by_the_id_that_was_sent_where_a_token_stands_for_it() -> None:
+    for named, hashed in (("203.0.113.77-1795000000", event_hash("203.0.113.77-1795000000")), ("e-7", 0)):
+        event = an_event("adjustment")
+        event.adjustment.event_id = named
+        admitted = AdmittedEvent.FromString(take(event, RULES, NOW, backfill=False).admitted)
+        assert (admitted.sent_target_hash, admitted.event.adjustment.event_id != named) == (hashed, bool(hashed))
 
 
 @pytest.mark.parametrize("path", ["event_id", "session_id", "conversion.order_id", "click_ids.msclkid"])

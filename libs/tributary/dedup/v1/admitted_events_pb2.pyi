@@ -151,6 +151,8 @@ class AdmittedEvent(_message.Message):
     SIGHTED_INTERACTION_FIELD_NUMBER: _builtins.int
     OF_ORDER_FIELD_NUMBER: _builtins.int
     NAMES_CYCLE_FIELD_NUMBER: _builtins.int
+    SENT_EVENT_HASH_FIELD_NUMBER: _builtins.int
+    SENT_TARGET_HASH_FIELD_NUMBER: _builtins.int
     verdict: _verdict_pb2.Verdict.ValueType
     """What the door decided: ACCEPTED, QUARANTINED or REJECTED."""
     payload_digest: _builtins.bytes
@@ -184,6 +186,12 @@ class AdmittedEvent(_message.Message):
     """
     names_cycle: _builtins.bool
     """Likewise: whether it names the cycle, too, so that none of it is another's."""
+    sent_event_hash: _builtins.int
+    """The xxHash64 of the id that was sent, where `event.event_id` is a token in its place: an earlier version may have stored
+    the event under the id as it was sent, and is found by it. 0 otherwise.
+    """
+    sent_target_hash: _builtins.int
+    """Likewise of `event.adjustment.event_id`."""
     @_builtins.property
     def event(self) -> _event_pb2.Event:
         """The event. E-mail, phone, address, client ip, user agent, and personal parameters of URLs are cut out; `event_id` is
@@ -252,10 +260,12 @@ class AdmittedEvent(_message.Message):
         sighted_interaction: _builtins.int = ...,
         of_order: _builtins.bool = ...,
         names_cycle: _builtins.bool = ...,
+        sent_event_hash: _builtins.int = ...,
+        sent_target_hash: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "decision", b"decision", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "allowed_vendors", b"allowed_vendors", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "denied_vendors", b"denied_vendors", "event", b"event", "event_digest", b"event_digest", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "names_cycle", b"names_cycle", "of_order", b"of_order", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "sighted_click", b"sighted_click", "sighted_interaction", b"sighted_interaction", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "allowed_vendors", b"allowed_vendors", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "denied_vendors", b"denied_vendors", "event", b"event", "event_digest", b"event_digest", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "names_cycle", b"names_cycle", "of_order", b"of_order", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "sent_event_hash", b"sent_event_hash", "sent_target_hash", b"sent_target_hash", "sighted_click", b"sighted_click", "sighted_interaction", b"sighted_interaction", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
