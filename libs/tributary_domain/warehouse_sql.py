@@ -76,7 +76,8 @@ def create(dialect: Dialect, schema: str) -> list[str]:
         _view(
             schema,
             "current_conversions",
-            f"SELECT *\nFROM {schema}.conversion_revisions\n{_newest('revision')}",
+            # named, for Redshift reads a QUALIFY that follows a bare table as the table's alias
+            f"SELECT *\nFROM {schema}.conversion_revisions AS revisions\n{_newest('revision')}",
         ),
         _view(
             schema,

@@ -1,12 +1,14 @@
 """What a client gains by waiting: batches of 1 to 1000 events, sent when they are full or so old, at a steady pace.
 
-Events come evenly; the freshness of one is from when it happened to when it was acknowledged.
+Events come evenly; the freshness of one is from when it happened to when it was acknowledged, the ack of a call from
+when it was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 import grpc
 
@@ -21,33 +23,42 @@ PER_SECOND = 500
 SECONDS = 4
 
 
+@dataclass(frozen=True)
+class Point:
+    """What one batch size with one pause costs and gives; `acks` of calls, `freshness` of events: seconds, sorted."""
+
+    micros: float
+    events_per_call: float
+    acks: list[float]
+    freshness: list[float]
+
+
 async def curve(installation: Installation, *, quick: bool) -> list[tuple[str, float, str]]:
     """Returns (name, value, unit) of every point."""
     found: list[tuple[str, float, str]] = []
     seconds = 1 if quick else SECONDS
     for batch in BATCHES:
         for linger in LINGERS_MILLIS if batch > 1 else (0,):
-            micros, mean, middle, worst = await _point(installation, batch, linger / 1000, seconds)
+            point = await _point(installation, batch, linger / 1000, seconds)
             name = f"at {PER_SECOND:,} events/s, batch {batch}, linger {linger} ms"
             found += [
-                (f"{name}: CPU per event", micros, "us"),
-                (f"{name}: events per call", mean, "events"),
-                (f"{name}: freshness p50", 1000 * middle, "ms"),
-                (f"{name}: freshness p99", 1000 * worst, "ms"),
+                (f"{name}: CPU per event", point.micros, "us"),
+                (f"{name}: events per call", point.events_per_call, "events"),
+                (f"{name}: ack p50", 1000 * _at(point.acks, 0.5), "ms"),
+                (f"{name}: ack p99", 1000 * _at(point.acks, 0.99), "ms"),
+                (f"{name}: freshness p50", 1000 * _at(point.freshness, 0.5), "ms"),
+                (f"{name}: freshness p99", 1000 * _at(point.freshness, 0.99), "ms"),
             ]
     return found
 
 
-async def _point(
-    installation: Installation, batch: int, linger: float, seconds: int
-) -> tuple[float, float, float, float]:
-    """Returns CPU microseconds per event, events per call, median and p99 of freshness in seconds."""
+async def _point(installation: Installation, batch: int, linger: float, seconds: int) -> Point:
     events = [
         IngestEventsRequest.FromString(body).events[0]
         for body in bodies(f"{batch}-{linger}-{time.monotonic_ns()}", PER_SECOND * seconds, 1)
     ]
     freshness: list[float] = []
-    calls = 0
+    acks: list[float] = []
     async with grpc.aio.insecure_channel(installation.door.ingestion.address) as channel, asyncio.TaskGroup() as group:
         call = channel.unary_unary(METHOD)
         await channel.channel_ready()
@@ -55,6 +66,7 @@ async def _point(
 
         async def send(waiting: list[tuple[float, Event]]) -> None:
             body = IngestEventsRequest(events=[event for _, event in waiting]).SerializeToString()
+            sent = time.perf_counter()
             while True:
                 try:
                     await call(body, metadata=metadata, timeout=60)
@@ -64,6 +76,7 @@ async def _point(
                         raise
                     await asyncio.sleep(1)
             now = time.perf_counter()
+            acks.append(now - sent)
             freshness.extend(now - came for came, _ in waiting)
 
         before, started = sum(map(cpu_seconds, installation.pids.values())), time.perf_counter()
@@ -76,16 +89,15 @@ async def _point(
                 number += 1
                 if len(waiting) >= batch:
                     group.create_task(send(waiting))
-                    waiting, calls = [], calls + 1
+                    waiting = []
             if waiting and now - waiting[0][0] >= linger:
                 group.create_task(send(waiting))
-                waiting, calls = [], calls + 1
+                waiting = []
             await asyncio.sleep(0.0005)
     cpu = sum(map(cpu_seconds, installation.pids.values())) - before
-    freshness.sort()
-    return (
-        1e6 * cpu / len(events),
-        len(events) / calls,
-        freshness[len(freshness) // 2],
-        freshness[int(len(freshness) * 0.99)],
-    )
+    return Point(1e6 * cpu / len(events), len(events) / len(acks), sorted(acks), sorted(freshness))
+
+
+def _at(ordered: list[float], share: float) -> float:
+    """Returns what `share` of the values do not exceed."""
+    return ordered[int(len(ordered) * share)]

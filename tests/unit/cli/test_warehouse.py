@@ -45,6 +45,17 @@ def test_every_statement_but_the_load_is_understood_by_a_parser_of_the_dialect(d
     assert {exp.Merge} <= kinds or dialect is Dialect.REDSHIFT
 
 
+def test_redshift_takes_no_qualify_for_the_alias_of_a_table() -> None:
+    """Amazon Redshift's manual, QUALIFY clause: directly after FROM it wants a relation with an alias."""
+    status, text = run("redshift")
+    assert status == 0
+    qualified = [one for one in text.split(";") if "QUALIFY" in one]
+    assert qualified
+    for statement in qualified:
+        before = statement[: statement.index("QUALIFY")].rpartition("FROM")[2].split()
+        assert before[1:2] == ["AS"] or "WHERE" in before, statement
+
+
 @pytest.mark.parametrize("dialect", list(Dialect))
 def test_a_manifest_is_loaded_from_where_its_files_are(dialect: Dialect, tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
