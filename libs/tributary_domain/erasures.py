@@ -61,6 +61,9 @@ class Erasure:
     """Ids of those, likewise, of people who were once taken for one with the person."""
     touches: tuple[str, ...] = ()
     """References of the person's events, where there are such people: these may have been credited for them."""
+    told_with: tuple[tuple[str, int], ...] = ()
+    """Ids of others' conversions that destinations were told with what they recognise the person by, with each revision
+    that had the person's match keys, and with 0."""
     secret: tuple[int, int] = (0, 0)
     """Two numbers of 64 bits of chance."""
     state: ErasureState = ErasureState.REQUESTED

@@ -46,6 +46,7 @@ from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.deliveries_of_others import DeliveriesOfOthers
 from tributary_storage.clickhouse.ended_paths import EndedPathRecords
 from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords
@@ -179,7 +180,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             paths,
             conversions,
             stand_ins,
-            HeirsOfErased(StandInRecords(long_reads)),
+            HeirsOfErased(StandInRecords(long_reads), DeliveriesOfOthers(long_reads)),
             SharedOrders(conversions, ErasureRecords(long_reads), workspaces),
             ErasedDeals(long_reads, lambda name: workspaces.get(name).pepper.reveal().encode()),
             dead_letters,

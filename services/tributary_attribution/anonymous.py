@@ -32,6 +32,8 @@ _SAID: Final = (
 """Of an observation: what its conversion is, whoever saw it."""
 _CHANGED: Final = ("adjustment_id", "reason", "amount", "amounts", "items")
 """Of an adjustment."""
+_TARGET: Final = ("conversion_name", "store", "order_id", "event_id", "conversion_id", "cycle")
+"""Of an adjustment: what it changes."""
 _SOURCE: Final = ("channel", "sub_channel", "source", "medium", "campaign", "campaign_id", "rule")
 
 
@@ -239,7 +241,7 @@ def _copy(state: object, name: str, value: object) -> None:
 
 
 def anonymous_observation(admitted: AdmittedEvent) -> AdmittedEvent:
-    """Returns what an event says of a conversion that is somebody else's, without whose event it was."""
+    """Returns what an event says of somebody else's conversion, or changes of it, without whose event it was."""
     said = admitted.event
     kept = AdmittedEvent(
         verdict=admitted.verdict, conversion_id=admitted.conversion_id, source_rank=admitted.source_rank
@@ -248,9 +250,14 @@ def anonymous_observation(admitted: AdmittedEvent) -> AdmittedEvent:
     event.event_id, event.traffic, event.origin = said.event_id, said.traffic, said.origin
     event.event_time.CopyFrom(said.event_time)
     event.context.observed_by = said.context.observed_by
+    if said.WhichOneof("kind") == "adjustment":
+        event.adjustment.SetInParent()
     for field, value in said.conversion.ListFields():
         if field.name in _SAID:
             _copy(event.conversion, field.name, value)
+    for field, value in said.adjustment.ListFields():
+        if field.name in (*_TARGET, *_CHANGED):
+            _copy(event.adjustment, field.name, value)
     return kept
 
 

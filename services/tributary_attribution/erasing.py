@@ -11,10 +11,10 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; deals
    of the CRM are stripped.
 6. Journeys, ties, consent, click ids, conversions and what data_driven learned (of these: where they go too) in the
-   state store are destroyed, and dead letters of theirs (`letters_of_erased`); stand-ins take their places.
+   state store are destroyed; stand-ins take their places.
 7. Delivery is asked to forget by what it knows the person's leads (`names_at_delivery`).
 8. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
-   credited again; what was published of them before names the person's touches no more (`heirs_of_erased`).
+   credited again; what was published and sent of them, and dead letters, name the person no more (`heirs_of_erased`).
 9. It is looked for what is left, also whether delivery has done that, and what was destroyed is stored.
 
 All of it is done once more a little later, for what was on its way, and again as long as anything of before is
@@ -72,7 +72,7 @@ class Erasing:
         paths: As what path people who did not convert are counted.
         conversions: Tells what is not published everywhere yet.
         stand_ins: Keep families as they are.
-        heirs: Strip what others had of the person's conversions.
+        heirs: Strip what others had of the person.
         shared: Keep what is others'.
         deals: Of the CRM.
         dead_letters: May name the person.
@@ -115,7 +115,7 @@ class Erasing:
         self._heirs = heirs
         self._shared = shared
         self._deals = deals
-        self._letters = LettersOfErased(dead_letters)
+        self._letters = LettersOfErased(dead_letters, heirs, shared)
         self._names = names
         self._directory = directory
         self._clock = clock
@@ -180,14 +180,14 @@ class Erasing:
         Raises:
             StorageUnavailableError: A store did not answer.
         """
-        noted = await self._notes.noted(erasure)
+        noted = await self._heirs.noted(await self._notes.noted(erasure))
         return {**await self._left(noted), "names_in_jobs": await self._names.found(noted)}
 
     async def _left(self, erasure: Erasure) -> dict[str, int]:
         keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
         counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
-        counts |= {"data_keys": len(keys), "revisions_of_heirs": await self._heirs.left(erasure)}
-        counts["dead_letters"] = await self._letters.left(erasure)
+        counts |= {"data_keys": len(keys), "dead_letters": await self._letters.left(erasure)}
+        counts |= await self._heirs.left(erasure)
         return {**counts, **await self._records.found(erasure), "deals": await self._deals.count(erasure)}
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
@@ -279,7 +279,7 @@ class Erasing:
         """Keeps what families go on knowing of its conversions, and by what these are recognised if told again."""
         if erasure.state is ErasureState.REQUESTED:  # a run may have stopped before this
             await self._count_once(erasure)
-        prepared = await self._stand_ins.prepare(erasure)
+        prepared = await self._heirs.noted(await self._stand_ins.prepare(erasure))
         await self._erasures.keep(prepared)
         if prepared.severed_orders != erasure.severed_orders and not is_again(prepared):
             await self._records.write(prepared, self._clock.unix_micros())
@@ -319,12 +319,12 @@ class Erasing:
         # What a family goes on knowing of an order that was told without its cycle waits at the order itself: it stays.
         stays = taking_place(erasure)
         conversions = await self._erasures.forget_conversions(erasure, stays)
-        letters = await self._letters.forget(erasure)
-        return counted(erasure, {**forgotten, "live_conversions": conversions, "dead_letters": letters})
+        return counted(erasure, {**forgotten, "live_conversions": conversions})
 
     async def _credit_others(self, erasure: Erasure) -> Erasure:
         await self._stand_ins.credit_others(erasure)
-        return counted(erasure, {"revisions_of_heirs": await self._heirs.strip(erasure)})
+        letters = await self._letters.forget(erasure)  # before what tells which revisions are the person's is stripped
+        return counted(erasure, {**await self._heirs.strip(erasure), "dead_letters": letters})
 
     async def _prove(self, erasure: Erasure) -> Erasure:
         """Looks for what is left, stores that, and closes the erasure after its second time."""

@@ -64,7 +64,7 @@ class ErasureNotes:
         """Returns those of its conversions that are there again, of somebody else, since it destroyed them."""
         if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
             return set()
-        return await self._shared.of_others(erasure, erasure.conversion_ids) | await self._records.of_others(erasure)
+        return await self._shared.whose_are_others(erasure, erasure.conversion_ids)
 
     async def held(self, erasure: Erasure) -> Collection[int]:
         """Returns when what is known of a person happened: clocks may be ahead of ours."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
@@ -49,13 +50,44 @@ class SharedOrders:
         places = {one.conversion_id: one.place() for one in ones.values()}
         return {name for name, place in places.items() if place is not None and place[1] not in erasure.tokens}
 
+    async def whose_are_others(self, erasure: Erasure, conversion_ids: Collection[str]) -> set[str]:
+        """Returns the same, also of what the state store has forgotten."""
+        if not conversion_ids:
+            return set()
+        of_these = replace(erasure, conversion_ids=tuple(sorted(conversion_ids)))
+        return await self.of_others(erasure, conversion_ids) | await self._records.of_others(of_these)
+
+    async def told_of_others(self, erasure: Erasure, events: Sequence[AdmittedEvent]) -> list[bool]:
+        """Tells of events whether what each says of a conversion, or changes of it, is about somebody else's."""
+        named: list[set[str]] = []
+        for one in events:
+            change = one.event.adjustment
+            names = {one.conversion_id, change.conversion_id}
+            if change.event_id:
+                names.add(await self._records.order_of_event(erasure.workspace, change.event_id))
+            named.append(names.difference(("", *erasure.conversion_ids)))
+        theirs = await self.whose_are_others(erasure, set().union(*named))
+        return [not names.isdisjoint(theirs) for names in named]
+
     async def strip(self, erasure: Erasure) -> int:
-        """Takes out of what the person said of others' conversions who it was; returns of how many events."""
-        observed = await self._records.observed_of_others(erasure)
-        kept = await self._keep(erasure, observed, anonymous_observation)
+        """Takes out of what the person said of others' conversions who it was; returns of how many events.
+
+        So also out of a refund that they told: it is the order's.
+        """
+        told = [*await self._records.observed_of_others(erasure), *await self._adjusted(erasure)]
+        kept = await self._keep(erasure, told, anonymous_observation)
         if kept:
             await self._records.strip_observations(erasure, kept)
         return len(kept)
+
+    async def _adjusted(self, erasure: Erasure) -> list[ToBeStripped]:
+        """Returns what the person told that changes others' conversions, by whatever it names them."""
+        told = await self._records.adjusted(erasure)
+        theirs = await self.whose_are_others(
+            erasure, {one.conversion_id for one in told}.difference(erasure.conversion_ids)
+        )
+        of_others = {one.event_id for one in told if one.conversion_id in theirs}
+        return [one for one in told if one.event_id in of_others]
 
     async def strip_identifiers(self, erasure: Erasure) -> int:
         """Takes the person's identifiers out of what others did; returns of how many events."""

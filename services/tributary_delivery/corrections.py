@@ -35,7 +35,7 @@ class Pin:
     def is_repeated_by(self, mapped: Mapped) -> bool:
         """Tells whether a correction names the same person, click and time."""
         first = self.first
-        if first is None:
+        if first is None or first.is_forgotten:
             return False
         said = (mapped.click_id_family, mapped.click_id, dict(mapped.digests), mapped.time_micros)
         return said == (first.click_id_family, first.click_id, dict(first.digests), first.time_micros)
@@ -101,7 +101,7 @@ def worth(attempt: Attempt, revised: ConversionRevised) -> tuple[int | None, str
 def sent_click_ids(revised: ConversionRevised, pinned: Pinned | None) -> dict[str, ResolvedClickId]:
     """Returns the click ids by family; of a correction the one that was sent first, and no other of its family."""
     click_ids = {one.family: one for one in revised.match.click_ids}
-    if pinned is not None and pinned.click_id_family:
+    if pinned is not None and pinned.click_id:
         known = click_ids.get(pinned.click_id_family)
         if known is None or known.value != pinned.click_id:
             click_ids[pinned.click_id_family] = ResolvedClickId(family=pinned.click_id_family, value=pinned.click_id)

@@ -15,11 +15,12 @@ from click.testing import CliRunner
 from tests.integration.test_closed_books import _report as report
 from tests.integration.test_consent import consent
 from tests.integration.test_reconciliation import Reconciled, reconciled
-from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, leaving
 from tests.support.families import Families
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.journeys import identification
@@ -32,6 +33,7 @@ from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.report_query import Basis
+from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
@@ -81,6 +83,45 @@ def a_life(events: Events) -> list[Admitted]:
         events.order(VISITOR, at=NOON + 5, event_id="o-2", order_id=f"o-{CANARY}", letter="M", rank=1),
         events.refund(10_000_000, order_id=f"o-{CANARY}", event_id="r-1"),
     ]
+
+
+def sealed_under(workspace: str, token: str, text: str) -> bytes:
+    """Returns what looks like match keys that are sealed under the data key of an identifier."""
+    return b"\x01" + key_name(workspace, token) + b"n" * 12 + text.encode()
+
+
+def told_by(token: str, change: Admitted) -> Admitted:
+    """Returns a change of a conversion as somebody told it, from a page of their own."""
+    change[1].identity_tokens.append(token)
+    change[1].event.context.page_url = f"https://shop.example/{CANARY}"
+    return change
+
+
+async def put_aside(attribution: Attribution, *events: Admitted) -> None:
+    """Makes dead letters of events, and of all revisions that were published."""
+    workspace, state = attribution.workspace.id, attribution.state
+    for letter, one in events:
+        fields = {"workspace": workspace, "payload": one.SerializeToString(), "letter": letter, "position": 0}
+        await state.xadd(keys.event_dead_letters(0, keys.RECORD_GROUP), fields)  # type: ignore[arg-type]
+    for revised in await attribution.logged():
+        if revised.workspace == workspace:
+            fields = {"workspace": workspace, "payload": revised.SerializeToString()}
+            await state.xadd(keys.conversion_dead_letters(0, keys.DELIVER_GROUP), fields)  # type: ignore[arg-type]
+
+
+async def sent_as_published(attribution: Attribution, conversion_id: str) -> None:
+    """Writes into the ledger that each revision of a conversion was sent, with what its match holds."""
+    lines = []
+    for revised in await attribution.logged():
+        if revised.state.conversion_id == conversion_id:
+            hashes = {"em": CANARY if CANARY.encode() in b"".join(revised.match.sealed_match_keys) else "theirs"}
+            line = Delivery(destination_id="google", conversion_id=conversion_id, revision=revised.revision, attempts=1)
+            line.visible_id = revised.state.order_key.order_id
+            line.identifier_digests.update(hashes)
+            for click in revised.match.click_ids:
+                line.click_id_family, line.click_id = click.family, click.value
+            lines.append((attribution.workspace.id, line))
+    await DeliveryWriter(attribution.clickhouse).write(lines)
 
 
 def somebody_else(events: Events) -> list[Admitted]:
@@ -158,7 +199,7 @@ async def everything(attribution: Attribution) -> list[tuple[bytes, bytes]]:
 
 
 async def canaries(attribution: Attribution) -> list[str]:
-    """Returns where anything of the person is found: keys, fields and values of Redis, texts of all tables."""
+    """Returns where anything of the person is found: in Redis, dead letters included, and the texts of all tables."""
     found = [key.decode() for key, content in await everything(attribution) if CANARY.encode() in key + content]
     tables = await attribution.clickhouse.execute(
         "SELECT table, groupArray(name) FROM system.columns WHERE database = currentDatabase() AND table IN"
@@ -174,7 +215,8 @@ async def canaries(attribution: Attribution) -> list[str]:
         )
         if number:
             found.append(table)
-    return found
+    letters = DeadLetters(attribution.state, attribution.state, SHARDS).all()
+    return [*found, *[one.letter_id async for one in letters if CANARY.encode() in repr(one.fields).encode()]]
 
 
 async def test_nothing_of_the_person_is_left_and_no_total_changes(own: Reconciled, workspace: str) -> None:
@@ -208,12 +250,7 @@ async def test_no_dead_letter_brings_back_who_was_erased(own: Reconciled, worksp
     theirs = events.touch(OTHER, at=NOON - DAY, channel="Email", event_id="x-1")
     shared = events.order(OTHER, VISITOR, order_id="o-tablet", event_id="s-1")
     observed = events.order(OTHER, VISITOR, order_id=f"o-{CANARY}", event_id="s-2", letter="M", rank=1)
-    for letter, admitted in (life[1], theirs, shared, observed):
-        put_aside = {"workspace": workspace, "payload": admitted.SerializeToString(), "letter": letter, "position": 0}
-        await attribution.state.xadd(keys.event_dead_letters(0, keys.RECORD_GROUP), put_aside)  # type: ignore[arg-type]
-    for one in await attribution.logged():
-        put_aside = {"workspace": one.workspace, "payload": one.SerializeToString()}
-        await attribution.state.xadd(keys.conversion_dead_letters(0, keys.DELIVER_GROUP), put_aside)  # type: ignore[arg-type]
+    await put_aside(attribution, life[1], theirs, shared, observed)
     of_others = events.conversion_id("o-other")
     erasure = await attribution.erasing.go_on(await requested(attribution))
     left = [letter async for letter in letters.all() if letter.text("workspace") == workspace]
@@ -266,10 +303,18 @@ async def test_an_order_of_somebody_else_stays_theirs_though_the_person_saw_it_t
     letters = "MA" if is_first else "AM"
     theirs = events.order(OTHER, order_id="o-shared", event_id="s-1", micros=None, letter=letters[0])
     seen = events.order(VISITOR, event_id="s-2", at=NOON + 9, micros=70_000_000, letter=letters[1], **clicked)
+    leaving(theirs, sealed_under(workspace, OTHER, "theirs"))
+    leaving(seen, sealed_under(workspace, VISITOR, CANARY))
     for told in (seen, theirs) if is_first else (theirs, seen):
         await own.happen(told)
+    changes = events.refund(1, order_id="o-shared"), events.refund(2, of_event="s-1")
+    refunds = [told_by(VISITOR, one) for one in changes]
+    await own.happen(*refunds)
+    await put_aside(attribution, seen, *refunds)
+    await sent_as_published(attribution, events.conversion_id("o-shared"))
     erasure = await attribution.erasing.go_on(await requested(attribution, mode))
     assert not any(erasure.remaining.values()), erasure.remaining
+    await put_aside(attribution, seen)  # by who had it in hand; and revisions of then
     await attribution.erasing.go_on(erasure)
     assert await canaries(attribution) == []
     revisions = await attribution.clickhouse.execute(
@@ -282,11 +327,21 @@ async def test_an_order_of_somebody_else_stays_theirs_though_the_person_saw_it_t
     assert not [one for one in told if persons.intersection((*one.match.person_ids, one.state.person_id))]
     shared = await attribution.published(events.conversion_id("o-shared"))
     assert shared is not None
-    assert (shared.state.counted, shared.state.value.amount_micros) == (True, 70_000_000)
+    assert (shared.state.counted, shared.state.value.amount_micros) == (True, 69_999_997)
     await own.happen(events.refund(10_000_000, order_id="o-shared", event_id="s-3"))
     await own.run()
     assert await own.differences() == []
-    assert ("o-shared", 60_000_000) in await attribution.stored("order_id, value_micros")
+    assert ("o-shared", 59_999_997) in await attribution.stored("order_id, value_micros")
+    sent = "SELECT click_id_family, click_id, identifier_digests['em'], visible_id FROM deliveries FINAL"
+    rows = await attribution.clickhouse.execute(f"{sent} WHERE workspace = %(w)s ORDER BY revision", {"w": workspace})
+    first, *others = rows
+    assert first == (("gclid", "", "", "o-shared") if is_first else ("", "", "theirs", "o-shared"))
+    assert set(others) == {("gclid", "", "", "o-shared")}
+    letters = DeadLetters(attribution.state, attribution.state, SHARDS).all()
+    own_letters = [one async for one in letters if one.text("workspace") == workspace and one.text("letter")]
+    kept = [AdmittedEvent.FromString(one.payload) for one in own_letters]
+    assert [len(one.identity_tokens) for one in kept] == [0] * 4
+    assert {one.event.adjustment.amount.amount_micros for one in kept} == {0, 1, 2}
 
 
 async def test_what_others_did_while_they_were_taken_for_the_person_names_the_person_no_more(

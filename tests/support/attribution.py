@@ -70,6 +70,7 @@ from tributary_storage.clickhouse.admission_rows import RecordedAdmission
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.deliveries_of_others import DeliveriesOfOthers
 from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
@@ -501,7 +502,7 @@ async def running_attribution(
         erasing = Erasing(
             *(people, erasures, records, DataKeys(state, SHARDS), paths, conversions),
             stand_ins,
-            HeirsOfErased(StandInRecords(clickhouse)),
+            HeirsOfErased(StandInRecords(clickhouse), DeliveriesOfOthers(clickhouse)),
             SharedOrders(conversions, records, directory),
             ErasedDeals(clickhouse, lambda name: directory.get(name).pepper.reveal().encode()),
             DeadLetters(state, state, SHARDS),

@@ -189,6 +189,16 @@ class ErasureRecords:
         """Returns what a person observed of conversions that are published of others."""
         return await self._to_be_stripped("observed_of_others", erasure)
 
+    async def adjusted(self, erasure: Erasure) -> list[ToBeStripped]:
+        """Returns what a person told that changes conversions, once per conversion that it may be kept with."""
+        return await self._to_be_stripped("adjusted_by_person", erasure)
+
+    async def order_of_event(self, workspace: str, event_id: str) -> str:
+        """Returns the conversion that an event observed; "": none, or it was an erased person's."""
+        asked = {"workspace": workspace, "event_id": event_id}
+        rows = await self._clickhouse.execute(statement("conversion_of_event"), asked)
+        return str(rows[0][0]) if rows else ""
+
     async def naming(self, erasure: Erasure) -> list[ToBeStripped]:
         """Returns the events of others that name identifiers of a person."""
         return await self._to_be_stripped("events_naming", erasure)

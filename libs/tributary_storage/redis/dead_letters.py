@@ -117,11 +117,12 @@ class DeadLetters:
         return await self._move(letter, stream, fields)
 
     async def naming(self, erasure: Erasure) -> list[DeadLetter]:
-        """Returns what names who is erased and happened until then, and revisions of their conversions.
+        """Returns what names who is erased and happened until then, and revisions of conversions that may.
 
-        An entry that could not be taken apart names nobody that anybody could read.
+        These are theirs, and those of others that are related to them. An entry that could not be taken apart names
+        nobody that anybody could read.
         """
-        tokens, conversions = set(erasure.tokens), set(erasure.conversion_ids)
+        tokens, conversions = set(erasure.tokens), {*erasure.conversion_ids, *erasure.relatives}
         return [
             letter
             async for letter in self.all()

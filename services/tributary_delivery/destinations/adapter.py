@@ -104,6 +104,12 @@ class Pinned:
     """Which value it was told, likewise."""
 
     @property
+    def is_forgotten(self) -> bool:
+        """Whether the click or a hash that it was sent with is known no more: it was somebody's who was erased."""
+        lacks_click = bool(self.click_id_family) and not self.click_id
+        return lacks_click or not all(self.digests.values())
+
+    @property
     def known_as(self) -> KnownAs:
         """By what the destination knows it."""
         return KnownAs(self.visible_id, self.name, self.account, self.told, self.time_micros)

@@ -367,7 +367,9 @@ class Delivery(_message.Message):
     status_code: _builtins.int
     """HTTP or gRPC status of the last attempt. 0: none was received."""
     click_id: _builtins.str
-    """The click id that was sent, pinned at first send: a correction must name the same. Empty: none."""
+    """The click id that was sent, pinned at first send: a correction must name the same. Empty: none; with a family, it was
+    of somebody who was erased.
+    """
     report: Global___DeliveryReport.ValueType
     """What the destination reported later of what it had taken. Unspecified where it has not, or never does."""
     report_reason: _builtins.str
@@ -412,7 +414,7 @@ class Delivery(_message.Message):
     @_builtins.property
     def identifier_digests(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What the person was recognised by, as it was sent, by the destination's own name of the field: hashes only. A
-        correction repeats the same.
+        correction repeats the same. Empty values: somebody who told the conversion, too, was erased.
         """
 
     @_builtins.property

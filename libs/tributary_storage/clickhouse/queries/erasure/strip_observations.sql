@@ -1,4 +1,5 @@
--- Takes out of recorded observations whose they were; what they say of conversions, which are others', stays.
+-- Takes out of recorded observations, and of what changes conversions, whose they were; what they say of conversions, which
+-- are others', stays.
 ALTER TABLE events
     UPDATE
         identity_tokens = [],
@@ -12,7 +13,8 @@ ALTER TABLE events
         properties = map(),
         details = mapFilter(
             (name, text) -> startsWith(name, 'amount_')
-                OR name IN ('lead_id', 'root_order_id', 'stage', 'subscription_id', 'recurrence_kind'),
+                OR name IN ('lead_id', 'root_order_id', 'stage', 'subscription_id', 'recurrence_kind')
+                OR name IN ('target_event_id', 'target_conversion_id'),
             details
         ),
         traceparent = '',
