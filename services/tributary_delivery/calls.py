@@ -27,6 +27,7 @@ from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, after_split, settle
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.doubts import kept_of, untold
+from tributary_delivery.foreign_clicks import ForeignClicks
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.sender import Sender
@@ -113,6 +114,7 @@ class Calls:
         self._admission = admission
         self._again = again
         self._ended = ended
+        self._foreign = ForeignClicks()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -226,7 +228,7 @@ class Calls:
         open_attempts.update({attempt.job.conversion_id: attempt for attempt in part})
         traceparents = [attempt.revised.traceparent for attempt in part]
         with linked_span("deliver", traceparents, destination=self._type.value):
-            outcomes = await self._sender.send(part, turn)
+            outcomes = self._foreign.judge(await self._sender.send(part, turn))
         took_seconds = self._clock.monotonic_seconds() - started
         if not all(one.is_unsent for one in outcomes):
             metrics.DELIVERY_DURATION.record(took_seconds, destination=self._type)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from tests.support.eventually import eventually_async
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
     DELIVERY_STATE_INELIGIBLE,
+    DELIVERY_STATE_PENDING,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_PIXEL_ID,
@@ -250,6 +253,24 @@ async def test_one_that_is_wrongly_set_up_does_not_stop_those_that_are_taken_wit
 
 async def has_accepted(server: FakeServer, count: int) -> bool:
     return server.fake.accepted >= count
+
+
+async def test_a_click_of_another_account_holds_up_nobody_until_there_are_no_others(rig: Rig, workspace: str) -> None:
+    lane = lane_of(workspace, "google_ads")
+    settings = partial(a_batch_destination, "google_ads")
+    with running_fake("google_ads") as server:
+        server.fake.foreign.update(f"p-c1:{number:04}" for number in (0, *range(2, 22)))
+        for number in range(2):
+            await publish(rig, lane, [a_purchase(lane, number)])
+            async with rig.running_lane(lane, settings(server.url)):
+                await eventually_async(idle(rig, lane))
+        assert (server.fake.accepted, (await rig.stores.states.read(lane)).paused_until_millis) == (1, 0)
+        await publish(rig, lane, [a_purchase(lane, number) for number in range(2, 22)])
+        async with rig.running_lane(lane, settings(server.url)):
+            await eventually_async(lambda: is_paused_now(rig, lane))
+    refused, waits = [await only(rig, lane, name) for name in ("c1:0000", "c1:0002")]
+    assert (refused.state, refused.message) == (DELIVERY_STATE_DEAD, "INVALID_CUSTOMER_FOR_CLICK")
+    assert (waits.state, waits.outcome) == (DELIVERY_STATE_PENDING, OUTCOME_CLASS_CONFIG)
 
 
 async def is_paused_now(rig: Rig, lane: Lane) -> bool:

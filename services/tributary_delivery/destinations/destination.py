@@ -58,6 +58,8 @@ class Outcome:
     nothing was taken, and it is no attempt."""
     is_gone: bool = False
     """Whether the destination has the conversion no more, and takes no change of it: it was taken back before."""
+    is_foreign: bool = False
+    """Whether it was refused because the click is another account's."""
 
     is_answer: bool = True
     """Whether it speaks for a destination that works, by a status that would: no page of what stands before it, and not

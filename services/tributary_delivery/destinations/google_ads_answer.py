@@ -22,12 +22,12 @@ from tributary_delivery.destinations.destination import (
     THROTTLED,
     Outcome,
 )
+from tributary_delivery.destinations.google_reasons import FOREIGN, NOT_OURS
 from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
 from tributary_delivery.destinations.usual_answers import usual
 
 _LISTS: Final = frozenset({"conversions", "conversion_adjustments", "conversionAdjustments", "operations"})
 _FAILURE: Final = "partialFailureError"
-_UNMATCHED: Final = frozenset({"CLICK_NOT_FOUND", "EVENT_NOT_FOUND"})
 _TOO_RECENT: Final = "TOO_RECENT_"
 _TOO_RECENT_SECONDS: Final = 6 * 3_600.0
 _NOT_LATER: Final = frozenset({"RESTATEMENT_ALREADY_EXISTS", "MORE_RECENT_RESTATEMENT_FOUND"})
@@ -49,12 +49,7 @@ _CLASSES: Final = {
         OK,
     ),
     **dict.fromkeys(
-        (
-            "NO_CONVERSION_ACTION_FOUND",
-            "INVALID_CONVERSION_ACTION_TYPE",
-            "UNAUTHORIZED_CUSTOMER",
-            "INVALID_CUSTOMER_FOR_CLICK",
-        ),
+        ("NO_CONVERSION_ACTION_FOUND", "INVALID_CONVERSION_ACTION_TYPE", "UNAUTHORIZED_CUSTOMER"),
         CONFIG,
     ),
     "OAUTH_TOKEN_EXPIRED": REAUTH,
@@ -98,7 +93,7 @@ def validated(answer: Answer, events: int) -> Outcome:
         return Outcome(OK, answer.status)
     verdict = classify(answer, events)
     wrong = (one for one in (verdict.of(place) for place in range(events)) if not one.is_ok)
-    serious = (one for one in wrong if one.message not in _UNMATCHED)
+    serious = (one for one in wrong if one.message not in NOT_OURS)
     return next((one for one in serious if "neither result nor error" not in one.message), Outcome(OK, answer.status))
 
 
@@ -117,6 +112,8 @@ def _row(answer: Answer, error: Mapping[str, Any], request_id: str) -> Outcome:
     kind, name = _code(error)
     if name == _GONE:
         return replace(outcome_of(PERMANENT, answer, name, request_id, is_untaken=True), is_gone=True)
+    if name in FOREIGN:
+        return replace(outcome_of(PERMANENT, answer, name, request_id), is_foreign=True)
     found = _class_of(kind, name)
     if found == OK:
         return Outcome(OK, answer.status, name, request_id=request_id)

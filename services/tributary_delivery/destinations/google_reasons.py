@@ -1,4 +1,7 @@
-"""What the reasons mean that Google's Data Manager API gives: at once, and in the status of a request hours later."""
+"""What the reasons mean that Google gives: its Data Manager API at once, and in the status of a request hours later.
+
+Which clicks are not ours, its older uploads say in their own words, here too.
+"""
 
 from __future__ import annotations
 
@@ -56,14 +59,16 @@ _LATER: Final = {
 TOO_EARLY: Final = frozenset({"TOO_RECENT_CLICK"})
 """Reasons in the status of a request that only a click of the last hours has."""
 
-NOT_OURS: Final = frozenset(
+FOREIGN: Final = frozenset(
     {
-        "CLICK_NOT_FOUND",
-        "INVALID_CLICK",
+        "INVALID_CUSTOMER_FOR_CLICK",
         "INVALID_OPERATING_ACCOUNT_FOR_CLICK",
         "OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER",
     }
 )
+"""Reasons that say that the click belongs to another account."""
+
+NOT_OURS: Final = FOREIGN | {"CLICK_NOT_FOUND", "EVENT_NOT_FOUND", "INVALID_CLICK"}
 """Reasons that are counted and alarm nobody: the click belongs to another account, or to none."""
 
 

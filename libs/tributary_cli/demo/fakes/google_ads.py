@@ -31,6 +31,8 @@ class FakeGoogleAds(Fake):
         super().__init__(token, unix_seconds)
         self.too_recent: set[str] = set()
         """Order ids whose click it does not know yet."""
+        self.foreign: set[str] = set()
+        """Order ids whose click is another customer's."""
         self.retracted: set[str] = set()
         """Order ids that were taken back, for ever."""
         self._adjusted: dict[str, datetime] = {}
@@ -109,6 +111,8 @@ class FakeGoogleAds(Fake):
             return "ORDER_ID_ALREADY_IN_USE"
         if row["orderId"] in self.too_recent:
             return "TOO_RECENT_EVENT"
+        if row["orderId"] in self.foreign:
+            return "INVALID_CUSTOMER_FOR_CLICK"
         self._conversions[row["orderId"]] = row
         self.count(row["orderId"], row, row.get("conversionValue"))
         return ""
