@@ -37,6 +37,10 @@ settings.register_profile("night", max_examples=5000, deadline=None, suppress_he
 settings.load_profile("day")
 
 
+ON_A_CLUSTER = frozenset({"redis_url", "module_redis_url"})
+"""Fixtures that are of a cluster with `--redis-cluster`."""
+
+
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     """One Redis and one ClickHouse, shared by all tests of this process."""
@@ -53,14 +57,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds what `tests/integration/test_redis_cluster.py` runs other tests with."""
-    parser.addoption("--redis-cluster", action="store_true", help="what asks for redis_url gets a Redis Cluster")
+    help_text = "what asks for redis_url or module_redis_url gets a Redis Cluster"
+    parser.addoption("--redis-cluster", action="store_true", help=help_text)
     parser.addoption("--clickhouse-url", default="", help="what asks for clickhouse_url gets this, migrated already")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Lets several processes end together; leaves out on a cluster what would not use it: it runs elsewhere, alike."""
     if config.getoption("--redis-cluster"):
-        elsewhere = [one for one in items if "redis_url" not in getattr(one, "fixturenames", ())]
+        elsewhere = [one for one in items if ON_A_CLUSTER.isdisjoint(getattr(one, "fixturenames", ()))]
         config.hook.pytest_deselected(items=elsewhere)
         items[:] = [one for one in items if one not in elsewhere]
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
@@ -93,6 +98,24 @@ def redis_url(request: pytest.FixtureRequest) -> str:
     """An empty Redis database that this test has for itself (`redis://…/n`); durable settings."""
     if request.config.getoption("--redis-cluster"):
         cluster: Cluster = request.getfixturevalue("redis_cluster")
+        run_apart(cluster.flush())
+        return cluster.url
+    stores: Stores = request.getfixturevalue("stores")
+    return stores.empty_redis_url()
+
+
+@pytest.fixture(scope="session")
+def services_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Another one, for services that run as long as a module: who asks for `redis_url` empties the first."""
+    with running_cluster(tmp_path_factory.mktemp("services-cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def module_redis_url(request: pytest.FixtureRequest) -> str:
+    """As `redis_url`, of the tests of a module together: for the services that they share."""
+    if request.config.getoption("--redis-cluster"):
+        cluster: Cluster = request.getfixturevalue("services_cluster")
         run_apart(cluster.flush())
         return cluster.url
     stores: Stores = request.getfixturevalue("stores")

@@ -30,7 +30,7 @@ from tests.support.admissions import (
     verdicts_of,
 )
 from tests.support.eventually import eventually_async
-from tests.support.stores import Stores, run_apart
+from tests.support.stores import run_apart
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.dedup.v1.event_fate_pb2 import EventFate
 from tributary.event.v1 import verdict_pb2
@@ -66,15 +66,10 @@ FILE = [
 
 
 @pytest.fixture(scope="module")
-def log_url(stores: Stores) -> str:
-    return stores.empty_redis_url()
-
-
-@pytest.fixture(scope="module")
 def dedup(
-    stores: Stores, clickhouse_url: str, log_url: str, tmp_path_factory: pytest.TempPathFactory
+    module_redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceProcess]:
-    with running_dedup(tmp_path_factory.mktemp("dedup"), log_url, clickhouse_url) as process:
+    with running_dedup(tmp_path_factory.mktemp("dedup"), module_redis_url, clickhouse_url) as process:
         yield process
 
 
@@ -85,8 +80,8 @@ async def stub(dedup: ServiceProcess) -> AsyncIterator[Stub]:
 
 
 @pytest.fixture
-async def log(log_url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    async with connect(log_url, name="tests") as client:
+async def log(module_redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(module_redis_url, name="tests") as client:
         yield client
 
 

@@ -32,7 +32,8 @@ class Said:
 @pytest.fixture
 async def client(migrated_redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
     async with connect(migrated_redis_url, name="tests") as opened:
-        await opened.delete(keys.passed("state"), keys.passed("jobs"))
+        for role in ("state", "jobs"):
+            await opened.delete(keys.passed(role))
         yield opened
 
 

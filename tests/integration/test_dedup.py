@@ -13,7 +13,6 @@ from pydantic import SecretStr
 
 from tests.support.admissions import INTERNAL_TOKEN, Sent, a_request, running_dedup, verdicts_of
 from tests.support.eventually import eventually_async
-from tests.support.stores import Stores
 from tributary.dedup.v1 import dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_cli.stack.services import ServiceProcess
@@ -34,13 +33,10 @@ QUARANTINED = verdict_pb2.VERDICT_QUARANTINED
 
 
 @pytest.fixture(scope="module")
-def log_url(stores: Stores) -> str:
-    return stores.empty_redis_url()
-
-
-@pytest.fixture(scope="module")
-def dedup(stores: Stores, log_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    with running_dedup(tmp_path_factory.mktemp("dedup"), log_url, stores.clickhouse_url) as process:
+def dedup(
+    module_redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
+    with running_dedup(tmp_path_factory.mktemp("dedup"), module_redis_url, clickhouse_url) as process:
         yield process
 
 
@@ -74,7 +70,7 @@ async def test_each_event_gets_its_verdict_in_request_order(stub: Stub, workspac
 
 
 async def test_what_was_counted_is_what_was_recorded(
-    stub: Stub, workspace: str, log_url: str, clickhouse_url: str
+    stub: Stub, workspace: str, module_redis_url: str, clickhouse_url: str
 ) -> None:
     events = [
         Sent("plain"),
@@ -86,7 +82,7 @@ async def test_what_was_counted_is_what_was_recorded(
         Sent("order-backend", order="o-1", rank=2),
     ]
     await stub.AdmitEvents(a_request(workspace, events))
-    async with connect(log_url, name="tests") as client:
+    async with connect(module_redis_url, name="tests") as client:
         counted = (await read_verdicts(client, 4, workspace))[workspace]
     assert counted == {"ACCEPTED": 2, "DUPLICATE": 2, "REJECTED": 1, "QUARANTINED": 1, "CONFLICT": 1}
     statement = (
@@ -163,7 +159,7 @@ async def test_nobody_but_our_services_may_call(dedup: ServiceProcess, workspace
     assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_dedup_stops_cleanly(stores: Stores, tmp_path: Path) -> None:
-    with running_dedup(tmp_path, stores.empty_redis_url(), stores.clickhouse_url) as process:
+def test_dedup_stops_cleanly(redis_url: str, clickhouse_url: str, tmp_path: Path) -> None:
+    with running_dedup(tmp_path, redis_url, clickhouse_url) as process:
         process.stop()
     assert "server_stopped" in process.log_file.read_text()

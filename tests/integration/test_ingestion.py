@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-import redis
 from google.rpc import error_details_pb2, status_pb2
 
 from tests.support.admissions import age_claims, sweep_all
@@ -60,15 +59,9 @@ BROWSER = (
 
 
 @pytest.fixture(scope="module")
-def redis_url(stores: Stores) -> str:
-    url = stores.empty_redis_url()
-    run_apart(create_test_epoch(url))
-    return url
-
-
-@pytest.fixture(scope="module")
-def door(redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    with running_door(tmp_path_factory.mktemp("door"), redis_url, clickhouse_url, WORKSPACES) as running:
+def door(module_redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    run_apart(create_test_epoch(module_redis_url))
+    with running_door(tmp_path_factory.mktemp("door"), module_redis_url, clickhouse_url, WORKSPACES) as running:
         yield running
 
 
@@ -93,15 +86,21 @@ def a_purchase(order_id: str, micros: int = 99_000_000, event_id: str = "") -> E
     return event
 
 
-def stored(redis_url: str) -> list[AdmittedEvent]:
+def payloads(redis_url: str) -> list[bytes]:
     """Everything in the event log, refused events included."""
-    found: list[AdmittedEvent] = []
-    with redis.Redis.from_url(redis_url) as client:
-        for key in client.scan_iter("trb:*:log:*"):
-            for _, fields in client.xrange(key):
-                for admission in AdmittedEvents.FromString(fields[b"payload"]).admissions:
-                    found.extend(AdmittedEvent.FromString(event) for event in admission.events)
-    return found
+
+    async def read() -> list[bytes]:
+        async with connect(redis_url, name="tests") as client:
+            found = [await client.xrange(key) async for key in client.scan_iter(match="trb:*:log:*")]
+            return [fields[b"payload"] for entries in found for _, fields in entries]
+
+    return asyncio.run(read())
+
+
+def stored(redis_url: str) -> list[AdmittedEvent]:
+    """The same, read."""
+    admissions = [one for payload in payloads(redis_url) for one in AdmittedEvents.FromString(payload).admissions]
+    return [AdmittedEvent.FromString(event) for admission in admissions for event in admission.events]
 
 
 def refused(
@@ -176,7 +175,7 @@ class AMinuteSlow(SystemClock):
 
 @pytest.mark.parametrize("way", list(TransportKind))
 def test_an_order_of_a_backend_whose_clock_is_slow_comes_after_its_click(
-    door: Door, redis_url: str, way: TransportKind
+    door: Door, module_redis_url: str, way: TransportKind
 ) -> None:
     told: list[Decision] = []
     order_id, click = str(uuid.uuid4()), a_visit()
@@ -188,7 +187,7 @@ def test_an_order_of_a_backend_whose_clock_is_slow_comes_after_its_click(
         own.track_conversion("purchase", order_id=order_id, value=99, currency="EUR", customer_id="k")
         assert own.flush()
     assert [reason.code for reason in told[0].verdict.reasons] == [verdict_pb2.REASON_CODE_CLOCK_CORRECTED]
-    (order,) = [one for one in stored(redis_url) if one.event.conversion.order_id == order_id]
+    (order,) = [one for one in stored(module_redis_url) if one.event.conversion.order_id == order_id]
     assert order.event.event_time.ToMicroseconds() >= click.event_time.ToMicroseconds()
     assert 59 * 10**6 < order.clock_correction_micros < 70 * 10**6
 
@@ -387,7 +386,7 @@ def test_two_workspaces_never_meet(door: Door) -> None:
     assert door.send(event, workspace="other")[0].verdict == ACCEPTED
 
 
-def test_what_is_personal_is_not_in_the_event_log(door: Door, redis_url: str) -> None:
+def test_what_is_personal_is_not_in_the_event_log(door: Door, module_redis_url: str) -> None:
     canary = uuid.uuid4().hex
     hashes = [
         hashlib.new(name, said.encode()).hexdigest()
@@ -410,11 +409,7 @@ def test_what_is_personal_is_not_in_the_event_log(door: Door, redis_url: str) ->
     bad.properties["note"] = f"bob{canary}@example.com"
     assert [verdict.verdict for verdict in door.send(event, bad)] == [ACCEPTED, REJECTED]
 
-    with redis.Redis.from_url(redis_url) as client:
-        log = b"".join(
-            fields[b"payload"] for key in client.scan_iter("trb:*:log:*") for _, fields in client.xrange(key)
-        )
-    lowered = log.lower()
+    lowered = b"".join(payloads(module_redis_url)).lower()
     assert canary.encode() in lowered, "the page's own path is kept"
     for personal in (
         f"secret{canary}", f"ann{canary}", f"customer-{canary}", f"muster{canary}", f"canary/{canary}", f"bob{canary}",
@@ -423,11 +418,11 @@ def test_what_is_personal_is_not_in_the_event_log(door: Door, redis_url: str) ->
         assert personal.encode() not in lowered, personal
 
 
-def test_an_accepted_event_carries_tokens_channel_and_digest(door: Door, redis_url: str) -> None:
+def test_an_accepted_event_carries_tokens_channel_and_digest(door: Door, module_redis_url: str) -> None:
     event = a_visit(page_url="https://shop.example/?gclid=Cj0abc", referrer_url="https://www.google.com/")
     event.identifiers.email = "ann@example.com"
     door.send(event)
-    admitted = next(one for one in stored(redis_url) if one.event.event_id == event.event_id)
+    admitted = next(one for one in stored(module_redis_url) if one.event.event_id == event.event_id)
     assert [token.partition(":")[0] for token in admitted.identity_tokens] == ["email", "visitor"]
     assert (admitted.channel_evidence.channel, admitted.channel_evidence.rule) == ("Paid Search", "click_id:gclid")
     assert admitted.channel_evidence.click_ids[0].value == "Cj0abc"
@@ -483,15 +478,20 @@ def test_without_the_state_store_somebody_new_is_undecided_and_all_others_are_de
     assert eventually(lambda: retried(own, new) == ACCEPTED)
 
 
-def test_a_workspace_whose_pepper_is_another_than_before_is_refused_and_no_other_is(door: Door, redis_url: str) -> None:
-    with redis.Redis.from_url(redis_url) as client:
-        client.hset("trb:peppers", "moved", "check value of another pepper")
-        code, status = refused(door, IngestEventsRequest(events=[a_visit()]), door.keys["moved"])
-        assert code is grpc.StatusCode.FAILED_PRECONDITION
-        assert "Bring that one back" in status.message
-        assert door.send(a_visit())[0].verdict == ACCEPTED
-        client.hdel("trb:peppers", "moved")
-        assert door.send(a_visit(), workspace="moved")[0].verdict == ACCEPTED
+def test_a_workspace_whose_pepper_is_another_than_before_is_refused_and_no_other_is(
+    door: Door, module_redis_url: str
+) -> None:
+    async def on_redis(*command: str) -> None:
+        async with connect(module_redis_url, name="tests") as client:
+            await client.execute_command(*command)
+
+    asyncio.run(on_redis("HSET", "trb:peppers", "moved", "check value of another pepper"))
+    code, status = refused(door, IngestEventsRequest(events=[a_visit()]), door.keys["moved"])
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert "Bring that one back" in status.message
+    assert door.send(a_visit())[0].verdict == ACCEPTED
+    asyncio.run(on_redis("HDEL", "trb:peppers", "moved"))
+    assert door.send(a_visit(), workspace="moved")[0].verdict == ACCEPTED
 
 
 def test_a_burst_of_one_person_is_answered_in_the_acknowledgement(door: Door) -> None:
@@ -516,7 +516,7 @@ def test_validate_only_counts_nothing(door: Door) -> None:
 
 
 def test_an_old_order_that_is_sent_again_after_its_event_id_was_forgotten_is_a_duplicate_and_stays_as_it_was(
-    door: Door, redis_url: str, clickhouse_url: str
+    door: Door, module_redis_url: str, clickhouse_url: str
 ) -> None:
     """As by who exports the orders of the last three months every night. The last test: it ages all claims."""
     names = str(uuid.uuid4()), str(uuid.uuid4())
@@ -536,7 +536,7 @@ def test_an_old_order_that_is_sent_again_after_its_event_id_was_forgotten_is_a_d
             assert await verdicts_recorded() == [("ACCEPTED", 2)]
 
         await eventually_async(all_recorded)
-        async with connect(redis_url, name="tests") as client:
+        async with connect(module_redis_url, name="tests") as client:
             await age_claims(client, 38)
             assert await sweep_all(client, await require_epoch(client, "log"))
 

@@ -64,8 +64,11 @@ ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
 DUPLICATE = verdict_pb2.VERDICT_DUPLICATE
 UNDECIDED = verdict_pb2.VERDICT_UNDECIDED
 
-SUITES = ("claims", "event_log", "attribution")
-"""Those that show most for their time; `python -m tests.load.cluster` runs all that have a Redis."""
+SUITES = {
+    "the stores": ("claims", "event_log", "attribution", "velocity"),
+    "the door and dedup": ("dedup", "backfill", "ingestion", "stream_events"),
+}
+"""Those that show most for their time; `python -m tests.load.cluster` runs more."""
 
 
 def run_on_cluster(*suites: str, clickhouse_url: str = "") -> str:
@@ -78,8 +81,9 @@ def run_on_cluster(*suites: str, clickhouse_url: str = "") -> str:
     return "" if done.returncode == 0 else done.stdout[-4_000:]
 
 
-def test_what_holds_on_one_redis_holds_on_a_cluster(clickhouse_url: str) -> None:
-    assert run_on_cluster(*SUITES, clickhouse_url=clickhouse_url) == ""
+@pytest.mark.parametrize("suites", SUITES.values(), ids=SUITES)
+def test_what_holds_on_one_redis_holds_on_a_cluster(suites: tuple[str, ...], clickhouse_url: str) -> None:
+    assert run_on_cluster(*suites, clickhouse_url=clickhouse_url) == ""
 
 
 @pytest.fixture(scope="module")

@@ -61,17 +61,11 @@ class Stream:
 
 
 @pytest.fixture(scope="module")
-def redis_url(stores: Stores) -> str:
-    url = stores.empty_redis_url()
-    run_apart(create_test_epoch(url))
-    return url
-
-
-@pytest.fixture(scope="module")
-def door(redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def door(module_redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    run_apart(create_test_epoch(module_redis_url))
     settings = {"ingestion": {"TRIBUTARY_INGESTION_BYTES_AT_ONCE": str(MAX_MESSAGE_BYTES)}}  # as little as there can be
     directory = tmp_path_factory.mktemp("door")
-    with running_door(directory, redis_url, clickhouse_url, {"shop": {}}, settings=settings) as running:
+    with running_door(directory, module_redis_url, clickhouse_url, {"shop": {}}, settings=settings) as running:
         yield running
 
 
