@@ -197,7 +197,8 @@ def _is_telling(
         return True
     if ":" in value and _CALLED.match(value) is not None:
         return True
-    may_be_address = value.count(".") >= 3 or value.count(":") >= 2
+    may_be_dotted = value.count(".") >= 3
+    may_be_address = may_be_dotted or value.count(":") >= 2
     may_be_number = "00" in value and _MAY_BE_FROM_ABROAD.search(value) is not None
     if not may_be_address and not may_be_number:
         return False
@@ -215,8 +216,11 @@ def _is_telling(
                 return True
             if may_be_number and _is_number(text) and not any(_is_named(one, codes) for one in names):
                 return True
-        is_version = any(_is_named(one, versions) for one in names)
-        if may_be_address and not is_version and holds_dotted_within(names[-1], part):
+        if (
+            may_be_dotted
+            and not any(_is_named(one, versions) for one in names)
+            and holds_dotted_within(names[-1], part)
+        ):
             return True
     return False
 
