@@ -1,8 +1,8 @@
 """User agent -> a human's browser, a bot, or a program's HTTP library.
 
 Two well-kept lists decide together (`is-bot` finds more, `crawler-user-agents` knows names and kinds), and both are
-slow, hundreds of microseconds per text, so answers are kept per user agent. The one rule: what matters is who
-*observed* the event; only a browser or an app shows the person's own user agent.
+slow, hundreds of microseconds per text, so answers are kept per user agent. What neither knows is named here. The one
+rule: what matters is who *observed* the event; only a browser or an app shows the person's own user agent.
 """
 
 import re
@@ -87,8 +87,29 @@ _CATEGORIES: Final = {
 _IN_APP_BROWSERS: Final = frozenset({"Viber", "MetaIAB Facebook", r"AP3A\.240617\.008"})
 """Patterns of crawler-user-agents that match what a human holds: an app's built-in browser, phones by their Android."""
 
-_READ_ANEW: Final = {"WhatsApp": "^WhatsApp", "Sonic": r"Sonic(?:/|SiteAuditor)"}
+_VS_CODE: Final = r"Code\/1\."
+_READ_ANEW: Final = {
+    "WhatsApp": "^WhatsApp",
+    "Sonic": r"Sonic(?:/|SiteAuditor)",
+    _VS_CODE: r"(?<!\w)Code(?: - Insiders)?/1\.",
+}
 """Patterns of crawler-user-agents that would match apps too -> what was meant."""
+
+_NAMES: Final = {_VS_CODE: "VS Code"}
+"""Patterns of crawler-user-agents whose bot nobody would know by what they match -> what it is called."""
+
+_PROGRAMS: Final = (
+    (re.compile(r"\bclaude-web\b", re.IGNORECASE), "ai"),
+    (
+        re.compile(
+            r"\b(?:wkhtmlto(?:pdf|image)|\w*screen-?shots?\w*|webscreenie|cutycapt|browsershot|weasyprint|prerender|"
+            r"zombie\.js|slimerjs|casperjs|htmlunit|jsdom|testcafe|sitespeed\.io)\b",
+            re.IGNORECASE,
+        ),
+        "automation",
+    ),
+)
+"""Programs that neither list knows, and their category: they show themselves as the browser that they are built on."""
 
 _HUMAN_APPS: Final = re.compile(
     r"\bbaiduboxapp\b|^Avant Browser/|^Mozilla/5\.0 \(Web0S; Linux/SmartTV\).* WebAppManager$"
@@ -151,11 +172,12 @@ _CRAWLERS: Final = tuple(
     (
         re.compile(_READ_ANEW.get(entry["pattern"], entry["pattern"])),
         _CATEGORIES.get(next(iter(entry.get("tags", ())), ""), "other"),
+        _NAMES.get(entry["pattern"], ""),
     )
     for entry in CRAWLER_USER_AGENTS_DATA
     if entry["pattern"] not in _IN_APP_BROWSERS
 )
-_CRAWLER_INDEX: Final = PatternIndex(pattern.pattern for pattern, _ in _CRAWLERS)
+_CRAWLER_INDEX: Final = PatternIndex(pattern.pattern for pattern, *_ in _CRAWLERS)
 _BOTS: Final = Bots()
 _BOT_PATTERNS: Final = sorted(_BOTS.patterns)
 _BOT_INDEX: Final = PatternIndex(_BOT_PATTERNS, ignore_case=True)
@@ -182,7 +204,7 @@ def classify_user_agent(user_agent: str) -> Agent:
     found = _LIBRARY.match(user_agent)
     if found is not None and _CONTACT.search(user_agent) is None:
         return Agent(AgentKind.LIBRARY, found[0].strip(" /-("), "library")
-    named = _named_crawler(user_agent)
+    named = _named_crawler(user_agent) or _program(user_agent)
     if named is not None:
         return named
     is_bot = _UNINDEXED_BOTS.is_bot(user_agent) or any(
@@ -197,10 +219,19 @@ def classify_user_agent(user_agent: str) -> Agent:
 def _named_crawler(user_agent: str) -> Agent | None:
     """Returns which of the crawlers that have a name in the lists it is."""
     for number in sorted([*_CRAWLER_INDEX.always, *_CRAWLER_INDEX.may_match(user_agent)]):
-        pattern, category = _CRAWLERS[number]
+        pattern, category, name = _CRAWLERS[number]
         found = pattern.search(user_agent)
         if found is not None:
-            return Agent(AgentKind.BOT, _tidy(found[0]), category)
+            return Agent(AgentKind.BOT, name or _tidy(found[0]), category)
+    return None
+
+
+def _program(user_agent: str) -> Agent | None:
+    """Returns which program it is that shows itself as a browser."""
+    for pattern, category in _PROGRAMS:
+        found = pattern.search(user_agent)
+        if found is not None:
+            return Agent(AgentKind.BOT, found[0][:64], category)
     return None
 
 

@@ -15,6 +15,7 @@ from tributary_domain.reasons import ReasonCode
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "user_agents.json").read_text())
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+LINUX = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
 BROWSER = "Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 
@@ -148,6 +149,23 @@ def test_answers_are_kept_for_a_bounded_number_of_user_agents() -> None:
         (GOOGLEBOT, "Googlebot", "search"),
         ("Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)", "GPTBot", "ai"),
         ("python-requests/2.31.0", "python-requests", "library"),
+        (f"{LINUX} wkhtmltopdf Safari/534.34", "wkhtmltopdf", "automation"),
+        (f"{LINUX} wkhtmltoimage Safari/534.34", "wkhtmltoimage", "automation"),
+        (f"{LINUX} webscreenie Safari/537.21", "webscreenie", "automation"),
+        (
+            f"{LINUX} www.HomepageScreenshot.de - Free ScreenShotService/1.0 Safari/537.21",
+            *("HomepageScreenshot", "automation"),
+        ),
+        ("Mozilla/5.0 Chrome/10.0.613.0 Safari/534.15 Zombie.js/5.0.7", "Zombie.js", "automation"),
+        (f"{LINUX} Chrome/119.0.0.0 Safari/537.36 claude-web", "claude-web", "ai"),
+        (f"{LINUX} CutyCapt Safari/537.21", "CutyCapt", "automation"),
+        (f"{LINUX} Code/1.95.0 Chrome/128.0.6613.186 Electron/32.2.1 Safari/537.36", "VS Code", "automation"),
+        (
+            f"{LINUX} Code - Insiders/1.96.0 Chrome/128.0.6613.186 Electron/32.2.1 Safari/537.36",
+            "VS Code",
+            "automation",
+        ),
+        (f"{LINUX} QRCode/1.2 Chrome/128.0.6613.186 Safari/537.36", "", ""),
         (BROWSER, "", ""),
     ],
 )
@@ -184,7 +202,11 @@ def test_only_what_a_browser_or_app_showed_is_judged(
     ("user_agent", "is_bot"),
     [
         *(("MyShop/2.0", False), ("MyShop-Android/4.12.3", False), ("App/1.0", False), ("com.myshop.android", False)),
-        *(("BotiqueApp/1.0 (iPhone; iOS 17)", False), ("Spiderman Store/1.1 (Android 13)", False)),
+        *(
+            ("BotiqueApp/1.0 (iPhone; iOS 17)", False),
+            ("MyScreenshots/2.1 (iPhone)", False),
+            ("Spiderman Store/1.1 (Android 13)", False),
+        ),
         *(("AhrefsBot/7.0", True), ("SomeCrawler/1.0", True), ("Shopbots/1", True), ("HeadlessChrome/120", True)),
         *(("MyShop/2.0 (+https://crawler.example)", True), ("facebookexternalhit/1.1", True)),
     ],
