@@ -50,6 +50,8 @@ class _Statement(NamedTuple):
     stated_micros: int
     subjects: Sequence[Subject]
     content: Hashable
+    formerly: Hashable = None
+    """What an earlier release kept of the same content."""
 
 
 class Importing:
@@ -77,8 +79,9 @@ class Importing:
         if validate_only or not good:
             return _warned(_checked(problems), warnings)
         known = await self._imports.known_spend(rules.workspace_id, good)
-        outcomes = _decide([_of_slice(spend) for spend in good], known)
-        await self._imports.write_spend(rules.workspace_id, _to_store(good, outcomes))
+        ordered = [import_rows.in_order(spend) for spend in good]
+        outcomes = _decide([_of_slice(spend, sent) for spend, sent in zip(ordered, good, strict=True)], known)
+        await self._imports.write_spend(rules.workspace_id, _to_store(ordered, outcomes))
         return _warned(_results(problems, outcomes), warnings)
 
     async def deals(
@@ -132,9 +135,11 @@ class Importing:
         return _results(problems, outcomes)
 
 
-def _of_slice(spend: SpendSlice) -> _Statement:
+def _of_slice(spend: SpendSlice, sent: SpendSlice) -> _Statement:
+    """Returns what a slice states, given its rows in order and as they were sent: by that order it was known before."""
     days = [(spend.destination, spend.account_id, day) for day in import_rows.days_of(spend)]
-    return _Statement(micros(spend.reported_at_time), days, import_rows.slice_digest(spend))
+    content, formerly = import_rows.slice_digest(spend), import_rows.slice_digest(sent)
+    return _Statement(micros(spend.reported_at_time), days, content, formerly)
 
 
 def _of_rate(rate: ExchangeRate) -> _Statement:
@@ -157,8 +162,10 @@ def _token(rules: WorkspaceRules, identifiers: Identifiers) -> str:
 def _decide(statements: Iterable[_Statement], known: dict[Subject, Known]) -> list[ImportOutcome]:
     """Decides on statements in order, each knowing those before it."""
     outcomes = []
-    for stated, subjects, content in statements:
+    for stated, subjects, content, formerly in statements:
         about = [known.get(subject, _UNKNOWN) for subject in subjects]
+        if formerly is not None:
+            about = [_as_now(one, stated, content, formerly) for one in about]
         outcome = outcome_of(stated, content, [one.contents for one in about], [one.newest_micros for one in about])
         outcomes.append(outcome)
         if outcome in (ImportOutcome.STORED, ImportOutcome.OUTDATED):
@@ -166,6 +173,13 @@ def _decide(statements: Iterable[_Statement], known: dict[Subject, Known]) -> li
                 contents = {**before.contents, stated: content}
                 known[subject] = Known(max(before.newest_micros, stated), contents, before.is_erased)
     return outcomes
+
+
+def _as_now(known: Known, stated: int, content: Hashable, formerly: Hashable) -> Known:
+    """Returns what is known of a subject as this release would have kept it."""
+    if known.contents.get(stated) != formerly:
+        return known
+    return known._replace(contents={**known.contents, stated: content})
 
 
 def _without_problems(stated: Sequence[_Stated], problems: Sequence[Sequence[Reason]]) -> list[_Stated]:

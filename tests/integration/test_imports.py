@@ -129,6 +129,28 @@ def test_the_same_again_is_known_and_another_of_its_time_is_a_contradiction(door
     assert costs(stores, account) == {("01", "c-1"): 10, ("02", "c-1"): 20}
 
 
+def test_a_slice_is_the_same_in_whatever_order_its_rows_are_told(door: Door, stores: Stores) -> None:
+    account = next(accounts)
+    reported = [{"name": name, "count_micros": 1, "value_micros": 2, "basis": "click"} for name in ("lead", "order")]
+    rows = [a_row(2, 20), a_row(1, 10, reported_conversions=reported), a_row(1, 10), a_row(1, 10, "c-0")]
+    again = [a_row(1, 10, "c-0"), a_row(1, 10), rows[0], a_row(1, 10, reported_conversions=reported[::-1])]
+    other = [*rows[:3], a_row(1, 10, "c-9")]
+    first, same = a_slice(account, 1, *rows), a_slice(account, 1, *again)
+    assert spend(door, first, same, a_slice(account, 1, *other)) == ["STORED", "DUPLICATE", "CONFLICT"]
+    assert spend(door, same, first, a_slice(account, 1, *rows[1:])) == ["DUPLICATE", "DUPLICATE", "CONFLICT"]
+    assert costs(stores, account) == {("01", "c-1"): 20, ("01", "c-0"): 10, ("02", "c-1"): 20}
+
+
+async def test_a_slice_that_an_earlier_release_kept_by_the_order_of_its_rows_is_known_when_it_comes_again_in_it(
+    door: Door, stores: Stores
+) -> None:
+    kept = a_slice(next(accounts), 1, a_row(2, 20), a_row(1, 10))
+    async with connect(stores.clickhouse_url, name="earlier") as clickhouse:
+        rows = list(zip(*import_rows.slice_rows("shop", kept), strict=True))
+        await clickhouse.insert("spend_slices", import_rows.SLICE_COLUMNS, rows)
+    assert spend(door, kept, a_slice(kept.account_id, 1, a_row(1, 11))) == ["DUPLICATE", "CONFLICT"]
+
+
 async def test_lines_of_an_import_that_failed_never_count_beside_those_that_came_in_their_place(
     door: Door, stores: Stores
 ) -> None:

@@ -48,8 +48,21 @@ def days_of(spend: SpendSlice) -> list[date]:
     return [first + timedelta(days) for days in range((last - first).days + 1)]
 
 
+def in_order(spend: SpendSlice) -> SpendSlice:
+    """Returns a slice with its rows, and what is reported of each, in the one order in which they are stored.
+
+    They have none of their own, and an export tells them now in this order and now in that.
+    """
+    ordered = SpendSlice()
+    ordered.CopyFrom(spend)
+    for row in ordered.rows:
+        row.reported_conversions.sort(key=lambda one: (one.name, one.basis, one.count_micros, one.value_micros))
+    ordered.rows.sort(key=lambda row: _spend_row("", ordered, 0, row))
+    return ordered
+
+
 def slice_digest(spend: SpendSlice) -> bytes:
-    """Returns 16 bytes of all that a slice says."""
+    """Returns 16 bytes of all that a slice says, in the order in which it says it."""
     said = blake2b(digest_size=16, person=b"trb spend slice1")
     for line, row in enumerate(spend.rows):
         said.update(repr(_spend_row("", spend, line, row)).encode() + b"\n")

@@ -33,8 +33,8 @@ class _ImportOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportO
     IMPORT_OUTCOME_OUTDATED: _ImportOutcome.ValueType  # 2
     """Stored, but a newer one is known: it only tells what was known then."""
     IMPORT_OUTCOME_DUPLICATE: _ImportOutcome.ValueType  # 3
-    """Known already: the same at the same time; or the state of a deal whose person was erased, of whom nothing comes back.
-    Nothing was done.
+    """Known already: the same at the same time, in whatever order the rows of a slice are told; or the state of a deal whose
+    person was erased, of whom nothing comes back. Nothing was done.
     """
     IMPORT_OUTCOME_CONFLICT: _ImportOutcome.ValueType  # 4
     """Another one of the same time is known, and stays. Nothing was done: state the change with a later time."""
@@ -53,8 +53,8 @@ IMPORT_OUTCOME_STORED: ImportOutcome.ValueType  # 1
 IMPORT_OUTCOME_OUTDATED: ImportOutcome.ValueType  # 2
 """Stored, but a newer one is known: it only tells what was known then."""
 IMPORT_OUTCOME_DUPLICATE: ImportOutcome.ValueType  # 3
-"""Known already: the same at the same time; or the state of a deal whose person was erased, of whom nothing comes back.
-Nothing was done.
+"""Known already: the same at the same time, in whatever order the rows of a slice are told; or the state of a deal whose
+person was erased, of whom nothing comes back. Nothing was done.
 """
 IMPORT_OUTCOME_CONFLICT: ImportOutcome.ValueType  # 4
 """Another one of the same time is known, and stays. Nothing was done: state the change with a later time."""

@@ -135,7 +135,7 @@ class SpendSlice(_message.Message):
 
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___SpendRow]:
-        """The rows; none clears the slice."""
+        """The rows, in any order; none clears the slice."""
 
     def __init__(
         self,
