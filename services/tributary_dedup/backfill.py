@@ -64,8 +64,8 @@ class Claimed(Protocol):
         """Returns what is claimed of each event."""
         ...
 
-    async def orders(self, digests: Sequence[bytes]) -> list[bool]:
-        """Returns of each order whether it is claimed."""
+    async def orders(self, digests: Sequence[bytes]) -> list[dict[int, bytes] | None]:
+        """Returns what was stated of each order, None where it is unclaimed."""
         ...
 
     async def restore(self, events: Sequence[LostClaim], orders: Mapping[bytes, Mapping[int, bytes]]) -> int:
@@ -180,8 +180,8 @@ class Backfill:
             one for one, claim in zip(asked, known, strict=True) if claim is None or claim.kind is Kind.REGISTERED
         ]
         ordered = [one for one in unknown if one.claim.order is not None]
-        has_order = await self._claimed.orders([one.claim.order_digest for one in ordered])
-        lacks_order = {one.place for one, is_claimed in zip(ordered, has_order, strict=True) if not is_claimed}
+        stated = await self._claimed.orders([one.claim.order_digest for one in ordered])
+        lacks_order = {one.place for one, values in zip(ordered, stated, strict=True) if values is None}
         by_workspace: dict[str, list[tuple[_Asked, AdmittedEvent]]] = {}
         for one in unknown:
             by_workspace.setdefault(one.workspace, []).append((one, _read(one.framed, one.path)))

@@ -64,8 +64,8 @@ class Committer(Protocol):
 class Claimed(Protocol):
     """The claims, as `ClaimLookup`. Every method may raise `StorageUnavailableError`."""
 
-    async def orders(self, digests: Sequence[bytes]) -> list[bool]:
-        """Returns of each order whether it is claimed."""
+    async def orders(self, digests: Sequence[bytes]) -> list[dict[int, bytes] | None]:
+        """Returns what each rank of observers stated of each order, None where it is unclaimed."""
         ...
 
     async def restore(self, events: Sequence[LostClaim], orders: Mapping[bytes, Mapping[int, bytes]]) -> int:
@@ -179,11 +179,10 @@ class Quarantine:
             if event is not None and not result:
                 waiting.append(_waiting(request.workspace, event))
             outcomes[event_id].result = result
-        claimed = await self._claim_orders(request.workspace, waiting) if request.action == _RELEASE else set()
+        known = await self._claim_orders(request.workspace, waiting) if request.action == _RELEASE else {}
         if request.validate_only:
             for one in waiting:
-                is_known = one.order is not None and one.order.digest in claimed
-                outcomes[one.event.event_id].result = _expected(request.action, is_known=is_known)
+                outcomes[one.event.event_id].result = _expected(request.action, one.order, known)
         else:
             for start in range(0, len(waiting), AT_ONCE):
                 await self._carry_out(request, waiting[start : start + AT_ONCE], outcomes)
@@ -192,14 +191,16 @@ class Quarantine:
         bind_contextvars(**{name.removeprefix("QUARANTINE_RESULT_").lower(): count for name, count in tally.items()})
         return [outcomes[event_id] for event_id in request.event_ids]
 
-    async def _claim_orders(self, workspace: str, waiting: Sequence[_Waiting]) -> set[bytes]:
-        """Writes the claims of orders again that are past their life; returns which orders are claimed."""
+    async def _claim_orders(self, workspace: str, waiting: Sequence[_Waiting]) -> dict[bytes, Mapping[int, bytes]]:
+        """Writes the claims of orders again that are past their life; returns what is stated of those claimed."""
         ordered = [one for one in waiting if one.order is not None]
         digests = list({one.order.digest: None for one in ordered if one.order is not None})
         if not digests:
-            return set()
-        are_claimed = await self._claimed.orders(digests)
-        claimed = {digest for digest, is_claimed in zip(digests, are_claimed, strict=True) if is_claimed}
+            return {}
+        stated = await self._claimed.orders(digests)
+        claimed: dict[bytes, Mapping[int, bytes]] = {
+            digest: values for digest, values in zip(digests, stated, strict=True) if values is not None
+        }
         unknown = [one for one in ordered if one.order is not None and one.order.digest not in claimed]
         if unknown:
             conversions = list({one.event.conversion_id for one in unknown})
@@ -207,7 +208,7 @@ class Quarantine:
             wanted = {one.order.digest for one in unknown if one.order is not None}
             lost = {digest: order.values for digest, order in recorded.items() if digest in wanted}
             await self._claimed.restore([], lost)
-            claimed |= lost.keys()
+            claimed |= lost
         return claimed
 
     async def _carry_out(
@@ -293,9 +294,26 @@ def _released_before(action: contract.QuarantineAction.ValueType) -> contract.Qu
     return contract.QUARANTINE_RESULT_NOT_QUARANTINED
 
 
-def _expected(action: contract.QuarantineAction.ValueType, *, is_known: bool) -> contract.QuarantineResult.ValueType:
+def _expected(
+    action: contract.QuarantineAction.ValueType, order: OrderPart | None, known: dict[bytes, Mapping[int, bytes]]
+) -> contract.QuarantineResult.ValueType:
+    """Returns what `lua/decide_quarantined.lua` would say of an event; notes what it would write, for those after it.
+
+    Args:
+        action: What is asked.
+        order: What else the event is claimed by.
+        known: What each rank stated of the orders that are claimed.
+    """
     if action != _RELEASE:
         return contract.QUARANTINE_RESULT_REJECTED
+    if order is None:
+        return contract.QUARANTINE_RESULT_RELEASED
+    is_known, values = order.digest in known, known.get(order.digest, {})
+    if order.rank:
+        if values.get(order.rank, order.value_digest) != order.value_digest:
+            return contract.QUARANTINE_RESULT_CONFLICT
+        values = {**values, order.rank: order.value_digest}
+    known[order.digest] = values
     return contract.QUARANTINE_RESULT_MERGED if is_known else contract.QUARANTINE_RESULT_RELEASED
 
 

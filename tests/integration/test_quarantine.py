@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -222,9 +223,28 @@ async def test_an_order_that_another_event_made_a_conversion_is_joined(dedup: De
 async def test_one_that_contradicts_a_known_order_stays_in_quarantine(dedup: Dedup) -> None:
     await dedup.admit(bot(order="o-1", value=7), Sent("browser", order="o-1", value=90))
     before = await stored(dedup.log)
+    assert await dedup.decide("bot", dry_run=True) == ["CONFLICT"]
     assert await dedup.decide("bot") == ["CONFLICT"]
     assert await stored(dedup.log) == before
     assert (await dedup.rows())["bot"] == "QUARANTINED"
+
+
+@pytest.mark.parametrize("known", ["nothing", "an order without a value", "an order of another rank", "its value"])
+async def test_a_dry_run_promises_of_several_events_of_one_order_what_a_release_then_does(
+    dedup: Dedup, known: str
+) -> None:
+    said: dict[str, Any] = {
+        "nothing": {},
+        "its value": {"rank": 3, "value": 7},
+        "an order of another rank": {"rank": 2},
+    }
+    if known != "nothing":
+        await dedup.admit(Sent("known", order="o-1", **said.get(known, {"rank": 0, "value": None})))
+    events = [bot("a", order="o-1", rank=3, value=7), bot("b", order="o-1", rank=3, value=8), bot("c", order="o-1")]
+    await dedup.admit(*events, bot("d"))
+    expected = ["RELEASED" if known == "nothing" else "MERGED", "CONFLICT", "MERGED", "RELEASED"]
+    assert await dedup.decide(*"abcd", dry_run=True) == expected
+    assert await dedup.decide(*"abcd") == expected
 
 
 async def test_a_claim_that_is_past_its_life_keeps_no_event_in_quarantine(dedup: Dedup) -> None:

@@ -104,6 +104,15 @@ def order_rest(values: Mapping[int, bytes]) -> bytes:
     return bytes([sum(1 << rank - 1 for rank in stated)]) + digests
 
 
+def order_values(value: bytes) -> dict[int, bytes]:
+    r"""Returns what each rank stated, from the value of an order: rank to 3 bytes of the value.
+
+    >>> order_values(b"now" + order_rest({2: b"abc", 3: b"xyz"}))
+    {2: b'abc', 3: b'xyz'}
+    """
+    return {rank: value[3 * rank + 1 : 3 * rank + 4] for rank in range(1, BEST_RANK + 1) if value[3] & 1 << rank - 1}
+
+
 def home_digest(event_digest: bytes) -> bytes:
     """Returns what stands for an event in its order's shard: never what it is registered under in its own."""
     state = _HOME.copy()

@@ -25,6 +25,7 @@ from tributary_storage.redis.claim_layout import (
     home_digest,
     home_shard,
     order_rest,
+    order_values,
     pack_claim,
 )
 from tributary_storage.redis.refusals import translate
@@ -97,15 +98,15 @@ class ClaimLookup:
                 found[at] = KnownClaim(claim_kind(value), claim_time_micros(value, now))
         return found
 
-    async def orders(self, digests: Sequence[bytes]) -> list[bool]:
-        """Returns of each order whether it is claimed.
+    async def orders(self, digests: Sequence[bytes]) -> list[dict[int, bytes] | None]:
+        """Returns what each rank of observers stated of each order (`claim_layout.order_values`), None: unclaimed.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
         shard = self._placement.shard
         where = [(self._placement.orders_key(one, shard(one)), claim_field(one)) for one in digests]
-        return [value is not None for value in await self._read(where)]
+        return [None if value is None else order_values(value) for value in await self._read(where)]
 
     async def restore(self, events: Sequence[LostClaim], orders: Mapping[bytes, Mapping[int, bytes]]) -> int:
         """Writes claims again; what is there stays as it is. May run twice.

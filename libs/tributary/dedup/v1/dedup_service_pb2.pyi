@@ -237,9 +237,7 @@ class DecideQuarantinedEventsRequest(_message.Message):
     reason: _builtins.str
     """Optional. Why, for people. At most 1 024 characters."""
     validate_only: _builtins.bool
-    """Optional. Whether only to say what would come of it, as far as that is known before: whether the value of an order
-    is another, is not.
-    """
+    """Optional. Whether only to say what would come of it, decided one after another, if nothing comes in meanwhile."""
     @_builtins.property
     def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Required. 1-1000 event ids, as they are recorded."""
