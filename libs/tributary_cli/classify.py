@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 )
 @click.option("--workspace", metavar="ID", help="Which workspace of the file; unset: the only one of the file named.")
 @click.option("--details", is_flag=True, help="Say more: warnings, what was recovered, what the user agent is.")
+@click.option("--json", "_", is_flag=True, help="No effect: each line is a JSON document anyway.")
 @click.pass_context
-def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | None, details: bool) -> None:
+def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | None, details: bool, _: bool) -> None:
     """Classify visits from standard input, by the rules of the door.
 
     One JSON object per line, with any of user_agent, client_ip, page_url, referrer_url, utm_source, utm_medium and

@@ -74,8 +74,9 @@ def list_(group: str | None, workspace: str | None, reason: str | None, limit: i
 
 @dead_letters.command()
 @click.argument("letter_id", metavar="ID")
+@click.option("--json", "_", is_flag=True, help="No effect: it is a JSON document anyway.")
 @data_option
-def show(letter_id: str, data: Path) -> None:
+def show(letter_id: str, data: Path, _: bool) -> None:
     """Show one dead letter with what it holds, as JSON."""
 
     async def work(letters: DeadLetters) -> DeadLetter:
@@ -89,6 +90,7 @@ def show(letter_id: str, data: Path) -> None:
 @click.argument("letter_ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "is_all", is_flag=True, help="All that the options choose, instead of IDs.")
 @_filters
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @data_option
 def replay(
     letter_ids: tuple[str, ...],
@@ -96,6 +98,7 @@ def replay(
     group: str | None,
     workspace: str | None,
     reason: str | None,
+    as_json: bool,
     data: Path,
 ) -> None:
     """Put dead letters back into their log, once what made them fail is mended.
@@ -114,6 +117,9 @@ def replay(
         return sum([await letters.replay(letter) for letter in chosen])
 
     count = _run(data, work)
+    if as_json:
+        print_json({"put_back": count})
+        return
     output().print(f"{count} put back." if count else "Nothing to put back.")
 
 

@@ -109,21 +109,26 @@ def test(destination: str, *, code: str, as_json: bool, **connection: Any) -> No
 @deliveries.command()
 @click.argument("destination")
 @click.option("--why", default="", metavar="TEXT", help="Shown with the destination. No personal data.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @connection_options("query")
-def pause(destination: str, why: str, **connection: Any) -> None:
+def pause(destination: str, why: str, *, as_json: bool, **connection: Any) -> None:
     """Let nobody call DESTINATION until it is resumed; what is to be sent waits."""
     from tributary.query.v1.query_service_pb2 import PauseDestinationRequest
 
     request = PauseDestinationRequest(destination_id=destination, reason=why)
     with calling_query(connection) as (stub, metadata):
         answer = stub.PauseDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
+    if as_json:
+        print_json(_as_dict(answer.destination))
+        return
     output().print(destination_line(answer.destination), markup=False)
 
 
 @deliveries.command()
 @click.argument("destination")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @connection_options("query")
-def resume(destination: str, **connection: Any) -> None:
+def resume(destination: str, *, as_json: bool, **connection: Any) -> None:
     """End every pause of DESTINATION but one of workspaces.yaml, which this cannot end.
 
     Exit status: 0 it is called again, 1 workspaces.yaml pauses it.
@@ -133,8 +138,11 @@ def resume(destination: str, **connection: Any) -> None:
     request = ResumeDestinationRequest(destination_id=destination)
     with calling_query(connection) as (stub, metadata):
         answer = stub.ResumeDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
-        doubt = _doubt(stub, answer.destination, metadata)
-    _show(answer.destination, doubt)
+        doubt = Doubt.NONE if as_json else _doubt(stub, answer.destination, metadata)
+    if as_json:
+        print_json(_as_dict(answer.destination))
+    else:
+        _show(answer.destination, doubt)
     if answer.destination.paused:
         raise click.exceptions.Exit(1)
 

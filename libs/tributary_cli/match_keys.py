@@ -25,8 +25,9 @@ _FIELDS = ("field", "value")
     default="",
     help="Where numbers without a country code are from, ISO 3166-1 alpha-2; a line's own `country` comes first.",
 )
+@click.option("--json", "_", is_flag=True, help="No effect: each line is a JSON document anyway.")
 @click.pass_context
-def match_keys(ctx: click.Context, destination: str, country: str) -> None:
+def match_keys(ctx: click.Context, destination: str, country: str, _: bool) -> None:
     """Normalise and hash values from standard input, just as DESTINATION is sent them.
 
     One JSON object per line: {"field": "em", "value": "Ann@Example.com", "country": "US"}, `field` as the destination

@@ -50,6 +50,7 @@ def test_what_was_sent_is_listed_and_a_destination_is_paused_and_resumed(run: An
 
     paused = run("pause", name, "--why", "the agency asked")
     assert "PAUSED: the agency asked" in paused.output
+    assert json.loads(run("pause", name, "--why", "the agency asked", "--json").output)["paused"] is True
     shop.accept(an_order("o-2", ago=timedelta(minutes=1), customer_id="c-1"))
     shop.wait(lambda: json.loads(run("destinations", "--json").output)[0].get("pending"))
     waiting_id = shop.wait(lambda: shop.order("o-2")).newest.state.conversion_id
@@ -61,7 +62,7 @@ def test_what_was_sent_is_listed_and_a_destination_is_paused_and_resumed(run: An
     [row] = json.loads(run("funnel", "--destination", name, "--json").output)
     assert (row["captured"], row["waiting"], row["accepted"]) == ("2", "1", "1"), "what waits is in it"
     assert row["reports_later"] is False
-    assert run("resume", name).exit_code == 0
+    assert json.loads(run("resume", name, "--json").output)["destination_id"] == name
     shop.wait(lambda: shop.inbox.of(shop.order("o-2").newest.state.conversion_id))
 
     nothing = run("replay", "--state", "DEAD", "--dry-run")

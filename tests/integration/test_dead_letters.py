@@ -199,11 +199,13 @@ async def test_the_command_line_lists_shows_and_puts_back(
         chosen = (await asyncio.to_thread(run, environment, "list", "--json", option, value)).output
         assert json.loads(chosen) == []
 
-    shown = json.loads((await asyncio.to_thread(run, environment, "show", listed[0]["id"])).output)
+    shown = json.loads((await asyncio.to_thread(run, environment, "show", listed[0]["id"], "--json")).output)
     assert shown["payload"]["event"]["event_id"] == "broken"
     assert shown["version"]
 
     assert "1 put back" in (await asyncio.to_thread(run, environment, "replay", "--all", "--reason", "BROKEN")).output
+    none_left = (await asyncio.to_thread(run, environment, "replay", "--all", "--json")).output
+    assert json.loads(none_left) == {"put_back": 0}
     again = await asyncio.to_thread(run, environment, "replay", listed[0]["id"])
     assert again.exit_code == 1
     assert "no such dead letter" in again.stderr

@@ -31,6 +31,17 @@ def test_every_listed_command_explains_itself(command: str) -> None:
     assert result.stdout.startswith("Usage:")
 
 
+def _takes_no_json(command: click.Command, name: str, ctx: click.Context) -> list[str]:
+    if isinstance(command, click.Group):
+        parts = [(part, command.get_command(ctx, part)) for part in command.list_commands(ctx)]
+        return [one for part, own in parts if own for one in _takes_no_json(own, f"{name} {part}".strip(), ctx)]
+    return [] if any("--json" in option.opts for option in command.params) else [name]
+
+
+def test_every_command_takes_json_but_the_one_that_prints_sql() -> None:
+    assert _takes_no_json(cli, "", click.Context(cli)) == ["warehouse sql"]
+
+
 def test_a_failure_is_a_sentence_and_the_next_step_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text("{")
     result = CliRunner().invoke(cli, ["up", "--data", str(tmp_path)])

@@ -79,7 +79,7 @@ def run(destination: str, *lines: Any, arguments: tuple[str, ...] = ()) -> Resul
 
 
 def ask(destination: str, field: str, value: Any, **more: Any) -> dict[str, Any]:
-    result = run(destination, {"field": field, "value": value, **more})
+    result = run(destination, {"field": field, "value": value, **more}, arguments=("--json",))
     (line,) = result.stdout.splitlines()
     answer: dict[str, Any] = json.loads(line)
     return answer
