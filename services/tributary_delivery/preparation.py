@@ -87,7 +87,7 @@ class Preparation:
         self._people = PeopleToldOf(newest, memory)
         self._clock = clock
         self._doubts = Doubts(lane, sender, ledger)
-        orders = SameOrders(lane, settings, jobs)
+        orders = SameOrders(lane, settings, jobs, clock)
         stages = SupersededStages(lane, settings, sender, newest)
         self._decisions = Decisions(lane, settings, sender, rules, clock, ledger, orders, stages)
 

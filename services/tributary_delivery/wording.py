@@ -171,6 +171,8 @@ class Wording:
                 return self._say(attempt, others, pin, now_micros, formed)
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_NO_MATCH_KEY, NOT_REPEATED))
             return None
+        if self._settings.has_newest:
+            mapped = replace(mapped, digests=self._naming.contact(mapped.object_id))
         if attempt.is_test:
             event = b""  # a trial is made of what was said
         else:

@@ -9,13 +9,14 @@ from decimal import Decimal
 
 import pytest
 
-from tests.support.batches import a_batch_destination, a_purchase, deliver, running_fake
+from tests.support.batches import a_batch_destination, a_purchase, deliver, match_keys, running_fake, seal
 from tests.support.delivery import SHARDS, Rig, a_rig
 from tests.support.delivery_funnel import funnel
 from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision
 from tests.support.same_orders import CYCLE, PLAIN, UNIT, AnOrder
 from tributary.attribution.v1.conversion_pb2 import (
+    REVISION_CAUSE_OBSERVATION_MERGED,
     REVISION_CAUSE_REFUND,
     REVISION_CAUSE_RETRACTION,
 )
@@ -360,6 +361,46 @@ async def test_a_contact_that_keeps_what_an_order_was_worth_is_written_down_wher
     asked = "SELECT currency, conversions, residual_micros FROM bi_delivery_residuals WHERE workspace = %(w)s"
     assert await rig.clickhouse.execute(asked, {"w": workspace}) == [("EUR", 1, 20 * UNIT)]
     assert (await funnel(rig, order.lane))["not_correctable"] == 1
+
+
+@pytest.mark.parametrize(
+    "is_first", [pytest.param(True, id="the order first"), pytest.param(False, id="the cycle first")]
+)
+@pytest.mark.parametrize(
+    "email", [pytest.param("Ann@example.com", id="one"), pytest.param("bob@example.com", id="two")]
+)
+async def test_a_contact_that_keeps_an_order_which_another_contact_has_as_a_cycle_is_written_down(
+    rig: Rig, workspace: str, email: str, *, is_first: bool
+) -> None:
+    sealed = await seal(rig, workspace, match_keys(email))
+
+    class OfContacts(AnOrder):
+        def as_it_is(self, revision: Revision) -> Callable[[ConversionRevised], None]:
+            inner = super().as_it_is(revision)
+
+            def change(message: ConversionRevised) -> None:
+                inner(message)
+                if revision.conversion_id == CYCLE:
+                    message.match.sealed_match_keys[:] = [sealed]
+
+            return change
+
+    order = OfContacts(rig, workspace, "hubspot")
+    own = {"object_type": "contacts", "id_property": "email", "properties": {"amount": "value"}, "retracted": {}}
+    with running_fake("hubspot") as server:
+        await order.told(order.plain)
+        await deliver(rig, order.lane, server, **own)
+        order.plain = order.plain.then(counted=False, cause=REVISION_CAUSE_OBSERVATION_MERGED)
+        for one in (order.plain, order.cycle) if is_first else (order.cycle, order.plain):
+            await order.told(one)
+        await deliver(rig, order.lane, server, **own)
+        amounts = sorted(contact["amount"] for contact in server.fake.events.values())
+    asked = "SELECT currency, conversions, residual_micros FROM bi_delivery_residuals WHERE workspace = %(w)s"
+    wrong = await rig.clickhouse.execute(asked, {"w": workspace})
+    assert (amounts, wrong) == (
+        (["70.00"], []) if email.startswith("Ann") else (["70.00", "90.00"], [("EUR", 1, 90 * UNIT)])
+    )
+    assert "example.com" not in str(await order.lines(PLAIN) + await order.lines(CYCLE))
 
 
 class OfTwo(AnOrder):

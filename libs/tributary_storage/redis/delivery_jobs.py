@@ -193,6 +193,21 @@ class DeliveryJobs:
         except redis.RedisError as error:
             raise _failed(error) from error
 
+    async def is_planned(self, lane: Lane, conversion_id: str) -> bool:
+        """Tells whether anything of a conversion waits, or is under way.
+
+        Args:
+            lane: At which destination.
+            conversion_id: Of the conversion.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        try:
+            return bool(await self._client.exists(job_keys.job(lane.workspace, lane.destination, conversion_id)))
+        except redis.RedisError as error:
+            raise _failed(error) from error
+
     async def is_untaken(self, lane: Lane, conversion_id: str) -> bool:
         """Tells whether it is known that no attempt at the creation of a conversion was taken.
 

@@ -414,7 +414,8 @@ class Delivery(_message.Message):
     @_builtins.property
     def identifier_digests(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What the person was recognised by, as it was sent, by the destination's own name of the field: hashes only. A
-        correction repeats the same. Empty values: somebody who told the conversion, too, was erased.
+        correction repeats the same. Empty values: somebody who told the conversion, too, was erased. Of a CRM's contact that is
+        known by its e-mail: `contact`, a digest of it under a key of the workspace's own.
         """
 
     @_builtins.property
