@@ -57,7 +57,8 @@ def run(
     Of what something came within the last minute is left to the next run: it says so, and from when on to run it.
 
     Exit status: 0 nothing is open, also where nothing was old enough to be compared; 1 something should be looked at,
-    2 a promise is broken and not repaired, 3 it was stopped before its end.
+    2 a promise is broken and not repaired, 3 it was stopped before its end. What `reconcile mark` acknowledged is
+    counted apart, and is no reason for 1 or 2.
     """
     from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE
     from tributary.query.v1 import query_service_pb2 as contract
@@ -197,8 +198,11 @@ def told(found: Reconciliation, now: datetime) -> list[str]:
         ]
     if "crm_conversions" in counts:
         lines.append(f"{counts['crm_conversions']} conversions, {counts['crm_closed_deals']} closed deals")
+    listed = f"`tributary reconcile findings --run {found.reconciliation_id}"
     if counts["open_errors"] or counts["open_warnings"]:
-        lines.append(f"`tributary reconcile findings --run {found.reconciliation_id}` lists what is open.")
+        lines.append(f"{listed}` lists what is open.")
+    if counts["acknowledged_errors"] or counts["acknowledged_warnings"]:
+        lines.append(f"{listed} --state ACKNOWLEDGED` lists what somebody has looked at.")
     return [*lines, f"{found.reconciliation_id} is complete."]
 
 

@@ -5,6 +5,7 @@ compared longest ago. Who asks for the same within a day goes on with what was s
 the result as one JSON document per run to standard output. Exit status, the worst of all runs: 0 nothing is open, 1
 something should be looked at, 2 a promise is broken and not repaired; 3 a run could not be brought to its end: try
 again, or go on with --resume; or the state store is one that the service would refuse as well, and nothing was begun.
+What somebody has acknowledged is counted apart, and is no reason for 1 or 2.
 """
 
 from __future__ import annotations

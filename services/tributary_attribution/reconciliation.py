@@ -7,6 +7,7 @@ people it has finished; findings and repairs may be written twice and change not
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -150,7 +151,7 @@ class Reconciliation:
         answers.add(extra, is_cut=len(extra) >= LIMIT)
         counts["lost_revisions"] = len(chains)
         found = [*answers.named, *unrecorded, *chains]
-        await self._runs.report(run.workspace, found, self._clock.unix_micros())
+        found = await self._runs.report(run.workspace, found, self._clock.unix_micros())
         is_recorded = bool(sums) and not {"verdicts_unsettled", "cut_losses"} & sums.keys()
         moment = self._clock.unix_micros()
         resolved = await self._settled_findings.resolve(
@@ -166,7 +167,7 @@ class Reconciliation:
         notes = not _SHORT & {*run.counts, *sums, *counts}
         counts |= await self._comparison.looked_at(scope, run.create_micros, until, notes=notes)
         await self._reading.drop(scope)
-        run = replace(run, is_complete=True, counts={**run.counts, **sums, **counts, **_by_severity(found, run.counts)})
+        run = replace(run, is_complete=True, counts={**_added(run.counts, _unresolved(found)), **sums, **counts})
         await self._runs.save(run, self._clock.unix_micros())
         told(run)
         log.info("reconciliation_finished", workspace=run.workspace, reconciliation_id=run.reconciliation_id, **counts)
@@ -177,7 +178,7 @@ class Reconciliation:
     ) -> dict[str, int]:
         """Compares one slice of people, stores what differs, repairs it; returns what was counted."""
         if part not in read.slices:  # of few conversions it costs more to ask than to compare
-            return {"differences": 0, "repaired": 0, "open_errors": 0}
+            return {"differences": 0, "repaired": 0}
         differences = await self._differences(scope, workspace, part, settled, read)
         stale = await self._comparison.stale_people(scope, part, settled)
         miscounted = await self._miscounted(scope, workspace, part, settled, read)
@@ -199,14 +200,14 @@ class Reconciliation:
             revisions = await self._repair.repair(scope, workspace, [tokens_of.get(one, ()) for one in ids], ids)
             await self._settle()
             found = await self._checked(found, revisions, scope, workspace, part, read)
-        await self._runs.report(run.workspace, found, self._clock.unix_micros())
+        found = await self._runs.report(run.workspace, found, self._clock.unix_micros())
         repaired = sum(one.state is FindingState.RESOLVED for one in found)
         causes = {f"cause_{one.cause.lower()}": 0 for one in found}
         for one in found:
             causes[f"cause_{one.cause.lower()}"] += 1
         if is_cut:
             causes["cut_slices"] = 1
-        return {"differences": len(found), "repaired": repaired, "open_errors": len(found) - repaired, **causes}
+        return {"differences": len(found), "repaired": repaired, **_unresolved(found), **causes}
 
     async def _checked(
         self,
@@ -268,8 +269,9 @@ def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]
     return {name: counts.get(name, 0) + more.get(name, 0) for name in {*counts, *more}}
 
 
-def _by_severity(found: Sequence[Finding], counts: Mapping[str, int]) -> dict[str, int]:
-    """Returns how many findings of each severity are open."""
-    opened = [one.severity for one in found if one.state is not FindingState.RESOLVED]
-    errors = opened.count(Severity.ERROR) + counts.get("open_errors", 0)
-    return {"open_errors": errors, "open_warnings": opened.count(Severity.WARNING)}
+def _unresolved(found: Sequence[Finding]) -> dict[str, int]:
+    """Returns how many findings of each severity nobody has looked at, and how many somebody has."""
+    states = FindingState.OPEN, FindingState.ACKNOWLEDGED
+    severities = Severity.ERROR, Severity.WARNING
+    standing = Counter((one.state, one.severity) for one in found)
+    return {f"{state}_{severity}s".lower(): standing[state, severity] for state in states for severity in severities}

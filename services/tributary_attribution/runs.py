@@ -60,7 +60,7 @@ def begun(
 
 
 def exit_status(run: Run, *, fails_on: str = "warning") -> int:
-    """Returns the status of `FAILED` for the worst that is open, 0 where that is less than what it fails on."""
+    """Returns the status of `FAILED` for the worst that nobody has looked at, 0 where that is less than it fails on."""
     found = FAILED["warning"] if run.counts.get("open_warnings") else 0
     found = FAILED["error"] if run.counts.get("open_errors") else found
     return found if found >= FAILED[fails_on] else 0

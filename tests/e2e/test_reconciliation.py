@@ -85,6 +85,9 @@ def test_an_operator_looks_after_findings(shop: Shop, street_stack: Stack) -> No
     assert "ACKNOWLEDGED" in text
     assert "There is no such finding: f1:unknown." in text
     assert "No finding is open." in _command(street_stack, shop, "findings")[1]
+    status, text = _command(street_stack, shop, "run")
+    assert status == 0, "somebody has looked at it"
+    assert "--state ACKNOWLEDGED` lists what somebody has looked at." in text
     for state, number in ((FINDING_STATE_OPEN, 0), (FINDING_STATE_ACKNOWLEDGED, 1)):
         asked = contract.ListFindingsRequest(states=[state])
         assert len(shop.query.ListFindings(asked, metadata=shop.metadata).findings) == number

@@ -482,11 +482,12 @@ async def _stay_open_without_repair(world: Reconciled, harms: int) -> None:
     assert Counter(finding.state for finding in found) == {FindingState.OPEN: harms}
     assert exit_status(run) == 2
     assert await world.runs.find(run.workspace, run.reconciliation_id) == run
-    noted = found[0].in_state(FindingState.ACKNOWLEDGED)
-    await world.runs.write(run.workspace, [noted], SystemClock().unix_micros())
-    await world.run(world.a_run(repairs=False))
-    states = {finding.finding_id: finding.state for finding in await world.differences()}
-    assert states[noted.finding_id] is FindingState.ACKNOWLEDGED
+    noted = [one.in_state(FindingState.ACKNOWLEDGED) for one in await world.runs.findings(run.workspace)]
+    await world.runs.write(run.workspace, noted, SystemClock().unix_micros())
+    run = await world.run(world.a_run(repairs=False))
+    assert {finding.state for finding in await world.differences()} == {FindingState.ACKNOWLEDGED}
+    assert (run.counts["open_errors"], run.counts["acknowledged_errors"]) == (0, len(noted))
+    assert exit_status(run) == 0, "somebody has looked at all of it"
 
 
 async def test_a_run_that_was_stopped_goes_on_after_the_slices_it_has_finished(

@@ -174,8 +174,9 @@ class ReconciliationRuns:
         rows = await self._clickhouse.execute(reconciliation_statement("findings"), values)
         return [_finding(row) for row in rows]
 
-    async def report(self, workspace: str, found: Sequence[Finding], now_micros: int) -> None:
-        """Stores what a run found: what was acknowledged before and is found again, stays so."""
+    async def report(self, workspace: str, found: Sequence[Finding], now_micros: int) -> list[Finding]:
+        """Stores what a run found; returns it as stored: what was acknowledged before and is found again, stays so."""
+        stored: list[Finding] = []
         for start in range(0, len(found), MAX_FINDINGS):
             some = found[start : start + MAX_FINDINGS]
             seen = await self.findings(
@@ -184,16 +185,15 @@ class ReconciliationRuns:
                 finding_ids=[finding.finding_id for finding in some],
             )
             acknowledged = {finding.finding_id for finding in seen}
-            await self.write(
-                workspace,
-                [
-                    finding.in_state(FindingState.ACKNOWLEDGED)
-                    if finding.finding_id in acknowledged and finding.state is FindingState.OPEN
-                    else finding
-                    for finding in some
-                ],
-                now_micros,
-            )
+            some = [
+                finding.in_state(FindingState.ACKNOWLEDGED)
+                if finding.finding_id in acknowledged and finding.state is FindingState.OPEN
+                else finding
+                for finding in some
+            ]
+            await self.write(workspace, some, now_micros)
+            stored += some
+        return stored
 
     async def write(self, workspace: str, findings: Sequence[Finding], now_micros: int) -> None:
         """Stores findings as they are."""

@@ -41,6 +41,14 @@ YOUNG = " came within the last 60 seconds."
             ["50 conversions, 45 closed deals", "`tributary reconcile findings --run r-1` lists what is open."],
             id="deals",
         ),
+        pytest.param(
+            {"open_errors": 1, "acknowledged_warnings": 5},
+            [
+                "`tributary reconcile findings --run r-1` lists what is open.",
+                "`tributary reconcile findings --run r-1 --state ACKNOWLEDGED` lists what somebody has looked at.",
+            ],
+            id="acknowledged",
+        ),
     ],
 )
 def test_a_run_says_what_it_means_and_what_to_do_next(counts: dict[str, int], said: list[str]) -> None:

@@ -112,8 +112,10 @@ class Reconciliation(_message.Message):
         "too_old" (of its days, and compared in all but their credit, and whether they count once per session or click: what
         led to them is older than the workspace keeps it; only where events were deleted; a run that has any makes RECONCILED
         only what one before it did, which compared their credit, too, and that has that credit still),
-        "differences", "repaired", "open_errors", "open_warnings", "outliers", "cause_..." for each of them, "resolved"
-        (findings of earlier runs that are true no more), "cut_slices" (parts of which more differs than was named at once),
+        "differences", "repaired", "open_errors" and "open_warnings" (what nobody has looked at, by severity),
+        "acknowledged_errors" and "acknowledged_warnings" (what it found again, and somebody has), "outliers", "cause_..." for
+        each of them, "resolved" (findings of earlier runs that are true no more), "cut_slices" (parts of which more differs
+        than was named at once),
         "cut_checks" (1: likewise of what else breaks a promise), "cut_losses" (1: likewise of events without a row),
         "unrecorded" (1: not all that was accepted before the run was recorded when it read): a run with one of these four
         makes nothing RECONCILED. Where a CRM's deals were ever imported: "crm_conversions" that counted in the run's days and
