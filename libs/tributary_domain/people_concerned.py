@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from tributary_domain.reconciled_people import SeenTogether, Words, links_of, reconciled_people
+from tributary_domain.reconciled_people import ReconciledPeople, SeenTogether, Words, links_of, reconciled_people
 
 
 class PeopleConcerned:
@@ -31,7 +31,7 @@ class PeopleConcerned:
     ['visitor:2']
     >>> people.learn([], {})
     set()
-    >>> people.person_of()["visitor:2"]
+    >>> people.found().person_of["visitor:2"]
     'customer:a'
     """
 
@@ -95,8 +95,8 @@ class PeopleConcerned:
                     ahead.append(other)
         return self._wanted(self._concerned)
 
-    def person_of(self) -> dict[str, str]:
-        """Returns of each identifier that is concerned who stands for its person, once nobody is to be asked."""
+    def found(self) -> ReconciledPeople:
+        """Returns whom each identifier belongs to that is concerned, once nobody is to be asked."""
         people = reconciled_people(
             self._edges.values(),
             self._shared_since,
@@ -106,7 +106,8 @@ class PeopleConcerned:
             refused_cluster_size=self._refused_cluster_size,
             blocked=self._blocked,
         )
-        return {token: people.get(token, token) for token in self._concerned}
+        person_of = {token: people.person_of.get(token, token) for token in self._concerned}
+        return ReconciledPeople(person_of, people.first_of)
 
     def _wanted(self, tokens: set[str]) -> set[str]:
         found = tokens - self._asked - self._blocked

@@ -23,6 +23,15 @@ Words = Mapping[tuple[str, str], tuple[str, tuple[int, int]]]
 """Two identity tokens -> what an operator said of them last, and when: a time and a hash."""
 
 
+class ReconciledPeople(NamedTuple):
+    """Whom identifiers belong to."""
+
+    person_of: dict[str, str]
+    """Of each identifier that was seen with another: the one that stands for its person."""
+    first_of: dict[str, str]
+    """Of each that stands for a person: the one that the person is called after, the first in event order."""
+
+
 class Links(NamedTuple):
     """What edges and operators say, before it is limited what one person may be."""
 
@@ -44,7 +53,7 @@ def reconciled_people(
     identifiers_per_type: int = 5,
     refused_cluster_size: int = 500,
     blocked: frozenset[str] = frozenset(),
-) -> dict[str, str]:
+) -> ReconciledPeople:
     """Returns whom identifiers belong to.
 
     Args:
@@ -56,11 +65,8 @@ def reconciled_people(
         refused_cluster_size: The most identifiers of a cluster.
         blocked: Identifiers that link nobody.
 
-    Returns:
-        Of each identifier that was seen with another: the one that stands for its person.
-
     >>> edges = [("customer:a", "visitor:1", (1, 0)), ("customer:b", "visitor:1", (2, 0))]
-    >>> sorted(reconciled_people(edges, {}).items())
+    >>> sorted(reconciled_people(edges, {}).person_of.items())
     [('customer:a', 'customer:a'), ('customer:b', 'customer:b'), ('visitor:1', 'customer:a')]
     """
     known = links_of(
@@ -159,13 +165,18 @@ def _united(
     everybody: set[str],
     customer_ids: int,
     identifiers_per_type: int,
-) -> dict[str, str]:
+) -> ReconciledPeople:
     """Applies what was joined, then links in event order: within the limits, and none against who is to stay apart."""
     person_of = {token: token for token in everybody}
     counts: dict[str, dict[str, int]] = {}  # of those who are several identifiers already
-    for one, other in sorted(links, key=lambda pair: pair not in joined):
+    earliest: dict[
+        str, tuple[int, str]
+    ] = {}  # of these, by who stands for them: place and identifier of the first link
+    placed = [(at, one, other) for at, (one, other) in enumerate(links)]
+    for at, one, other in sorted(placed, key=lambda link: link[1:] not in joined):
         kept, gone = _top(person_of, one), _top(person_of, other)
         if kept == gone:
+            earliest[kept] = min(earliest[kept], (at, one))
             continue
         own, others = (counts.get(token) or {_kind(token): 1} for token in (kept, gone))
         both = {kind: own.get(kind, 0) + count for kind, count in others.items()}
@@ -180,7 +191,11 @@ def _united(
         person_of[gone] = kept
         counts.pop(gone, None)
         counts[kept] = {**own, **others, **both}
-    return {token: _top(person_of, token) for token in everybody}
+        known = (earliest.pop(token) for token in (kept, gone) if token in earliest)
+        earliest[kept] = min([(at, one), *known])
+    people = {token: _top(person_of, token) for token in everybody}
+    first_of = {person: earliest[person][1] if person in earliest else person for person in people.values()}
+    return ReconciledPeople(people, first_of)
 
 
 def _top(parent_of: dict[str, str], token: str) -> str:

@@ -35,6 +35,7 @@ _EVENTS_AT_ONCE: Final = 1000
 _PEOPLE_AT_ONCE: Final = 50
 _KINDS: Final = {FindingCause.MISSING_CONVERSION: FindingKind.MISSING, FindingCause.LOST_ROW: FindingKind.MISSING}
 
+_SOMEBODY_ELSES: Final = "It is stored under a person id that no identifier of its person has."
 _LATE: Final = FindingKind.LATE
 _DIFFERENT: Final = FindingKind.DIFFERENT
 
@@ -160,7 +161,7 @@ class Repair:
             finding(
                 scope.reconciliation_id,
                 FindingKind.MERGED,
-                _MESSAGES[FindingCause.STALE_PERSON],
+                _MESSAGES[FindingCause.STALE_PERSON] if one.is_theirs else _SOMEBODY_ELSES,
                 cause=FindingCause.STALE_PERSON,
                 conversion_id=one.conversion_id,
                 expected=one.usual_person,

@@ -89,10 +89,11 @@ class RunPeople:
                 parted |= unlinked
             wanted = await asyncio.to_thread(self._people.learn, found.edges, shared)
             wanted |= await asyncio.to_thread(self._people.ask, parted)
-        self.person_of = await asyncio.to_thread(self._people.person_of)
+        people = await asyncio.to_thread(self._people.found)
+        self.person_of = people.person_of
         left = {token: person for token, person in self.person_of.items() if token not in self._written}
         changed = {self.person_of[token] for token in self._new if token in self.person_of}
-        await self._staging.write_people(self._scope, left, changed)
+        await self._staging.write_people(self._scope, left, people.first_of, changed)
         self._written.update(left)
 
     async def _shared_devices(self, tokens: Collection[str], accepted_before: int | None = None) -> dict[str, OrderKey]:

@@ -361,16 +361,16 @@ async def test_what_an_operator_said_outlives_the_loss_of_who_was_seen_with_whom
 
 
 async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
-    """Makes seven customers, harms what is stored of all but one; returns what the cause of each finding should be."""
+    """Makes eight customers, harms what is stored of all but one; returns what the cause of each finding should be."""
     attribution, make = world.attribution, Events(world.attribution.workspace.id)
-    for number in range(7):
+    for number in range(8):
         visitor, customer = f"visitor:{number:022d}", f"customer:{number:022d}"
         await world.happen(
             make.touch(visitor, at=NOON - 3 * DAY, channel="Email"),
             make.touch(visitor, at=NOON - 2 * DAY, channel="Display"),
             make.order(customer, visitor, order_id=f"o-{number}"),
         )
-    ids = [make.conversion_id(f"o-{number}") for number in range(7)]
+    ids = [make.conversion_id(f"o-{number}") for number in range(8)]
     # 0: its row is lost
     for table in ("conversions", "conversion_revisions"):
         await world.execute(f"ALTER TABLE {table} DELETE WHERE workspace = %(w)s AND conversion_id = %(c)s", c=ids[0])
@@ -403,6 +403,13 @@ async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
         " WHERE workspace = %(w)s AND conversion_id = %(c)s",
         c=ids[5],
     )
+    # 6: it is stored as another's, and the only one of its person
+    other = person_key(make.workspace, f"customer:{7:022d}")
+    await world.execute(
+        "ALTER TABLE conversions UPDATE person_id = %(p)s WHERE workspace = %(w)s AND conversion_id = %(c)s",
+        c=ids[6],
+        p=other,
+    )
     return {
         ids[0]: FindingCause.LOST_ROW,
         ids[1]: FindingCause.WRONG_CREDIT,
@@ -410,6 +417,7 @@ async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
         make.conversion_id("o-again"): FindingCause.DELETED_JOURNEY,
         ids[4]: FindingCause.MISSING_CONVERSION,
         ids[5]: FindingCause.WRONG_CREDIT,
+        ids[6]: FindingCause.STALE_PERSON,
     }
 
 
@@ -433,6 +441,9 @@ async def test_each_harm_is_found_named_by_its_cause_and_repaired_in_one_run(
             is_lost = finding.cause is FindingCause.LOST_ROW
             assert ("reconciliation" in revision_causes) is not is_lost, "what was lost is written as it was"
             assert list(credits) == [500_000, 500_000]
+        people = dict(await world.attribution.stored("conversion_id, person_id"))
+        [stale] = [one for one in found if one.cause is FindingCause.STALE_PERSON]
+        assert stale.expected == people[stale.conversion_id] != stale.actual
         again = await world.run()
         assert again.counts["differences"] == 0
 

@@ -67,11 +67,13 @@ class Difference:
 
 
 class StalePerson(NamedTuple):
-    """A conversion under another person id than the others of its person."""
+    """A conversion under another person id than its person has, or than the others of its person are stored under."""
 
     conversion_id: str
     stored_person: str
     usual_person: str
+    is_theirs: bool
+    """Whether an identifier of its person has that id: the person was called so once."""
 
 
 class MiscountedConversion(NamedTuple):
@@ -191,11 +193,11 @@ class ReconciliationComparison:
         return [_difference(row) for row in rows]
 
     async def stale_people(self, scope: Scope, part: int, settled: Settled) -> list[StalePerson]:
-        """Returns conversions of one slice that are stored under another person id than their person's others."""
+        """Returns conversions of one slice that are stored under another person id than they should be."""
         rows = await self._clickhouse.execute(
             reconciliation_statement("stale_people"), self._values(scope, part, settled)
         )
-        return [StalePerson(row[0], row[2], row[3]) for row in rows]
+        return [StalePerson(row[0], row[1], row[2], bool(row[3])) for row in rows]
 
     async def miscounted(
         self, scope: Scope, part: int, settled: Settled, compared: ComparedSettings, rules: Mapping[str, str]

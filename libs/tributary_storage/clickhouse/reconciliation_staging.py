@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from tributary_domain.consent import Assumed, Purpose
 from tributary_domain.event_order import OrderKey, event_hash
+from tributary_domain.ids import person_id
 from tributary_domain.retention import PERSON_LEVEL_KINDS, SIGHTING
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
@@ -222,21 +223,26 @@ class ReconciliationStaging:
             found |= {token: (int(place[0]), int(place[1])) for token, place in rows}
         return found
 
-    async def write_people(self, scope: Scope, people: Mapping[str, str], changed: Collection[str] = ()) -> None:
+    async def write_people(
+        self, scope: Scope, people: Mapping[str, str], first_of: Mapping[str, str], changed: Collection[str] = ()
+    ) -> None:
         """Keeps who is whom.
 
         Args:
             scope: The run.
             people: Identity token -> the token that stands for its person.
+            first_of: Such a token -> the one that the person is called after; of others it is that itself.
             changed: Such tokens of people who are others than they were before the run's days.
         """
         tokens = list(people)
         for start in range(0, len(tokens), _TOKENS_AT_ONCE):
             some = tokens[start : start + _TOKENS_AT_ONCE]
             persons = [event_hash(people[token]) for token in some]
-            columns = ("reconciliation_id", "identity_token", "person", "is_changed")
+            columns = ("reconciliation_id", "identity_token", "person", "is_changed", "person_id", "is_first")
             are_changed = [people[token] in changed for token in some]
-            rows: list[list[Any]] = [[scope.scratch] * len(some), some, persons, are_changed]
+            ids = [person_id(scope.workspace, token) for token in some]
+            are_first = [first_of.get(people[token], people[token]) == token for token in some]
+            rows: list[list[Any]] = [[scope.scratch] * len(some), some, persons, are_changed, ids, are_first]
             await self._clickhouse.insert("reconciliation_people", columns, rows)
 
     async def stage_conversions(

@@ -35,12 +35,12 @@ def test_those_who_are_concerned_are_who_they_are_among_all(seed: int, refused: 
     }
     words: Words = {(one, other): word for (one, other), word in said.items()}
     blocked = frozenset(rng.sample(pool, rng.choice([0, 1])))
-    everybody = reconciled_people(edges, since, words, refused_cluster_size=refused, blocked=blocked)
+    everybody = reconciled_people(edges, since, words, refused_cluster_size=refused, blocked=blocked).person_of
     people = PeopleConcerned(words, refused_cluster_size=refused, blocked=blocked)
     ask = rng.sample(pool, 3)
     for token in ask:  # in two steps, as a run asks
         _told(people, edges, since, {token})
-    found = people.person_of()
+    found = people.found().person_of
     assert set(ask) <= set(found)
     assert found == {token: everybody.get(token, token) for token in found}
     others = {token for token in everybody if everybody[token] in found.values()} - found.keys()
@@ -51,13 +51,14 @@ def test_who_seemed_to_be_linked_and_is_concerned_later_brings_whom_it_links_its
     edges = [("customer:a", "visitor:1", (2, 0)), ("customer:b", "visitor:1", (1, 0))]
     people = PeopleConcerned({})
     _told(people, edges, {}, {"customer:a"})
-    assert people.person_of() == {"customer:a": "customer:a"}, "the visitor is another customer's"
+    assert people.found().person_of == {"customer:a": "customer:a"}, "the visitor is another customer's"
     _told(people, edges, {}, {"visitor:1"})
-    assert people.person_of() == dict.fromkeys(("customer:b", "visitor:1"), "customer:b") | {"customer:a": "customer:a"}
+    by_two = dict.fromkeys(("customer:b", "visitor:1"), "customer:b")
+    assert people.found().person_of == by_two | {"customer:a": "customer:a"}
 
 
 def test_a_shared_device_brings_nobody_in_whom_it_does_not_link() -> None:
     edges = [(f"customer:{n:04}", "device:kiosk", (n, 0)) for n in range(2000)]
     people = PeopleConcerned({})
     assert _told(people, edges, {"device:kiosk": (5, 0)}, {"customer:1000"}) == 2
-    assert people.person_of() == {"customer:1000": "customer:1000"}
+    assert people.found().person_of == {"customer:1000": "customer:1000"}

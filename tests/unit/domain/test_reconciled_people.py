@@ -24,11 +24,11 @@ def _ties(events: list[tuple[list[str], int, int]], words: list[Tie], limits: Id
     return ties
 
 
-def _partition(people: dict[str, str]) -> set[frozenset[str]]:
+def _partition(people: dict[str, str], first_of: dict[str, str]) -> set[tuple[str, frozenset[str]]]:
     members: dict[str, set[str]] = {}
     for token, person in people.items():
         members.setdefault(person, set()).add(token)
-    return {frozenset(tokens) for tokens in members.values()}
+    return {(first_of.get(person, person), frozenset(tokens)) for person, tokens in members.items()}
 
 
 @pytest.mark.parametrize("refused", [500, 12], ids=["no-cluster-refused", "large-clusters-refused"])
@@ -52,7 +52,8 @@ def test_the_same_edges_make_the_same_people(seed: int, refused: int) -> None:
     ]
     ties = _ties(events, words, limits)
     assert not missing(ties, ties, limits)
-    expected = {frozenset(person.tokens) for cluster in clusters_of(ties, ties, limits) for person in cluster.persons}
+    clusters = clusters_of(ties, ties, limits)
+    expected = {(person.first, frozenset(person.tokens)) for cluster in clusters for person in cluster.persons}
     since = {
         token: found
         for token, own in ties.items()
@@ -63,5 +64,5 @@ def test_the_same_edges_make_the_same_people(seed: int, refused: int) -> None:
     said = {(tie.second, tie.first): (tie.word.value, tie.word_key) for tie in pairs}
     rng.shuffle(edges)
     people = reconciled_people(edges, since, said, refused_cluster_size=refused, blocked=blocked)
-    found = {token: token for token in ties} | people
-    assert _partition(found) == expected
+    found = {token: token for token in ties} | people.person_of
+    assert _partition(found, people.first_of) == expected

@@ -37,7 +37,9 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     it was published last: late events that the stream should have credited by now.
     """
     FINDING_KIND_MERGED: _FindingKind.ValueType  # 5
-    """Both have it, under different persons: identities were merged, and it is stored under who its person was before."""
+    """Both have it, under different persons: identities were merged, and it is stored under who its person was before; or it
+    is stored as somebody else's.
+    """
     FINDING_KIND_MATCHED: _FindingKind.ValueType  # 6
     """Deal and conversion agree. Counted by a run, and no finding."""
     FINDING_KIND_AMOUNT_DIFFERS: _FindingKind.ValueType  # 7
@@ -117,7 +119,9 @@ FINDING_KIND_LATE: FindingKind.ValueType  # 4
 it was published last: late events that the stream should have credited by now.
 """
 FINDING_KIND_MERGED: FindingKind.ValueType  # 5
-"""Both have it, under different persons: identities were merged, and it is stored under who its person was before."""
+"""Both have it, under different persons: identities were merged, and it is stored under who its person was before; or it
+is stored as somebody else's.
+"""
 FINDING_KIND_MATCHED: FindingKind.ValueType  # 6
 """Deal and conversion agree. Counted by a run, and no finding."""
 FINDING_KIND_AMOUNT_DIFFERS: FindingKind.ValueType  # 7
@@ -206,7 +210,9 @@ class _FindingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingC
     FINDING_CAUSE_DELETED_JOURNEY: _FindingCause.ValueType  # 6
     """Touches that should share it are not in the journey of its person."""
     FINDING_CAUSE_STALE_PERSON: _FindingCause.ValueType  # 7
-    """It is stored under another person id than the other conversions of its person."""
+    """It is stored under another person id than the other conversions of its person, or under one that no identifier of its
+    person has.
+    """
     FINDING_CAUSE_WRONG_CREDIT: _FindingCause.ValueType  # 8
     """The journey is whole, and its credit is another all the same."""
     FINDING_CAUSE_LOST_EVENT: _FindingCause.ValueType  # 9
@@ -239,7 +245,9 @@ FINDING_CAUSE_WRONG_FACTS: FindingCause.ValueType  # 5
 FINDING_CAUSE_DELETED_JOURNEY: FindingCause.ValueType  # 6
 """Touches that should share it are not in the journey of its person."""
 FINDING_CAUSE_STALE_PERSON: FindingCause.ValueType  # 7
-"""It is stored under another person id than the other conversions of its person."""
+"""It is stored under another person id than the other conversions of its person, or under one that no identifier of its
+person has.
+"""
 FINDING_CAUSE_WRONG_CREDIT: FindingCause.ValueType  # 8
 """The journey is whole, and its credit is another all the same."""
 FINDING_CAUSE_LOST_EVENT: FindingCause.ValueType  # 9
