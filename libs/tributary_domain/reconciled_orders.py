@@ -7,7 +7,7 @@ subscriptions; what it would be without the cycle follows from these three.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -47,6 +47,8 @@ class Orders:
     """Likewise what they are without the cycle."""
     families: Mapping[str, str]
     """By conversion of `cycles`."""
+    severed: Collection[str] = frozenset()
+    """Those of `cycles` that somebody told again after their person was erased: they are nothing to the others."""
 
     def members(self) -> Iterator[tuple[str, set[str]]]:
         """Yields families with their members."""
@@ -66,7 +68,8 @@ class Orders:
             stand_ins: By conversion, what is left of those that were erased.
         """
         found: dict[str, str] = {}
-        for family, firsts in self._firsts(observations, stand_ins):
+        for family, every in self._firsts(observations, stand_ins):
+            firsts = self._standing(every) or every
             if len(firsts) == 1 and not firsts[0].startswith("s1:"):
                 found |= dict.fromkeys(self.plains.get(family, ()), firsts[0])
         return found
@@ -74,9 +77,22 @@ class Orders:
     def several(
         self, observations: Mapping[str, Sequence[Related]], stand_ins: Mapping[str, Sequence[StandIn]] = _NOBODY
     ) -> list[SeveralCycles]:
-        """Returns the orders that were told as several first cycles; arguments as of `lent`."""
-        found = ((self.plains.get(family, ()), firsts) for family, firsts in self._firsts(observations, stand_ins))
-        return [SeveralCycles(plains, firsts) for plains, firsts in found if len(firsts) > 1]
+        """Returns the orders that were told as several first cycles; arguments as of `lent`.
+
+        What was told again of one that is severed has a part of what changes the order, and takes none of the others':
+        with such ones an order is there twice.
+        """
+        found: list[SeveralCycles] = []
+        for family, every in self._firsts(observations, stand_ins):
+            plains, firsts = self.plains.get(family, ()), self._standing(every)
+            if len(firsts) > 1:
+                found.append(SeveralCycles(plains, firsts))
+            if len(every) > max(1, len(firsts)):
+                found.append(SeveralCycles(plains, every, [one for one in every if one in self.severed]))
+        return found
+
+    def _standing(self, firsts: Iterable[str]) -> list[str]:
+        return [one for one in firsts if one not in self.severed]
 
     def _firsts(
         self, observations: Mapping[str, Sequence[Related]], stand_ins: Mapping[str, Sequence[StandIn]]
@@ -105,13 +121,10 @@ class Orders:
         found: dict[str, ToldOrder] = {}
         observed = {one for one in staged if not staged[one].is_internal}
         for name in {self.families[one] for one in family if one in self.families}:
-            firsts = [one for one in self.cycles[name] if one in observed and _is_first(one, observations, stand_ins)]
-            if not firsts:
-                continue
+            every = [one for one in self.cycles[name] if one in observed and _is_first(one, observations, stand_ins)]
             plains = sorted(observed.intersection(self.plains.get(name, ())))
-            ways = [*firsts, *plains[:1]]  # one more stands in for who was erased: it lends nothing
-            nearest = min(
-                ways,
+            ranked_ways = sorted(
+                [*every, *plains[:1]],  # one more stands in for who was erased: it lends nothing
                 key=lambda one: (
                     not one.startswith("s1:"),
                     min(_ranks(one, observations, stand_ins), default=_BACKEND),
@@ -120,6 +133,14 @@ class Orders:
                     one,
                 ),
             )
+            for one in every:
+                if one in self.severed:
+                    credited = ranked_ways[0] if plains else one
+                    found[one] = ToldOrder(credited, is_merged=False, is_void=False, takes_place=False)
+            firsts = self._standing(every)
+            if not firsts:
+                continue
+            nearest = self._standing(ranked_ways)[0]
             living = [(staged[one].time_micros, staged[one].event_hash, one) for one in firsts if staged[one].counted]
             counted = min(living)[2] if living else ""
             for one in firsts:
@@ -133,19 +154,29 @@ class Orders:
 NO_ORDERS: Final = Orders(MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
 
 
-def orders_of(workspace: str, observations: Iterable[Related], stand_ins: Iterable[StandIn]) -> Orders:
+def orders_of(
+    workspace: str,
+    observations: Iterable[Related],
+    stand_ins: Iterable[StandIn],
+    is_severed: Callable[[str], bool] = lambda _: False,
+) -> Orders:
     """Returns the orders that first cycles tell.
 
     Args:
         workspace: Whose.
         observations: Of conversions.
         stand_ins: What is left of those that were erased.
+        is_severed: Whether a conversion id, or the name of an order, is that of one which was severed.
     """
     cycles: dict[str, set[str]] = defaultdict(set)
     plains: dict[str, set[str]] = defaultdict(set)
+    severed: set[str] = set()
     for one in observations:
         if one.kind == _FIRST and one.cycle and one.order_id not in ("", one.subscription_id):
-            family = family_id(first_name(one.name, one.store, one.order_id))
+            name = first_name(one.name, one.store, one.order_id)
+            family = family_id(name)
+            if is_severed(one.conversion_id) or is_severed(name):
+                severed.add(one.conversion_id)
             cycles[family].add(one.conversion_id)
             plains[family].add(plain_id(workspace, one.name, one.store, one.order_id))
     left_by_role: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -158,7 +189,7 @@ def orders_of(workspace: str, observations: Iterable[Related], stand_ins: Iterab
     for family, conversion_id in left_by_role[_CYCLE]:
         if family in plains:  # else it is that of a subscription
             cycles[family].add(conversion_id)
-    return Orders(cycles, plains, {one: family for family, some in cycles.items() for one in some})
+    return Orders(cycles, plains, {one: family for family, some in cycles.items() for one in some}, severed)
 
 
 def ranked(observations: Iterable[Related]) -> list[Related]:

@@ -45,6 +45,8 @@ class SeveralCycles(NamedTuple):
     """What it is without the cycle."""
     cycles: Sequence[str]
     """In event order."""
+    asked_for: Collection[str] = ()
+    """Of these, those alone of which it is asked what changes them; empty: all."""
 
 
 class Share(NamedTuple):
@@ -81,7 +83,7 @@ def shared(orders: Iterable[SeveralCycles], parts: Iterable[OrderPart]) -> Share
         books = [_Book(one, said.get(one, ())) for one in order.cycles]
         living = [book for book in books if not book.is_gone] or books[:1]
         if len(living) == 1:
-            if not living[0].is_frozen:
+            if not living[0].is_frozen and not order.asked_for:
                 lent |= dict.fromkeys(order.plains, living[0].conversion_id)
             continue
         named = {(part.kind, part.identity) for book in living for part in book.adjusting}
@@ -89,8 +91,8 @@ def shared(orders: Iterable[SeveralCycles], parts: Iterable[OrderPart]) -> Share
         whole.sort(key=_place)
         named.update(key for book in living for key in book.named)
         changes = [part for part in _once(whole) if (part.kind, part.identity) not in named]
-        frozen = {book.conversion_id for book in living if book.is_frozen}
-        shares += [one for one in _in_each_currency(living, changes) if one.conversion_id not in frozen]
+        wanted = order.asked_for or {book.conversion_id for book in living if not book.is_frozen}
+        shares += [one for one in _in_each_currency(living, changes) if one.conversion_id in wanted]
     return Shared(lent, shares)
 
 

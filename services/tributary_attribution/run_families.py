@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tributary_attribution.credit_settings import declared_for
 from tributary_domain.reconciled_families import are_all_named, families, heirs
@@ -12,6 +12,7 @@ from tributary_domain.reconciled_orders import NO_ORDERS, orders_of
 from tributary_domain.reconciled_records import Heir, Related, Staged, StandIn
 from tributary_domain.reconciled_shares import Shared, shared
 from tributary_domain.renewals import RenewalCredit
+from tributary_domain.severed_orders import severed_digest, severed_key
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
 from tributary_storage.clickhouse.reconciliation_staging import Scope
@@ -51,7 +52,8 @@ class RunFamilies:
         if not await asyncio.to_thread(are_all_named, related, stand_ins, begin, end):
             related = await self._storage.related(self._scope, everything=True)
         declared = self._declared
-        self._orders = await asyncio.to_thread(orders_of, self._workspace.id, related, stand_ins)
+        is_severed = await self._severed()
+        self._orders = await asyncio.to_thread(orders_of, self._workspace.id, related, stand_ins, is_severed)
         found = await asyncio.to_thread(families, related, declared, stand_ins, self._orders)
         days = [(one.conversion_id, one.time_micros) for one in related]
         days += [(one.conversion_id, one.time_micros) for one in stand_ins]
@@ -69,6 +71,12 @@ class RunFamilies:
         changes = await self._shared(set(named))
         await self._storage.name(self._scope, named, self._orders.lent(grouped, self._stand_ins) | changes.lent)
         await self._storage.share(self._scope, changes.shares)
+
+    async def _severed(self) -> Callable[[str], bool]:
+        """Returns what tells whether a conversion id, or the name of an order, is that of one which was severed."""
+        digests = await self._storage.severed(self._scope)
+        key = severed_key(self._workspace.id, self._workspace.pepper.reveal().encode()) if digests else b""
+        return lambda name: bool(digests) and severed_digest(key, name) in digests
 
     async def _shared(self, named: set[str]) -> Shared:
         """Returns what changes the orders of some conversions that were told as several first cycles."""

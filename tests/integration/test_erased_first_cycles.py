@@ -9,7 +9,7 @@ import pytest
 from tests.integration.test_erased_families import erase, happen, totals
 from tests.integration.test_families import UNIT, Names, assert_batch_agrees
 from tests.integration.test_several_first_cycles import FIRST, PLAIN, SECOND, Order
-from tests.support.attribution import Attribution, running_attribution
+from tests.support.attribution import NOON, Attribution, running_attribution
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tests.support.stores import Stores
 from tributary_domain.erasures import ErasureState
@@ -99,3 +99,17 @@ async def stumble(attribution: Attribution, who: str) -> None:
     [going] = await attribution.erasures.opened()
     erasure = await attribution.erasing.go_on(going)
     assert not any(erasure.remaining.values()), erasure.remaining
+
+
+async def test_a_cycle_that_somebody_tells_again_after_its_person_was_erased_takes_none_of_the_others_part(
+    attribution: Attribution, workspace: str
+) -> None:
+    order = Order(workspace, 0, "x")
+    await happen(attribution, order.named)
+    await erase(attribution, _PEOPLE[FIRST])
+    told = {"order_id": "o-0", "name": "purchase", "subscription": "s-o-0-a", "event_id": "again", "letter": "M"}
+    again = order.families.cycle("customer:y", kind="FIRST", cycle="a", micros=60 * UNIT, at=NOON + UNIT, **told)
+    order.change("REFUND", 70)
+    await happen(attribution, {"again": again, "refund": list(order.named.values())[-1]})
+    assert (await totals(attribution))[1] == {"purchase": (90 * UNIT, 2)}, "60 that stay, and what is left of 40"
+    await assert_batch_agrees(attribution)

@@ -100,6 +100,10 @@ class ReconciliationFamilies:
         found = (StandIn(*row) for row in rows)
         return [one._replace(families=[family_id(name) for name in one.families]) for one in found]
 
+    async def severed(self, scope: Scope) -> set[str]:
+        """Returns by what orders are recognised whose conversions were severed (`severed_orders.severed_digest`)."""
+        return {row[0] for row in await self._clickhouse.execute(reconciliation_statement("severed"), scope.values)}
+
     async def staged(self, scope: Scope) -> list[Staged]:
         """Returns what the run has read of the conversions that were named."""
         rows = await self._clickhouse.execute(reconciliation_statement("staged_families"), scope.values)

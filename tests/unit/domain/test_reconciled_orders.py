@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tributary_domain.ids import family_id
-from tributary_domain.reconciled_orders import Orders, ToldOrder
+from tributary_domain.reconciled_orders import Orders, ToldOrder, orders_of
 from tributary_domain.reconciled_records import Related, Staged, StandIn
 from tributary_domain.reconciled_shares import SeveralCycles
 
@@ -98,3 +98,30 @@ def test_what_is_said_of_an_order_is_said_of_its_only_first_cycle_and_shared_by_
         [SeveralCycles(("c1:plain",), ["s1:x", "c1:a"])],
     ), "what stands in for somebody has its part"
     assert _orders("s1:x").lent({}, left) == {}, "and changes no more"
+
+
+def test_what_is_told_again_of_a_severed_cycle_is_nothing_to_the_others_of_its_order() -> None:
+    said = {one: [_said(one, kind=2, at=at, rank=_BROWSER)] for one, at in (("c1:a", 4), ("c1:b", 5))}
+    left = {"s1:a": [StandIn("s1:a", 3, (_FAMILY,), "", 2, 4, decides=True, event_hash=1)]}
+    gone = {name for name in said if name == "c1:a"}
+    every = [one for own in said.values() for one in own]
+    orders = orders_of("w", every, [one for own in left.values() for one in own], gone.__contains__)
+    [plain] = orders.plains[_FAMILY]
+    assert orders.severed == gone
+    assert (orders.lent(said, left), orders.several(said, left)) == (
+        {},
+        [
+            SeveralCycles({plain}, ["s1:a", "c1:b"]),
+            SeveralCycles({plain}, ["c1:a", "s1:a", "c1:b"], ["c1:a"]),
+        ],
+    )
+    placed = {"c1:a": 4, "s1:a": 4, "c1:b": 5, plain: 6}
+    staged = {one: _staged(one, at, counted=one not in gone) for one, at in placed.items()}
+    told = orders.told(set(staged), said, left, staged)
+    assert [key for key, one in told.items() if one.takes_place] == ["s1:a"]
+    assert {one.credited for one in told.values()} == {"s1:a"}
+    del left["s1:a"]
+    alone = orders_of("w", every, [], gone.__contains__)
+    assert alone.lent(said) == {plain: "c1:b"}
+    told = alone.told(set(staged), said, {}, {one: staged[one] for one in ("c1:a", "c1:b", plain)})
+    assert (told["c1:a"].credited, told["c1:b"].credited) == ("c1:a", "c1:b")
