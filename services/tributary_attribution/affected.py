@@ -159,7 +159,7 @@ class Affected:
         """
         if self.stored is None:
             raise RuntimeError("a conversion is computed before it is read")
-        origin = self.kin.origin
+        origin, own = self.kin.origin, {part.event_hash for part in self.parts}
         return Known(
             workspace=self.workspace,
             conversion_id=self.conversion_id,
@@ -189,6 +189,7 @@ class Affected:
             merged_from=self.kin.order.merged_from,
             told_plainly=self.kin.order.observations,
             valued_plainly=self.kin.order.valued,
+            changes=[part for part in self.kin.order.changes if part.event_hash not in own],
             is_one_order=self.kin.order.is_credited,
             is_severed=self.is_severed,
         )

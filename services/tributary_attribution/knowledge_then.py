@@ -18,6 +18,8 @@ from tributary_attribution.known import Known
 from tributary_attribution.people_then import entries_then, is_of_person, person_then
 from tributary_attribution.repair import Words
 from tributary_domain.consent import Decision
+from tributary_domain.conversion_parts import AdjustmentKind
+from tributary_domain.event_order import event_hash
 from tributary_domain.lead_stages import StageStanding
 from tributary_runtime.identity_limits import identity_limits
 from tributary_storage.clickhouse.past_events import PastEvent
@@ -108,8 +110,10 @@ class KnowledgeThen:
         """
         workspace = known.workspace
         revised = await self._history.as_of(workspace.id, known.conversion_id, moment_micros)
-        parts = [part for part in known.parts if part.accept_time_micros <= moment_micros]
-        if revised is None or not any(part.is_observation for part in parts):
+        if revised is None:
+            return None
+        parts = _parts(known, revised.state, moment_micros)
+        if not any(part.is_observation for part in parts):
             return None
         stored = replace(known.stored, revision=revised.revision, published=_published(revised))
         standing, superseded_by = _standing(revised.state, parts), revised.state.superseded_by
@@ -182,6 +186,35 @@ class KnowledgeThen:
             counted = await self._history.as_of(revised.workspace, counted_id, moment_micros)
             return counted is not None and counted.state.retracted
         return state.retracted
+
+
+def _parts(known: Known, state: ConversionState, moment_micros: int) -> list[ConversionPart]:
+    """Returns what was known of it, with what changed its order by as much as was its part then."""
+    parts = [part for part in known.parts if part.accept_time_micros <= moment_micros]
+    if not known.changes:
+        return parts
+    whole = {part.event_hash: part for part in known.changes}
+    today = {part.event_hash: part for part in parts if part.event_hash in whole}
+    then = [part for part in parts if part.event_hash not in whole]
+    is_told = state.HasField("original_value") and not state.value_basis
+    micros = state.original_value.amount_micros
+    for applied in state.adjustments:
+        micros += applied.change_micros
+        hashed = event_hash(applied.event_id)
+        if hashed in whole:
+            part = whole[hashed].of_amount(_amount(whole[hashed], applied.change_micros, micros))
+            then.append(part if is_told else today.get(hashed, part))
+    return sorted(then, key=lambda part: (part.event_time_micros, part.event_hash))
+
+
+def _amount(part: ConversionPart, change_micros: int, left_micros: int) -> int | None:
+    """Returns the amount of an adjustment that changed a value by so much, to so much; None: what it says itself."""
+    adjustment = part.adjustment()
+    if adjustment.kind is AdjustmentKind.RETRACTION or adjustment.amount_micros is None:
+        return None
+    if adjustment.kind is AdjustmentKind.RESTATEMENT:
+        return left_micros
+    return abs(change_micros)
 
 
 def _standing(state: ConversionState, parts: Sequence[ConversionPart]) -> StageStanding | None:

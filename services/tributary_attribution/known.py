@@ -87,6 +87,9 @@ class Known:
     """What was observed of the same order without its cycle: destinations recognise its person by that, too."""
     valued_plainly: Sequence[ConversionPart] = ()
     """What was observed of it so, of which the value counts, too."""
+    changes: Sequence[ConversionPart] = ()
+    """What changes it though it names its order without a cycle, all of it: of several first cycles each has its part
+    among `parts`."""
     is_severed: bool = False
     """Whether its order counts already, as what is left of a conversion whose person was erased."""
     is_one_order: bool = False

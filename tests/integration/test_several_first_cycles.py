@@ -13,6 +13,7 @@ from tests.support.families import Families
 from tests.support.stores import Stores
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary_domain.findings import Finding, FindingKind, FindingState
+from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import Scope
@@ -115,6 +116,32 @@ async def test_several_first_cycles_of_an_order_count_for_what_was_told_of_each_
                 assert explained.reproduces_revision, name
     await assert_batch_agrees(attribution)
     assert await splits(attribution) == [], "they are worth together what the order is, each of its own subscription"
+
+
+async def test_of_any_moment_a_cycle_is_explained_with_the_part_that_it_had_then(
+    attribution: Attribution, workspace: str
+) -> None:
+    order = Order(workspace, 1)
+    batches = [list(order.named.values())]
+    for change in (("REFUND", 70), ("RESTATEMENT", 90)):
+        order.change(*change, days=len(batches))
+        batches.append([list(order.named.values())[-1]])
+    order.change("REFUND", 20, names=FIRST, days=9)  # takes another part of what was said of the order before
+    batches.append([list(order.named.values())[-1]])
+    moments, known = [], []
+    for batch in batches:
+        accepted = SystemClock().unix_micros()
+        await attribution.record(*batch, accept_micros=accepted)
+        await attribution.handle(*batch, accept_micros=accepted)
+        moments.append(SystemClock().unix_micros())
+    revisions = await attribution.logged()
+    for moment in moments:
+        then = {one.state.conversion_id: one.state for one in revisions if one.revision <= moment}
+        cycles = [order.named[name][1].conversion_id for name in (FIRST, SECOND)]
+        said = [await attribution.explainer.explain(workspace, one, moment) for one in cycles]
+        assert [(one.reproduces_revision, one.value) for one in said] == [(True, then[one].value) for one in cycles]
+        known.append([one.value.amount_micros // UNIT for one in said])
+    assert known == [[60, 40], [0, 30], [54, 36], [34, 36]]
 
 
 async def splits(attribution: Attribution) -> list[Finding]:
