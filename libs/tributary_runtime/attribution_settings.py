@@ -3,7 +3,8 @@
 The one rule: settings are chosen by conversion time and named by a hash of what they say (SEMANTICS section 10): a
 revision can name the settings it was computed under, and the same meaning always has the same name. What is hashed is
 only what differs from the defaults, so that a later release can add a setting without renaming the old ones. A default
-therefore never changes: a test holds them.
+therefore never changes: a test holds them. Where what a setting means had to change, the edition of its rule is hashed
+with it: what was credited under the old meaning names a version that nobody has the text of any more.
 """
 
 import hashlib
@@ -18,6 +19,9 @@ from tributary_domain.renewals import RenewalCredit
 from tributary_domain.settings import AttributionModel, ImpressionPolicy, TouchGrain
 from tributary_runtime.declared import Declared, Name
 
+_EDITIONS = {"direct_channels": 2}
+"""Of settings whose meaning changed once: Direct was passed over whatever `direct_channels` listed, and visits of the
+other channels on it were folded into their sessions like direct ones."""
 VERSION_PREFIX = "a1:"
 """Of a settings version; the digit changes if what is hashed, or how, ever changes."""
 
@@ -124,6 +128,8 @@ class AttributionSettings(Declared):
         }
         if models:
             differing["models"] = models
+        if editions := {name: edition for name, edition in _EDITIONS.items() if name in differing}:
+            differing["editions"] = editions
         return VERSION_PREFIX + hashlib.blake2b(_canonical(differing).encode(), digest_size=12).hexdigest()
 
     @cached_property

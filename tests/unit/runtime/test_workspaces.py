@@ -256,6 +256,17 @@ def test_a_settings_version_never_changes() -> None:
     assert changed.version == "a1:78d70e73e2b5c768574c6aba"
 
 
+@pytest.mark.parametrize(
+    ("channels", "before"),
+    [pytest.param(["Email"], "a1:16f6e86df0b06d85dd2b72db"), pytest.param([], "a1:f3ce251fe6709fa3e3aecd88")],
+)
+def test_what_once_meant_something_else_has_another_version_since(channels: list[str], before: str) -> None:
+    """Direct was passed over whatever was listed, so that what was credited so names a version of another meaning."""
+    settings = AttributionSettings.model_validate({"direct_channels": channels})
+    again = AttributionSettings.model_validate_json(settings.content)
+    assert before != settings.version == again.version
+
+
 def test_a_default_never_changes() -> None:
     """A version stands for what differs from them, so a changed default would change the meaning of stored versions."""
     assert json.loads(AttributionSettings().content) == {
