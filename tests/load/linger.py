@@ -18,7 +18,7 @@ from tributary.event.v1.event_pb2 import Event
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
 
 BATCHES = (1, 10, 100, 1000)
-LINGERS_MILLIS = (0, 5, 20, 100, 1000)
+LINGERS_MILLIS = (0, 5, 20, 100, 200, 1000)
 PER_SECOND = 500
 SECONDS = 4
 
