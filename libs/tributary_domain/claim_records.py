@@ -11,13 +11,14 @@ from typing import Final, NamedTuple
 CLAIM_RECORD: Final = Struct(">16s3scI20s")
 """Event digest, payload mark, what the door decided, bytes of the event, order (see `order_part`)."""
 
+EVENT_DIGEST_BYTES: Final = 16
+MARK_AT: Final = EVENT_DIGEST_BYTES
+DECISION_AT: Final = 19
+"""Where in a claim record the door's decision stands."""
+
 ACCEPTED: Final = b"A"
 QUARANTINED: Final = b"Q"
 REJECTED: Final = b"R"
-
-MARK_AT: Final = 16
-DECISION_AT: Final = 19
-"""Where in a claim record the door's decision stands."""
 
 NO_ORDER: Final = bytes(20)
 """The order of an event that has none."""

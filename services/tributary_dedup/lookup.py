@@ -71,6 +71,18 @@ class Lookup:
         self._recorded = recorded
         self._decisions = decisions
 
+    async def first_accepted(self, digests: Sequence[bytes]) -> list[int]:
+        """Returns when each event was accepted first, by its claim, in microseconds; 0: nothing says that it was.
+
+        Args:
+            digests: 16 bytes of each event.
+
+        Raises:
+            StorageUnavailableError: The claims did not answer.
+        """
+        claims = await self._claimed.events(digests)
+        return [0 if one is None or one.kind is Kind.REGISTERED else one.accept_micros for one in claims]
+
     async def find(self, workspace: str, event_ids: Sequence[str]) -> list[EventFate]:
         """Returns what became of each id, in order.
 

@@ -16,7 +16,7 @@ from tributary_dedup.calls import malformed
 from tributary_dedup.lookup import MAX_IDS, Lookup
 from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
 from tributary_dedup.quarantine import Quarantine
-from tributary_domain.claim_records import CLAIM_RECORD, OUTCOME_RECORD
+from tributary_domain.claim_records import CLAIM_RECORD, EVENT_DIGEST_BYTES, OUTCOME_RECORD
 from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_storage.redis.backlog_shares import BacklogShares
 from tributary_storage.redis.keys import Lane
@@ -44,6 +44,7 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
     rules: Mapping[str, Access] = {
         "AdmitEvents": INTERNAL,
         "LookupEvents": INTERNAL,
+        "FindClaims": INTERNAL,
         "DecideQuarantinedEvents": INTERNAL,
         "GetBacklog": INTERNAL,
     }
@@ -88,6 +89,17 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
         bind_contextvars(workspace=request.workspace, ids=len(request.event_ids))
         fates = await self._lookup.find(request.workspace, request.event_ids)
         return dedup_service_pb2.LookupEventsResponse(fates=fates)
+
+    async def FindClaims(
+        self, request: dedup_service_pb2.FindClaimsRequest, context: object
+    ) -> dedup_service_pb2.FindClaimsResponse:
+        """Says which events are known by their claims."""
+        digests, size = request.event_digests, EVENT_DIGEST_BYTES
+        if len(digests) % size or not size <= len(digests) <= MAX_IDS * size:
+            raise malformed("event_digests", f"Must be 1 to {MAX_IDS}, of {size} bytes each.")
+        bind_contextvars(ids=len(digests) // size)
+        found = await self._lookup.first_accepted([digests[at : at + size] for at in range(0, len(digests), size)])
+        return dedup_service_pb2.FindClaimsResponse(first_accept_micros=found)
 
     async def DecideQuarantinedEvents(
         self, request: dedup_service_pb2.DecideQuarantinedEventsRequest, context: object

@@ -110,6 +110,7 @@ class Admission:
     def __init__(
         self, dedup: DedupServiceAsyncStub, deadline_seconds: float, gather_seconds: float = GATHER_SECONDS
     ) -> None:
+        self._dedup = dedup
         self._deadline_seconds = deadline_seconds
         # What comes in floods, and what has to be looked up first, keeps nobody else waiting.
         lines = [_Line(dedup, deadline_seconds, gather_seconds) for _ in range(3)]
@@ -139,6 +140,24 @@ class Admission:
         except TimeoutError as late:
             message = "A part of Tributary does not answer now; send the same again."
             raise UnavailableError(message, retry_delay_seconds=_RETRY_DELAY_SECONDS) from late
+
+    async def first_accepted(self, event_digests: Sequence[bytes], remaining_seconds: float | None) -> Sequence[int]:
+        """Returns when each event was accepted first, in microseconds; 0: it is not known.
+
+        Raises:
+            UnavailableError: Dedup does not answer.
+        """
+        request = dedup_service_pb2.FindClaimsRequest(event_digests=b"".join(event_digests))
+        timeout = self._deadline_seconds
+        if remaining_seconds is not None:
+            timeout = min(timeout, max(remaining_seconds * _MARGIN, 0.001))
+        try:
+            return (await self._dedup.FindClaims(request, timeout=timeout)).first_accept_micros
+        except grpc.aio.AioRpcError as failure:
+            if failure.code() is grpc.StatusCode.UNIMPLEMENTED:  # for as long as an upgrade takes
+                message = "A part of Tributary is of an earlier version still; send the same again."
+                raise UnavailableError(message, retry_delay_seconds=_RETRY_DELAY_SECONDS) from failure
+            raise _told(error_of(failure)) from failure
 
     async def run(self, stop: asyncio.Event) -> None:
         """Calls dedup for those who wait, until stopped and nobody waits."""

@@ -19,14 +19,11 @@ from tributary_domain.bots import (
     is_persons_own,
     judge_user_agent,
 )
-from tributary_domain.business_keys import NO_KEY, business_key, has_business_key
+from tributary_domain.business_keys import NO_KEY, business_key
 from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
 from tributary_domain.event_times import (
     CLAIMS_LAST_MICROS,
     MICROS,
-    clock_correction,
-    is_late_not_wrong,
-    read_micros,
 )
 from tributary_domain.human_check import PROVIDERS
 from tributary_domain.identifiers import Identity
@@ -38,7 +35,7 @@ from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
 from tributary_ingestion.admitted import as_sent, join, write_learned, write_rest, write_vendors
 from tributary_ingestion.click_ids import settle_click_ids
-from tributary_ingestion.clocks import settle_times
+from tributary_ingestion.clocks import FOR_TIME, check_times, settle_times
 from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
 from tributary_ingestion.match_keys import match_keys_of
 from tributary_ingestion.packed import BACKEND_RANK, FRONT_RANK, UTM_IGNORED, Packed
@@ -67,22 +64,6 @@ _NO_IDENTIFIER: Final = Reason(
     ReasonCode.IDENTIFIER_MISSING,
     "identifiers",
     "Send at least one identifier that stands for somebody: customer_id, visitor_id, email.",
-)
-_NO_TIME: Final = Reason(ReasonCode.EVENT_TIME_MISSING, "event_time", "Say when it happened.")
-_BAD_TIME: Final = Reason(
-    ReasonCode.TIME_MALFORMED, "event_time", "A time is within the years 1 to 9999, its nanoseconds below 10^9."
-)
-_BAD_SENT_TIME: Final = Reason(ReasonCode.TIME_MALFORMED, "sent_time", _BAD_TIME.message)
-_OUT_OF_WINDOW: Final = Reason(
-    ReasonCode.EVENT_TIME_OUT_OF_WINDOW,
-    "event_time",
-    "Older than the accept window, or too far ahead; historical events go through backfill.",
-)
-_NOT_KEPT: Final = Reason(
-    ReasonCode.EVENT_TIME_OUT_OF_WINDOW,
-    "event_time",
-    "Older than what the workspace keeps of people: what it would share credit with is deleted. To import history, keep"
-    " more (retention.person_event_months) before the first of it is deleted.",
 )
 _ADDRESS_LISTED: Final = Reason(
     ReasonCode.ADDRESS_LISTED, "context.client_ip", "This address is on a list of those that belong to no browser."
@@ -135,8 +116,9 @@ def take(
     *,
     backfill: bool,
     retained_micros: int = 0,
+    is_known: bool = False,
 ) -> Packed:
-    """Packs one event."""
+    """Packs one event; one whose id is known whatever its time is, for what was accepted keeps its own."""
     kind = event.WhichOneof("kind")
     readings = texts.read_texts(event, kind)
     event_id = event.event_id
@@ -146,11 +128,22 @@ def take(
     validation.refuse(event, kind, readings, rules.expected, rejections)
     refuse_tokens(event_id, readings, rejections)
     clocks = receive_micros, call_micros, retained_micros
-    correction = _check_times(event, kind, rules, clocks, rejections, backfill=backfill)
+    correction = check_times(event, kind, rules, clocks, rejections, backfill=backfill)
+    if is_known:
+        rejections = [reason for reason in rejections if reason not in FOR_TIME]
     identity = _identify(event, kind, readings, rules, rejections)
     payload_digest = rules.payload_digest(event, kind, readings)
     if rejections:
-        return _refuse(event, kind, readings, rules, payload_digest, rejections)
+        again = None
+        if len(rejections) == 1 and rejections[0] in FOR_TIME:
+            again = Event()
+            again.CopyFrom(event)  # which is stripped as it is refused
+        refused = _refuse(event, kind, readings, rules, payload_digest, rejections)
+        if again is None:
+            return refused
+        known = take(again, rules, receive_micros, call_micros, backfill=backfill, is_known=True)
+        # Whoever repeats what is known is judged and sealed no second time.
+        return refused._replace(if_known=known._replace(match_keys=None, counts=(), token=None))
     event_id = event_id or derived_event_id(rules.content_digest(event, kind, readings))
 
     is_touchpoint = kind == "touchpoint"
@@ -287,49 +280,6 @@ def _refuse(
         0,
         join(kept, learned.SerializeToString()),
     )
-
-
-def _check_times(
-    event: Event,
-    kind: str | None,
-    rules: WorkspaceRules,
-    clocks: tuple[int, int | None, int],
-    found: list[Reason],
-    *,
-    backfill: bool,
-) -> int:
-    """Adds what is wrong with the event's times; returns the correction of its clock, in microseconds."""
-    receive_micros, call_micros, retained_micros = clocks
-    if not event.HasField("event_time"):
-        found.append(_NO_TIME)
-        return 0
-    micros = read_micros(event.event_time)
-    if micros is None:
-        found.append(_BAD_TIME)
-        return 0
-    correction = 0
-    if event.HasField("sent_time"):
-        sent_micros = read_micros(event.sent_time)
-        if sent_micros is None:
-            found.append(_BAD_SENT_TIME)
-        elif not backfill:  # an import says when it was sent then, not now
-            correction = clock_correction(sent_micros, receive_micros)
-            if (
-                correction
-                and not is_persons_own(int(event.context.observed_by), kind == "touchpoint")
-                and is_late_not_wrong(sent_micros, receive_micros, call_micros)
-            ):
-                correction = 0
-    window, micros = rules.expected.window, micros + correction
-    if -window.ahead_micros <= receive_micros - micros <= window.event_micros:
-        return correction
-    has_key = has_business_key(event, kind)
-    is_late_order = has_key and window.holds(micros, receive_micros, has_business_key=True, backfill=False)
-    if not window.holds(micros, receive_micros, has_business_key=has_key, backfill=backfill):
-        found.append(_OUT_OF_WINDOW)
-    elif micros < retained_micros and kind != "adjustment" and not is_late_order:
-        found.append(_NOT_KEPT)
-    return correction
 
 
 def _identify(

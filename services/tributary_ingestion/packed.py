@@ -3,6 +3,8 @@
 The one rule: whatever is decided on later, by dedup or in the answer, is here; the event itself is bytes by now.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -50,3 +52,5 @@ class Packed(NamedTuple):
     """A human-check token that is still to be verified."""
     is_late: bool = False
     """Whether it happened longer ago than claims live."""
+    if_known: Packed | None = None
+    """What it is should its event id be known, of an event that is refused for nothing but its time."""

@@ -15,7 +15,7 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
     StreamEventsResponse,
 )
 from tributary_domain.event_times import read_micros
-from tributary_ingestion import intake, unsealed_events, verdicts
+from tributary_ingestion import intake, retries, unsealed_events, verdicts
 from tributary_ingestion.admission import Admission
 from tributary_ingestion.caller_events import Sender
 from tributary_ingestion.fraud import Fraud
@@ -189,6 +189,7 @@ class IngestionServicer:
             if request.validate_only:
                 answers = verdicts.validated(packed)
             else:
+                packed = await retries.recognise(self._admission, packed, receive_micros, remaining_seconds)
                 if any(one.token is not None for one in packed):  # a provider is slow: nobody shall wait for it
                     started = self._clock.monotonic_seconds()
                     async with turn.pause():

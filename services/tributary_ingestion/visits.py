@@ -231,6 +231,7 @@ class Visits:
                 (),
                 None,
                 False,
+                None,
             ),
         )
 

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -228,6 +228,40 @@ def test_a_retry_stamped_with_another_time_is_a_duplicate_and_no_conflict(door: 
     door.send(event)
     event.event_time.seconds -= 60
     assert door.send(event)[0].verdict == DUPLICATE
+
+
+def a_bots_visit() -> Event:
+    return a_visit(user_agent="Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")
+
+
+@pytest.mark.parametrize("make", [a_visit, a_bots_visit, lambda: a_purchase(str(uuid.uuid4()))])
+def test_a_retry_is_known_also_once_its_event_has_left_the_window_and_when_its_senders_clock_was_set_right(
+    door: Door, make: Callable[[], Event]
+) -> None:
+    ages, fast, other, nameless = make(), make(), make(), make()
+    for event in (fast, nameless):
+        event.event_time.seconds += 2 * 86_400
+        event.sent_time.CopyFrom(event.event_time)
+    nameless.event_id = ""
+    sent = (ages, fast, other, nameless)
+    first = door.send(*sent)
+    assert {one.verdict for one in first} <= {ACCEPTED, QUARANTINED}
+    fast.sent_time.GetCurrentTime()
+    nameless.sent_time.GetCurrentTime()
+    for event in (ages, other):
+        event.event_time.seconds -= 500 * 86_400
+    other.identifiers.customer_id = "another"
+    unknown = make()
+    unknown.event_time.seconds -= 500 * 86_400
+    again = door.send(unknown, *sent)
+    assert [one.verdict for one in again] == [REJECTED, DUPLICATE, DUPLICATE, CONFLICT, DUPLICATE]
+    assert {one.first_verdict for one in again[1:3]} == {first[0].verdict}
+    assert [one.event_id for one in again[1:]] == [one.event_id for one in first]
+    assert [reason.code for reason in again[0].reasons] == [verdict_pb2.REASON_CODE_EVENT_TIME_OUT_OF_WINDOW]
+    assert verdict_pb2.REASON_CODE_EVENT_TIME_OUT_OF_WINDOW not in [
+        one.code for told in again[1:] for one in told.reasons
+    ]
+    assert [one.verdict for one in door.send(ages, validate_only=True)] == [REJECTED], "nothing is asked for"
 
 
 def test_the_same_id_with_another_payload_is_a_conflict_with_its_reason(door: Door) -> None:
@@ -548,3 +582,6 @@ def test_an_old_order_that_is_sent_again_after_its_event_id_was_forgotten_is_a_d
     assert again[0].first_accept_time == first[0].first_accept_time
     assert asyncio.run(verdicts_recorded()) == [("ACCEPTED", 2)]
     assert door.send(old)[0].verdict == DUPLICATE, "claimed again"
+    young = a_visit("young")
+    young.event_time.seconds -= 60 * 86_400
+    assert door.send(young)[0].verdict == REJECTED, "known no more, and out of the window"

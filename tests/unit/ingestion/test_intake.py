@@ -372,6 +372,19 @@ def test_what_is_older_than_what_is_kept_of_people_is_refused_unless_it_is_a_lat
     assert packed(a_purchase, since - 1).verdict == ACCEPTED
 
 
+def test_what_is_refused_for_its_time_alone_is_packed_for_the_case_that_it_is_known() -> None:
+    event = a_visit()
+    event.event_time.FromMicroseconds(NOW - 100 * 86_400 * 10**6)
+    wrong = Event()
+    wrong.CopyFrom(event)
+    wrong.ClearField("identifiers")
+    known, usual = pack(event)[0].if_known, pack(a_visit())[0]
+    assert known is not None
+    assert (known.verdict, known.payload_digest, known.counts) == (ACCEPTED, usual.payload_digest, ())
+    assert known.match_keys is known.token is known.if_known is None
+    assert usual.if_known is pack(wrong)[0].if_known is None
+
+
 def test_an_old_order_is_taken_for_longer_than_an_old_visit() -> None:
     visit, purchase = a_visit(), a_purchase()
     for event in (visit, purchase):

@@ -27,15 +27,15 @@ from tributary.dedup.v1 import event_fate_pb2 as tributary_dot_dedup_dot_v1_dot_
 from tributary.dedup.v1 import quarantine_pb2 as tributary_dot_dedup_dot_v1_dot_quarantine__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/dedup/v1/dedup_service.proto\x12\x12tributary.dedup.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#tributary/dedup/v1/event_fate.proto\x1a#tributary/dedup/v1/quarantine.proto\"G\n\x12\x41\x64mitEventsRequest\x12\x31\n\x07\x63\x61llers\x18\x01 \x03(\x0b\x32 .tributary.dedup.v1.CallerEvents\"\x8e\x01\n\x0c\x43\x61llerEvents\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12&\n\x04lane\x18\x02 \x01(\x0e\x32\x18.tributary.dedup.v1.Lane\x12\x11\n\tadmission\x18\x03 \x01(\x0c\x12\x0e\n\x06\x63laims\x18\x04 \x01(\x0c\x12\x0e\n\x06\x65vents\x18\x05 \x01(\x0c\x12\x10\n\x08looks_up\x18\x06 \x01(\x08\"W\n\x13\x41\x64mitEventsResponse\x12\x10\n\x08outcomes\x18\x01 \x01(\x0c\x12.\n\x0bretry_delay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x13LookupEventsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tevent_ids\x18\x02 \x03(\t\"D\n\x14LookupEventsResponse\x12,\n\x05\x66\x61tes\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.EventFate\"\xb7\x01\n\x1e\x44\x65\x63ideQuarantinedEventsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32$.tributary.dedup.v1.QuarantineAction\x12\x12\n\ndecided_by\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"Z\n\x1f\x44\x65\x63ideQuarantinedEventsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0b\x32%.tributary.dedup.v1.QuarantineOutcome\"\x13\n\x11GetBacklogRequest\"\x8f\x01\n\x12GetBacklogResponse\x12\x38\n\nworkspaces\x18\x01 \x03(\x0b\x32$.tributary.dedup.v1.WorkspaceBacklog\x12+\n\x08live_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nroom_bytes\x18\x03 \x01(\x03\"M\n\x10WorkspaceBacklog\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x12\n\nlive_bytes\x18\x02 \x01(\x03\x12\x12\n\nbulk_bytes\x18\x03 \x01(\x03*:\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\r\n\tLANE_LIVE\x10\x01\x12\r\n\tLANE_BULK\x10\x02\x32\xb3\x03\n\x0c\x44\x65\x64upService\x12^\n\x0b\x41\x64mitEvents\x12&.tributary.dedup.v1.AdmitEventsRequest\x1a\'.tributary.dedup.v1.AdmitEventsResponse\x12\x61\n\x0cLookupEvents\x12\'.tributary.dedup.v1.LookupEventsRequest\x1a(.tributary.dedup.v1.LookupEventsResponse\x12\x82\x01\n\x17\x44\x65\x63ideQuarantinedEvents\x12\x32.tributary.dedup.v1.DecideQuarantinedEventsRequest\x1a\x33.tributary.dedup.v1.DecideQuarantinedEventsResponse\x12[\n\nGetBacklog\x12%.tributary.dedup.v1.GetBacklogRequest\x1a&.tributary.dedup.v1.GetBacklogResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/dedup/v1/dedup_service.proto\x12\x12tributary.dedup.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#tributary/dedup/v1/event_fate.proto\x1a#tributary/dedup/v1/quarantine.proto\"G\n\x12\x41\x64mitEventsRequest\x12\x31\n\x07\x63\x61llers\x18\x01 \x03(\x0b\x32 .tributary.dedup.v1.CallerEvents\"\x8e\x01\n\x0c\x43\x61llerEvents\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12&\n\x04lane\x18\x02 \x01(\x0e\x32\x18.tributary.dedup.v1.Lane\x12\x11\n\tadmission\x18\x03 \x01(\x0c\x12\x0e\n\x06\x63laims\x18\x04 \x01(\x0c\x12\x0e\n\x06\x65vents\x18\x05 \x01(\x0c\x12\x10\n\x08looks_up\x18\x06 \x01(\x08\"W\n\x13\x41\x64mitEventsResponse\x12\x10\n\x08outcomes\x18\x01 \x01(\x0c\x12.\n\x0bretry_delay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x13LookupEventsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tevent_ids\x18\x02 \x03(\t\"D\n\x14LookupEventsResponse\x12,\n\x05\x66\x61tes\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.EventFate\"*\n\x11\x46indClaimsRequest\x12\x15\n\revent_digests\x18\x01 \x01(\x0c\"1\n\x12\x46indClaimsResponse\x12\x1b\n\x13\x66irst_accept_micros\x18\x01 \x03(\x03\"\xb7\x01\n\x1e\x44\x65\x63ideQuarantinedEventsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32$.tributary.dedup.v1.QuarantineAction\x12\x12\n\ndecided_by\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"Z\n\x1f\x44\x65\x63ideQuarantinedEventsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0b\x32%.tributary.dedup.v1.QuarantineOutcome\"\x13\n\x11GetBacklogRequest\"\x8f\x01\n\x12GetBacklogResponse\x12\x38\n\nworkspaces\x18\x01 \x03(\x0b\x32$.tributary.dedup.v1.WorkspaceBacklog\x12+\n\x08live_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nroom_bytes\x18\x03 \x01(\x03\"M\n\x10WorkspaceBacklog\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x12\n\nlive_bytes\x18\x02 \x01(\x03\x12\x12\n\nbulk_bytes\x18\x03 \x01(\x03*:\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\r\n\tLANE_LIVE\x10\x01\x12\r\n\tLANE_BULK\x10\x02\x32\x90\x04\n\x0c\x44\x65\x64upService\x12^\n\x0b\x41\x64mitEvents\x12&.tributary.dedup.v1.AdmitEventsRequest\x1a\'.tributary.dedup.v1.AdmitEventsResponse\x12\x61\n\x0cLookupEvents\x12\'.tributary.dedup.v1.LookupEventsRequest\x1a(.tributary.dedup.v1.LookupEventsResponse\x12[\n\nFindClaims\x12%.tributary.dedup.v1.FindClaimsRequest\x1a&.tributary.dedup.v1.FindClaimsResponse\x12\x82\x01\n\x17\x44\x65\x63ideQuarantinedEvents\x12\x32.tributary.dedup.v1.DecideQuarantinedEventsRequest\x1a\x33.tributary.dedup.v1.DecideQuarantinedEventsResponse\x12[\n\nGetBacklog\x12%.tributary.dedup.v1.GetBacklogRequest\x1a&.tributary.dedup.v1.GetBacklogResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.dedup.v1.dedup_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LANE']._serialized_start=1130
-  _globals['_LANE']._serialized_end=1188
+  _globals['_LANE']._serialized_start=1225
+  _globals['_LANE']._serialized_end=1283
   _globals['_ADMITEVENTSREQUEST']._serialized_start=168
   _globals['_ADMITEVENTSREQUEST']._serialized_end=239
   _globals['_CALLEREVENTS']._serialized_start=242
@@ -46,16 +46,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOOKUPEVENTSREQUEST']._serialized_end=534
   _globals['_LOOKUPEVENTSRESPONSE']._serialized_start=536
   _globals['_LOOKUPEVENTSRESPONSE']._serialized_end=604
-  _globals['_DECIDEQUARANTINEDEVENTSREQUEST']._serialized_start=607
-  _globals['_DECIDEQUARANTINEDEVENTSREQUEST']._serialized_end=790
-  _globals['_DECIDEQUARANTINEDEVENTSRESPONSE']._serialized_start=792
-  _globals['_DECIDEQUARANTINEDEVENTSRESPONSE']._serialized_end=882
-  _globals['_GETBACKLOGREQUEST']._serialized_start=884
-  _globals['_GETBACKLOGREQUEST']._serialized_end=903
-  _globals['_GETBACKLOGRESPONSE']._serialized_start=906
-  _globals['_GETBACKLOGRESPONSE']._serialized_end=1049
-  _globals['_WORKSPACEBACKLOG']._serialized_start=1051
-  _globals['_WORKSPACEBACKLOG']._serialized_end=1128
-  _globals['_DEDUPSERVICE']._serialized_start=1191
-  _globals['_DEDUPSERVICE']._serialized_end=1626
+  _globals['_FINDCLAIMSREQUEST']._serialized_start=606
+  _globals['_FINDCLAIMSREQUEST']._serialized_end=648
+  _globals['_FINDCLAIMSRESPONSE']._serialized_start=650
+  _globals['_FINDCLAIMSRESPONSE']._serialized_end=699
+  _globals['_DECIDEQUARANTINEDEVENTSREQUEST']._serialized_start=702
+  _globals['_DECIDEQUARANTINEDEVENTSREQUEST']._serialized_end=885
+  _globals['_DECIDEQUARANTINEDEVENTSRESPONSE']._serialized_start=887
+  _globals['_DECIDEQUARANTINEDEVENTSRESPONSE']._serialized_end=977
+  _globals['_GETBACKLOGREQUEST']._serialized_start=979
+  _globals['_GETBACKLOGREQUEST']._serialized_end=998
+  _globals['_GETBACKLOGRESPONSE']._serialized_start=1001
+  _globals['_GETBACKLOGRESPONSE']._serialized_end=1144
+  _globals['_WORKSPACEBACKLOG']._serialized_start=1146
+  _globals['_WORKSPACEBACKLOG']._serialized_end=1223
+  _globals['_DEDUPSERVICE']._serialized_start=1286
+  _globals['_DEDUPSERVICE']._serialized_end=1814
 # @@protoc_insertion_point(module_scope)

@@ -217,6 +217,54 @@ class LookupEventsResponse(_message.Message):
 Global___LookupEventsResponse: _TypeAlias = LookupEventsResponse  # noqa: Y015
 
 @_typing.final
+class FindClaimsRequest(_message.Message):
+    """Events that may be known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_DIGESTS_FIELD_NUMBER: _builtins.int
+    event_digests: _builtins.bytes
+    """Required. 1-1000 event digests of 16 bytes each, as they begin a claim record."""
+    def __init__(
+        self,
+        *,
+        event_digests: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_digests", b"event_digests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindClaimsRequest: _TypeAlias = FindClaimsRequest  # noqa: Y015
+
+@_typing.final
+class FindClaimsResponse(_message.Message):
+    """Which of them are known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_ACCEPT_MICROS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def first_accept_micros(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """One per digest, in request order: when it was accepted first, quarantined included, in microseconds since 1970 UTC,
+        rounded down to 128 seconds; 0: nothing is claimed, or nothing is decided.
+        """
+
+    def __init__(
+        self,
+        *,
+        first_accept_micros: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_accept_micros", b"first_accept_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindClaimsResponse: _TypeAlias = FindClaimsResponse  # noqa: Y015
+
+@_typing.final
 class DecideQuarantinedEventsRequest(_message.Message):
     """What shall become of which quarantined events."""
 

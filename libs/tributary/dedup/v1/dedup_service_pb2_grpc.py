@@ -46,6 +46,11 @@ class DedupServiceStub:
                 request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.SerializeToString,
                 response_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.FromString,
                 _registered_method=True)
+        self.FindClaims = channel.unary_unary(
+                '/tributary.dedup.v1.DedupService/FindClaims',
+                request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.FindClaimsRequest.SerializeToString,
+                response_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.FindClaimsResponse.FromString,
+                _registered_method=True)
         self.DecideQuarantinedEvents = channel.unary_unary(
                 '/tributary.dedup.v1.DedupService/DecideQuarantinedEvents',
                 request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.DecideQuarantinedEventsRequest.SerializeToString,
@@ -83,6 +88,15 @@ class DedupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindClaims(self, request, context):
+        """Says of events, by digest, when their claims say that they were accepted first. Asks the claims alone, and makes none.
+
+        UNAVAILABLE: they did not answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DecideQuarantinedEvents(self, request, context):
         """Releases or rejects quarantined events. OK means that every outcome but UNDECIDED is on stable storage, in the event
         log, before it has any effect. May be called again: what was decided is not done twice.
@@ -113,6 +127,11 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.LookupEvents,
                     request_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.FromString,
                     response_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.SerializeToString,
+            ),
+            'FindClaims': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindClaims,
+                    request_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.FindClaimsRequest.FromString,
+                    response_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.FindClaimsResponse.SerializeToString,
             ),
             'DecideQuarantinedEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.DecideQuarantinedEvents,
@@ -181,6 +200,33 @@ class DedupService:
             '/tributary.dedup.v1.DedupService/LookupEvents',
             tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.SerializeToString,
             tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindClaims(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.dedup.v1.DedupService/FindClaims',
+            tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.FindClaimsRequest.SerializeToString,
+            tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.FindClaimsResponse.FromString,
             options,
             channel_credentials,
             insecure,

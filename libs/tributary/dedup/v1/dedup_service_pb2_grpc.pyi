@@ -47,6 +47,11 @@ class DedupServiceStub:
 
     UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
     """
+    FindClaims: _grpc.UnaryUnaryMultiCallable[_dedup_service_pb2.FindClaimsRequest, _dedup_service_pb2.FindClaimsResponse]
+    """Says of events, by digest, when their claims say that they were accepted first. Asks the claims alone, and makes none.
+
+    UNAVAILABLE: they did not answer.
+    """
     DecideQuarantinedEvents: _grpc.UnaryUnaryMultiCallable[_dedup_service_pb2.DecideQuarantinedEventsRequest, _dedup_service_pb2.DecideQuarantinedEventsResponse]
     """Releases or rejects quarantined events. OK means that every outcome but UNDECIDED is on stable storage, in the event
     log, before it has any effect. May be called again: what was decided is not done twice.
@@ -75,6 +80,11 @@ class DedupServiceAsyncStub(DedupServiceStub):
     """Says what became of event ids. Asks the claims, then ClickHouse for what claims do not say or no longer hold.
 
     UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+    """
+    FindClaims: _aio.UnaryUnaryMultiCallable[_dedup_service_pb2.FindClaimsRequest, _dedup_service_pb2.FindClaimsResponse]  # type: ignore[assignment]
+    """Says of events, by digest, when their claims say that they were accepted first. Asks the claims alone, and makes none.
+
+    UNAVAILABLE: they did not answer.
     """
     DecideQuarantinedEvents: _aio.UnaryUnaryMultiCallable[_dedup_service_pb2.DecideQuarantinedEventsRequest, _dedup_service_pb2.DecideQuarantinedEventsResponse]  # type: ignore[assignment]
     """Releases or rejects quarantined events. OK means that every outcome but UNDECIDED is on stable storage, in the event
@@ -113,6 +123,17 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says what became of event ids. Asks the claims, then ClickHouse for what claims do not say or no longer hold.
 
         UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+        """
+
+    @_abc_1.abstractmethod
+    def FindClaims(
+        self,
+        request: _dedup_service_pb2.FindClaimsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dedup_service_pb2.FindClaimsResponse, _abc.Awaitable[_dedup_service_pb2.FindClaimsResponse]]:
+        """Says of events, by digest, when their claims say that they were accepted first. Asks the claims alone, and makes none.
+
+        UNAVAILABLE: they did not answer.
         """
 
     @_abc_1.abstractmethod

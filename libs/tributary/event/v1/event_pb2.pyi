@@ -167,7 +167,8 @@ class Event(_message.Message):
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """Required. When it happened, not when it was sent: a late event earns the credit it would have earned on time.
         Truncated to microseconds. Outside the workspace's accept window the event is REJECTED with
-        EVENT_TIME_OUT_OF_WINDOW.
+        EVENT_TIME_OUT_OF_WINDOW, unless its id was accepted within the last 35 days: then it is known, whatever its time is
+        now. `validate_only` does not ask for that.
         """
 
     @_builtins.property

@@ -96,9 +96,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_TIME_MALFORMED: _ReasonCode.ValueType  # 5
     """REJECTED: a time is outside the years 1 to 9999, or its nanoseconds are."""
     REASON_CODE_EVENT_TIME_OUT_OF_WINDOW: _ReasonCode.ValueType  # 6
-    """REJECTED: older than the accept window, or more than 5 minutes ahead. Also, by backfill, too: from before the first
-    event of a person that the workspace keeps (`retention.person_event_months`); but for adjustments, and for orders within
-    their accept window, which are credited to nothing of before that.
+    """REJECTED: older than the accept window, or more than 5 minutes ahead, and not known: a retry of what was accepted
+    within the last 35 days is told that it is, whatever its time is now. Also, by backfill, too: from before the first
+    event of a person that the workspace keeps (`retention.person_event_months`); but for adjustments, and for orders
+    within their accept window, which are credited to nothing of before that.
     """
     REASON_CODE_IDENTIFIER_MISSING: _ReasonCode.ValueType  # 7
     """REJECTED: no identifier, or only blocked ones."""
@@ -236,9 +237,10 @@ REASON_CODE_EVENT_TIME_MISSING: ReasonCode.ValueType  # 4
 REASON_CODE_TIME_MALFORMED: ReasonCode.ValueType  # 5
 """REJECTED: a time is outside the years 1 to 9999, or its nanoseconds are."""
 REASON_CODE_EVENT_TIME_OUT_OF_WINDOW: ReasonCode.ValueType  # 6
-"""REJECTED: older than the accept window, or more than 5 minutes ahead. Also, by backfill, too: from before the first
-event of a person that the workspace keeps (`retention.person_event_months`); but for adjustments, and for orders within
-their accept window, which are credited to nothing of before that.
+"""REJECTED: older than the accept window, or more than 5 minutes ahead, and not known: a retry of what was accepted
+within the last 35 days is told that it is, whatever its time is now. Also, by backfill, too: from before the first
+event of a person that the workspace keeps (`retention.person_event_months`); but for adjustments, and for orders
+within their accept window, which are credited to nothing of before that.
 """
 REASON_CODE_IDENTIFIER_MISSING: ReasonCode.ValueType  # 7
 """REJECTED: no identifier, or only blocked ones."""
