@@ -4,7 +4,10 @@ A destination says of how many conversions why they do not count, and not which.
 reasons, so counts that add up to all do not make it all where the destination says that some are taken:
 
     none                               all are taken
-    all                                all are refused: sent again if what they can be refused for passes, else dead
+    all, or that the request failed    all are refused: sent again if what they can be refused for passes, else dead;
+                                       those that no reason is named for are refused without one, but for those that the
+                                       destination has already
+    that some failed, and no number    nobody knows which, nor how many: unclear
     some, of them for what passes      nobody knows which: all that it can be are sent again, whatever else was refused;
                                        what counts already is known by its id
     some, for reasons that stay        nobody knows which, and sending again mends nothing: unclear, counted by cause
@@ -13,7 +16,7 @@ reasons, so counts that add up to all do not make it all where the destination s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tributary.delivery.v1.delivery_pb2 import (
@@ -28,7 +31,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     OutcomeClass,
 )
 from tributary_delivery.destinations.destination import CONFIG, PERMANENT, RETRY, UNKNOWN
-from tributary_delivery.destinations.reporting import RequestReport
+from tributary_delivery.destinations.reporting import NO_REASON_GIVEN, RequestReport
 from tributary_domain.shares import split_exactly
 from tributary_storage.redis.taken_back import Refusal
 
@@ -72,9 +75,10 @@ def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> 
         lines: What the ledger has of the request, taken and not reported on.
         now_micros: Now.
     """
+    held = _held(report, len(lines))
+    report = _with_unnamed(report, held)
     counts = {reason: count for reason, (_, count) in report.refused.items()}
     refused = sum(counts.values())
-    held = max(report.records or max(counts.values(), default=0), len(lines))
     judged = Judgement(conversions=held, causes=_within(held, counts))
     classes = {kind for kind, _ in report.refused.values()}
     if not refused:
@@ -82,7 +86,8 @@ def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> 
     else:
         said = DELIVERY_REPORT_REJECTED if _are_all_refused(report, refused, held) else DELIVERY_REPORT_UNCLEAR
         is_one_reason = said == DELIVERY_REPORT_REJECTED and len(counts) == 1
-        why = next(iter(counts)) if is_one_reason else _summary(counts, held)
+        is_uncounted = counts == {NO_REASON_GIVEN: held}
+        why = next(iter(counts)) if is_one_reason or is_uncounted else _summary(counts, held)
         for one in lines:
             _refuse(one, _kind_of(one, report, said), why, said, now_micros, judged)
     if CONFIG not in classes:
@@ -93,10 +98,30 @@ def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> 
     )
 
 
+def _held(report: RequestReport, lines: int) -> int:
+    """Returns how many a request held: what is known best, for one reason may name more than there were."""
+    named = [count for _, count in report.refused.values()]
+    return max(report.records, lines) or max(named, default=0)
+
+
+def _with_unnamed(report: RequestReport, held: int) -> RequestReport:
+    """Returns a report that names all that it refuses, or may refuse: as a destination says it that does not count."""
+    named = sum(count for _, count in report.refused.values())
+    unnamed = 0
+    if report.all_refused:
+        unnamed = held - report.known - named
+    elif report.all_refused is False and not named and not report.known:
+        unnamed = held  # some of them
+    if unnamed <= 0:
+        return report
+    unnamed += report.refused.get(NO_REASON_GIVEN, (UNKNOWN, 0))[1]
+    return replace(report, refused={**report.refused, NO_REASON_GIVEN: (UNKNOWN, unnamed)})
+
+
 def _are_all_refused(report: RequestReport, refused: int, held: int) -> bool:
     """Tells whether no conversion of a request counts, as the destination says or else as its counts do."""
     if report.all_refused is not None:
-        return report.all_refused
+        return report.all_refused and not report.known
     return refused == held or (refused > held and len(report.refused) == 1)
 
 

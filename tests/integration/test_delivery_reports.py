@@ -310,6 +310,25 @@ async def test_a_request_of_which_some_count_is_unclear_though_its_reasons_name_
     assert await google.funnel() == {"reported_unclear": 3, "reported_unclear_reasons": shares}
 
 
+@pytest.mark.parametrize(
+    ("refused", "report", "place"),
+    [
+        pytest.param(3, (DELIVERY_STATE_DEAD, DELIVERY_REPORT_REJECTED), "reported_rejected", id="failed"),
+        pytest.param(1, (DELIVERY_STATE_ACCEPTED, DELIVERY_REPORT_UNCLEAR), "reported_unclear", id="partly"),
+    ],
+)
+async def test_what_is_said_to_have_failed_without_a_number_is_not_counted_as_taken(
+    google: Google, refused: int, report: tuple[int, int], place: str
+) -> None:
+    google.fake.reports_no_counts = True
+    google.fake.refused_later.update({f"p-c1:{number:04}": "CLICK_NOT_FOUND" for number in range(refused)})
+    await sent(google, 3)
+    await google.read()
+    assert {(one.state, one.report) for one in await google.deliveries(range(3))} == {report}
+    assert await google.causes() == {"NO_REASON_GIVEN": 3}
+    assert await google.funnel() == {place: 3, f"{place}_reasons": {"NO_REASON_GIVEN": 3}}
+
+
 async def test_some_that_were_too_early_are_all_sent_again_and_count_once(google: Google) -> None:
     google.fake.refused_later["p-c1:0001"] = "INTERNAL_ERROR"
     await sent(google, 2)

@@ -9,10 +9,11 @@ from tributary_delivery.destinations.adapter import Answer
 from tributary_delivery.destinations.destination import OK
 from tributary_delivery.destinations.google_reasons import TOO_EARLY, class_later, plain_reason
 from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, text_of
-from tributary_delivery.destinations.reporting import RequestReport
+from tributary_delivery.destinations.reporting import NO_REASON_GIVEN, RequestReport
 
 _DONE: Final = frozenset({"SUCCESS", "FAILED", "PARTIAL_SUCCESS"})
-_UNNAMED: Final = "NO_REASON_GIVEN"
+_ALL_REFUSED: Final = {"FAILED": True, "PARTIAL_SUCCESS": False}
+"""Status -> whether it says that none counts; a request fails also of what Google has already."""
 
 
 def read(answer: Answer) -> RequestReport | None:
@@ -25,21 +26,12 @@ def read(answer: Answer) -> RequestReport | None:
     for one in statuses:
         records += number_of(mapping_of(one.get("eventsIngestionStatus")).get("recordCount"))
         for count in objects_of(mapping_of(one.get("errorInfo")).get("errorCounts")):
-            reason = plain_reason(text_of(count.get("reason"))) or _UNNAMED
+            reason = plain_reason(text_of(count.get("reason"))) or NO_REASON_GIVEN
             if class_later(reason) != OK:
                 refused[reason] += number_of(count.get("recordCount"))
             else:  # it counts
                 known += number_of(count.get("recordCount"))
-    if names == {"FAILED"}:
-        refused[_UNNAMED] += max(0, records - known - refused.total())
     refused = +refused
     status = names.pop() if len(names) == 1 else "PARTIAL_SUCCESS"
     classes = {reason: (class_later(reason), n) for reason, n in sorted(refused.items())}
-    return RequestReport(status, records, classes, TOO_EARLY & classes.keys(), _are_all_refused(status, known))
-
-
-def _are_all_refused(status: str, known: int) -> bool | None:
-    """Returns whether none counts; None: the status does not say it. A request fails also of what is known already."""
-    if status == "PARTIAL_SUCCESS" or known:
-        return False
-    return True if status == "FAILED" else None
+    return RequestReport(status, records, classes, TOO_EARLY & classes.keys(), _ALL_REFUSED.get(status), known)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from tributary.delivery.v1.delivery_pb2 import OutcomeClass
 from tributary_delivery.destinations.adapter import Answer, Request, Verdict
+
+NO_REASON_GIVEN: Final = "NO_REASON_GIVEN"
+"""Names what a destination refuses without saying why, as the views of reports do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,10 @@ class RequestReport:
     too_early: frozenset[str] = frozenset()
     """Those of them that only something can be refused for which was sent soon after it happened."""
     all_refused: bool | None = None
-    """Whether it says that none of them counts (True), or that some do (False); None: its counts alone say it. One
-    event may be counted under several reasons."""
+    """Whether it says that none of them counts (True), but for those that it has already, or that some do and others do
+    not (False); None: its counts alone say it. One event may be counted under several reasons."""
+    known: int = 0
+    """Of how many it says that it has them already: these count."""
 
 
 @runtime_checkable

@@ -7,22 +7,40 @@ from typing import Any
 import pytest
 
 from tests.support.outgoing import an_answer
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_REPORT_REJECTED,
+    DELIVERY_REPORT_TAKEN,
+    DELIVERY_REPORT_UNCLEAR,
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
+    Delivery,
+)
 from tributary_delivery.destinations.destination import PERMANENT, RETRY, UNKNOWN
 from tributary_delivery.destinations.google_reports import read
 from tributary_delivery.destinations.reporting import RequestReport
+from tributary_delivery.report_judgement import judge
 
 
 def said(*statuses: dict[str, Any]) -> Any:
     return read(an_answer(200, {"requestStatusPerDestination": list(statuses)}))
 
 
-def a_status(name: str, records: int, **counts: int) -> dict[str, Any]:
-    errors = [{"reason": f"PROCESSING_ERROR_{reason}", "recordCount": str(count)} for reason, count in counts.items()]
+def a_status(name: str, records: int | None, **counts: int) -> dict[str, Any]:
+    """Returns a status; `records` None: it does not say how many there were."""
+    errors = [
+        {"reason": f"PROCESSING_ERROR_{reason}" if reason else "", "recordCount": str(count)}
+        for reason, count in counts.items()
+    ]
     return {
         "requestStatus": name,
-        "eventsIngestionStatus": {"recordCount": str(records)},
+        **({} if records is None else {"eventsIngestionStatus": {"recordCount": str(records)}}),
         **({"errorInfo": {"errorCounts": errors}} if errors else {}),
     }
+
+
+def accepted(count: int) -> list[Delivery]:
+    """Returns what the ledger has of a request."""
+    return [Delivery(conversion_id=f"c-{number}", state=DELIVERY_STATE_ACCEPTED) for number in range(count)]
 
 
 def test_reasons_are_counted_over_destinations_and_what_is_known_already_counts() -> None:
@@ -38,41 +56,63 @@ def test_reasons_are_counted_over_destinations_and_what_is_known_already_counts(
         },
         frozenset({"TOO_RECENT_CLICK"}),
         all_refused=False,
+        known=3,
     )
 
 
+HELD = 10
+TAKEN, REJECTED, UNCLEAR = DELIVERY_REPORT_TAKEN, DELIVERY_REPORT_REJECTED, DELIVERY_REPORT_UNCLEAR
+OLD, DUPLICATE, CLICK = "REASON_EVENT_TOO_OLD", "REASON_DUPLICATE_TRANSACTION_ID", "REASON_INVALID_CLICK"
+NOT_SAID = {"NO_REASON_GIVEN": 10}
+ALL_OLD = {"EVENT_TOO_OLD": 10}
+SOME_OLD = {"EVENT_TOO_OLD": 4}
+
+
+@pytest.mark.parametrize("records", [None, 0, HELD])
 @pytest.mark.parametrize(
-    ("status", "refused", "all_refused"),
+    ("status", "named", "report", "causes"),
     [
-        pytest.param(a_status("SUCCESS", 4), {}, None, id="all count"),
-        pytest.param(a_status("FAILED", 4), {"NO_REASON_GIVEN": 4}, True, id="no reason"),
+        pytest.param("SUCCESS", {}, TAKEN, {}, id="success"),
+        pytest.param("SUCCESS", {DUPLICATE: 10}, TAKEN, {}, id="success: all are known"),
+        pytest.param("SUCCESS", {OLD: 4}, UNCLEAR, SOME_OLD, id="success, and less"),
+        pytest.param("SUCCESS", {OLD: 10}, REJECTED, ALL_OLD, id="success, and as many"),
+        pytest.param("SUCCESS", {OLD: 25}, REJECTED, ALL_OLD, id="success, and more"),
+        pytest.param("PARTIAL_SUCCESS", {}, UNCLEAR, NOT_SAID, id="partly: not how many"),
+        pytest.param("PARTIAL_SUCCESS", {DUPLICATE: 4}, TAKEN, {}, id="partly: the others are known"),
+        pytest.param("PARTIAL_SUCCESS", {OLD: 4}, UNCLEAR, SOME_OLD, id="partly: less"),
+        pytest.param("PARTIAL_SUCCESS", {OLD: 4, DUPLICATE: 6}, UNCLEAR, SOME_OLD, id="partly: less, some are known"),
+        pytest.param("PARTIAL_SUCCESS", {OLD: 10}, UNCLEAR, ALL_OLD, id="partly: as many"),
+        pytest.param("PARTIAL_SUCCESS", {OLD: 25}, UNCLEAR, ALL_OLD, id="partly: more"),
+        pytest.param("FAILED", {}, REJECTED, NOT_SAID, id="failed: no reason"),
+        pytest.param("FAILED", {OLD: 4}, REJECTED, {**SOME_OLD, "NO_REASON_GIVEN": 6}, id="failed: less"),
+        pytest.param("FAILED", {"": 4}, REJECTED, NOT_SAID, id="failed: an empty reason, and less"),
+        pytest.param("FAILED", {OLD: 10}, REJECTED, ALL_OLD, id="failed: as many"),
+        pytest.param("FAILED", {OLD: 25}, REJECTED, ALL_OLD, id="failed: more"),
         pytest.param(
-            a_status("FAILED", 4, REASON_INVALID_CLICK=3), {"INVALID_CLICK": 3, "NO_REASON_GIVEN": 1}, True, id="a rest"
+            "FAILED", {OLD: 8, CLICK: 8}, REJECTED, {"EVENT_TOO_OLD": 5, "INVALID_CLICK": 5}, id="failed: some for two"
         ),
-        pytest.param(
-            a_status("FAILED", 4, REASON_EVENT_TOO_OLD=3, REASON_INVALID_CLICK=3),
-            {"EVENT_TOO_OLD": 3, "INVALID_CLICK": 3},
-            True,
-            id="some for two reasons",
-        ),
-        pytest.param(a_status("FAILED", 4, REASON_DUPLICATE_TRANSACTION_ID=4), {}, False, id="all are known already"),
-        pytest.param(
-            a_status("FAILED", 4, REASON_DUPLICATE_GCLID=1, REASON_INVALID_CLICK=3),
-            {"INVALID_CLICK": 3},
-            False,
-            id="one is known already",
-        ),
+        pytest.param("FAILED", {DUPLICATE: 10}, TAKEN, {}, id="failed: all are known"),
+        pytest.param("FAILED", {DUPLICATE: 4}, UNCLEAR, {"NO_REASON_GIVEN": 6}, id="failed: some are known"),
+        pytest.param("FAILED", {DUPLICATE: 6, OLD: 4}, UNCLEAR, SOME_OLD, id="failed: the others are known"),
     ],
 )
-def test_a_request_that_failed_is_refused_as_a_whole_but_for_what_is_known_already(
-    status: dict[str, Any], refused: dict[str, int], all_refused: bool | None
+def test_a_status_is_taken_at_its_word_whatever_it_counts_and_causes_are_of_what_was_sent(
+    records: int | None, status: str, named: dict[str, int], report: int, causes: dict[str, int]
 ) -> None:
-    found = said(status)
-    assert ({reason: count for reason, (_, count) in found.refused.items()}, found.all_refused) == (
-        refused,
-        all_refused,
-    )
-    assert found.refused.get("NO_REASON_GIVEN", (UNKNOWN,))[0] == UNKNOWN
+    found = judge(said(a_status(status, records, **named)), accepted(HELD), 0)
+    assert ({one.report for one in found.lines}, found.conversions) == ({report}, HELD)
+    assert found.causes == causes
+    assert len(found.dead) == HELD * (report == REJECTED)
+
+
+def test_what_is_refused_without_a_reason_may_be_looked_at_and_is_not_sent_again_by_itself() -> None:
+    failed = judge(said(a_status("FAILED", None)), accepted(2), 0)
+    partly = judge(said(a_status("PARTIAL_SUCCESS", None)), accepted(2), 0)
+    assert {(one.state, one.outcome, one.report_reason) for one in failed.lines} == {
+        (DELIVERY_STATE_DEAD, UNKNOWN, "NO_REASON_GIVEN")
+    }
+    assert {(one.state, one.report_reason) for one in partly.lines} == {(DELIVERY_STATE_ACCEPTED, "NO_REASON_GIVEN")}
+    assert (failed.again, partly.again, partly.dead) == ([], [], [])
 
 
 @pytest.mark.parametrize(

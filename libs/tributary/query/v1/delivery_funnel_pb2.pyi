@@ -220,7 +220,7 @@ class DeliveryFunnelRow(_message.Message):
     reported_unclear: _builtins.int
     """Those that it may or may not count: of a request of which it refused some, at most as many, where only a part of the
     request is of this day, or is still what the destination was told last. Nobody knows which they are. All of a request
-    whose reasons name as many as it held, and of which the destination says that some count.
+    whose reasons name as many as it held, or that has none, and of which the destination says that some count.
     """
     unreported: _builtins.int
     """Those on which it has not reported, or never does."""
@@ -256,7 +256,9 @@ class DeliveryFunnelRow(_message.Message):
 
     @_builtins.property
     def reported_rejected_reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Why the destination does not count them, in its words; they add up to `reported_rejected`. "A or B": for one of these."""
+        """Why the destination does not count them, in its words; they add up to `reported_rejected`. "A or B": for one of these.
+        NO_REASON_GIVEN: it does not say why.
+        """
 
     @_builtins.property
     def reported_unclear_reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:

@@ -39,6 +39,9 @@ class FakeGoogle(Fake):
         self.is_processing = False
         """Whether what is taken waits for `process`, and nothing of it is known before; else there is no waiting."""
 
+        self.reports_no_counts = False
+        """Whether the status of a request is a word alone: neither how many there were, nor what was wrong."""
+
     def take(self, ask: Ask) -> Reply:
         """Takes all events of a request, or none."""
         if ask.headers.get("authorization") != f"Bearer {self.token}":
@@ -94,6 +97,8 @@ class FakeGoogle(Fake):
             for reason, count in counts.items()
         ]
         status = "SUCCESS" if not errors else "FAILED" if len(refused) == len(ids) else "PARTIAL_SUCCESS"
+        if self.reports_no_counts:
+            return Reply(200, {"requestStatusPerDestination": [{"requestStatus": status}]})
         said = {"requestStatus": status, "eventsIngestionStatus": {"recordCount": str(len(ids))}}
         if errors:
             said["errorInfo"] = {"errorCounts": errors}

@@ -24,8 +24,8 @@
 -- as a whole, that many are `reported_rejected`, and the others `reported_taken`. Where it has a part of one (the request
 -- went over midnight, or some of it was corrected since and is reported on with a later one), as many are `reported_unclear`
 -- as can be refused, and the others, whichever they are, `reported_taken`. A request whose reasons name all that it held, and
--- of which the destination says that some count, is `reported_unclear`: it counts some under several reasons. Of both the
--- reasons add up: in the destination's words, "A or B" where some of those refused for one of them are elsewhere. By
+-- of which the destination says that some count, is `reported_unclear`: it counts some under several reasons. So is one of
+-- which it says only that some count. Of both the reasons add up: in the destination's words, "A or B" where some of those refused for one of them are elsewhere. By
 -- request: bi_delivery_reports.
 CREATE OR REPLACE VIEW bi_delivery_funnel /*ON CLUSTER*/ AS
 WITH
