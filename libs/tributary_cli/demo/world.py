@@ -123,7 +123,7 @@ def make_world(rng: random.Random, events: int, most: int, now: datetime) -> Wor
     people: list[Person] = []
     made = told = 0
     while made < events and told < most:
-        person = _make_person(rng, len(people), now)
+        person = _make_person(rng, len(people) + 1, now)  # from 1: an order number of zeros alone is none to the door
         if told + person.sendings > most:
             person.shorten(most - told)
         people.append(person)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from google.protobuf.message import Message
 
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import VERDICT_DUPLICATE, EventVerdict, Verdict
 from tributary_cli.demo.script import Expected, Sending, make_script
 from tributary_cli.demo.traffic import Tally
+from tributary_domain.placeholders import is_placeholder
 from tributary_domain.velocity import Limits
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+def texts_of(message: Message) -> Iterator[tuple[str, str]]:
+    """Returns every text that a message has, with the name of its field."""
+    for field, value in message.ListFields():
+        if isinstance(value, str):
+            yield field.name, value
+        elif isinstance(value, Message):
+            yield from texts_of(value)
 
 
 @pytest.mark.parametrize("events", [1, 2, 3, 5, 9, 10, 11, 30, 60, 199, 200, 1000])
@@ -27,6 +39,17 @@ def test_a_small_world_says_what_it_has_none_of() -> None:
     missing = make_script(1, 1, NOW).missing()
     assert {"bots", "conflicts", "malformed events", "late touchpoints"} <= set(missing)
     assert make_script(1, 2000, NOW).missing() == []
+
+
+def test_every_text_of_a_script_names_something_to_the_door() -> None:
+    nothing = {
+        (seed, name, text)
+        for seed in range(200)
+        for sending in make_script(seed, 40, NOW).sendings
+        for name, text in texts_of(sending.event)
+        if is_placeholder(text)
+    }
+    assert nothing == set()
 
 
 def test_nobody_in_the_world_buys_so_often_that_it_looks_like_fraud() -> None:
