@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -133,8 +134,7 @@ class Erasing:
         if identifiers is not None:
             named = tokens_to_find(workspace, identifiers)
         else:
-            token = await self._people.token_of(workspace.id, person_id)
-            named = [] if token is None else [token]
+            named = [token] if (token := await self._people.token_of(workspace.id, person_id)) else []
         if not named:
             message = "Nothing is known of such a person in this workspace, or not any more."
             raise NotFoundError(message, resource_type="person", resource_name=person_id)
@@ -197,14 +197,16 @@ class Erasing:
             *(self._strip, self._forget, self._names.ask, self._credit_others, self._prove),
         )
 
-    async def go_on(self, erasure: Erasure) -> Erasure:
-        """Does all steps.
+    async def go_on(self, erasure: Erasure, until: float | None = None) -> Erasure:
+        """Does all steps, or those that are begun before a moment of the event loop's clock.
 
         Raises:
-            Backpressure: Its conversions are being published; go on a little later.
+            Backpressure: Its conversions are being published, or the moment has come; go on a little later.
             StorageUnavailableError: A store did not answer; go on later.
         """
         for step in self.steps():
+            if until is not None and asyncio.get_running_loop().time() >= until:
+                raise Backpressure("Nobody waits for the erasure any more.")
             erasure = await step(erasure)
         log.info("person_erased", workspace=erasure.workspace, erasure=erasure.erasure_id, state=erasure.state.value)
         return erasure
@@ -229,11 +231,9 @@ class Erasing:
                 await self.go_on_with_due()
             except TributaryError as failure:
                 log.warning("erasures_not_read", reason=failure.message)
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await stop.wait()
-            except TimeoutError:
-                continue
 
     async def go_on_with_due(self) -> int:
         """Goes on with every erasure whose time has come; returns how many were."""

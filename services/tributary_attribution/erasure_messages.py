@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -17,6 +18,9 @@ from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import StoredErasure
 from tributary_storage.clickhouse.names import timestamp
 
+_SHARE: Final = 0.8
+"""Of the caller's remaining time, how much is worked in: then it is told how far the erasure is, which goes on."""
+
 _MAX_REASON: Final = 1024
 _MAX_ID: Final = 128
 _MODES: Final = {
@@ -31,14 +35,24 @@ _STATES: Final = {
 }
 
 
-async def erase(erasing: Erasing, request: ErasePersonRequest) -> ErasePersonResponse:
+async def erase(
+    erasing: Erasing, request: ErasePersonRequest, remaining_seconds: float | None = None
+) -> ErasePersonResponse:
     """Erases a person, or says what that would destroy.
+
+    Once an erasure is asked for it happens. Where its caller does not wait for the end, the answer says how far it is.
+
+    Args:
+        erasing: Erases.
+        request: Whom.
+        remaining_seconds: How long the caller still waits; `None`: for ever.
 
     Raises:
         InvalidRequestError: It names nobody, or its reason names somebody.
         NotFoundError: Nothing is known of the person.
         StorageUnavailableError: A store did not answer; what was begun goes on.
     """
+    until = None if remaining_seconds is None else asyncio.get_running_loop().time() + remaining_seconds * _SHARE
     named_by = request.WhichOneof("person")
     if named_by is None or (named_by == "person_id" and not 1 <= len(request.person_id) <= _MAX_ID):
         raise _invalid("person", "Must be set: a person id, or identifiers.")
@@ -56,8 +70,9 @@ async def erase(erasing: Erasing, request: ErasePersonRequest) -> ErasePersonRes
         message.ClearField("state")
         return ErasePersonResponse(erasure=message)
     erasure = await erasing.request(erasure)
-    with suppress(Backpressure):  # it is asked for, and gone on with in a moment
-        erasure = await erasing.go_on(erasure)
+    with suppress(Backpressure, TimeoutError):  # it is asked for, and gone on with in a moment
+        async with asyncio.timeout_at(until):
+            erasure = await erasing.go_on(erasure, until)
     return ErasePersonResponse(erasure=_message(erasure, erasure.destroyed, erasure.remaining))
 
 

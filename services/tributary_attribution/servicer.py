@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from structlog.contextvars import bind_contextvars
@@ -189,11 +189,11 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         return attribution_service_pb2.UndoIdentityChangeResponse(changes=map(change_message, made))
 
     async def ErasePerson(
-        self, request: attribution_service_pb2.ErasePersonRequest, context: object
+        self, request: attribution_service_pb2.ErasePersonRequest, context: Any
     ) -> attribution_service_pb2.ErasePersonResponse:
         """Erases a person, or says what that would destroy."""
         bind_contextvars(workspace=request.workspace, is_dry_run=request.dry_run)
-        return await erase(self._erasing, request)
+        return await erase(self._erasing, request, context.time_remaining())
 
     async def GetErasure(
         self, request: attribution_service_pb2.GetErasureRequest, context: object

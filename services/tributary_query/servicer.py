@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
@@ -147,9 +148,10 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         """Takes a change of people back."""
         return await self._ask.identities.undo(request, self._workspace().id)
 
-    async def ErasePerson(self, request: contract.ErasePersonRequest, context: object) -> contract.ErasePersonResponse:
+    async def ErasePerson(self, request: contract.ErasePersonRequest, context: Any) -> contract.ErasePersonResponse:
         """Erases a person, or says what that would destroy."""
-        return await self._ask.erasures.erase(request, self._workspace().id, current_caller().key_id)
+        caller, remaining_seconds = current_caller(), context.time_remaining()
+        return await self._ask.erasures.erase(request, self._workspace().id, caller.key_id, remaining_seconds)
 
     async def GetErasure(self, request: contract.GetErasureRequest, context: object) -> contract.GetErasureResponse:
         """Returns how far an erasure is."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import grpc
 import pytest
 from click.testing import CliRunner
 
@@ -18,16 +19,27 @@ from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, leaving
 from tests.support.families import Families
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
+from tributary.attribution.v1.attribution_service_pb2 import ErasePersonRequest, ErasePersonResponse
+from tributary.attribution.v1.attribution_service_pb2_grpc import (
+    AttributionServiceServicer,
+    AttributionServiceStub,
+    add_AttributionServiceServicer_to_server,
+)
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.erasure_pb2 import ERASURE_STATE_DESTROYED, ERASURE_STATE_REQUESTED
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary.query.v1 import query_service_pb2 as contract
+from tributary_attribution.erasure_messages import erase
 from tributary_attribution.journeys import identification
 from tributary_attribution.tombstones import Tombstones
 from tributary_cli.migrate import migrate
 from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.ids import person_id
 from tributary_domain.sealing import key_name
+from tributary_query.erasures import Erasures
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords
@@ -570,6 +582,43 @@ async def test_a_run_that_stops_after_any_step_is_gone_on_with(own: Reconciled, 
     stored = await attribution.erasing.get(workspace, erasure.erasure_id)
     assert stored.state is ErasureState.FINISHED
     assert not any(stored.remaining.values())
+
+
+async def test_a_caller_who_does_not_wait_for_the_end_is_told_how_far_it_is_and_it_goes_on(
+    own: Reconciled, workspace: str
+) -> None:
+    await lived(own, workspace)
+    erasing, asked = own.attribution.erasing, ErasePersonRequest(workspace=workspace)
+    asked.person_id = person_id(workspace, VISITOR)
+    told = (await erase(erasing, asked, remaining_seconds=0.0)).erasure
+    assert (told.state, dict(told.destroyed)) == (ERASURE_STATE_REQUESTED, {})
+    [kept] = [one for one in await own.attribution.erasures.opened() if one.workspace == workspace]
+    assert kept.erasure_id == told.erasure_id
+    await erasing.go_on(kept)
+    assert (await erasing.get(workspace, told.erasure_id)).state is ErasureState.DESTROYED
+    asked.person_id = person_id(workspace, OTHER)
+    assert (await erase(erasing, asked, remaining_seconds=600.0)).erasure.state == ERASURE_STATE_DESTROYED
+
+
+@pytest.mark.parametrize(("waits", "least"), [(300.0, 200.0), (None, 30.0)], ids=["minutes", "does not say"])
+async def test_query_lets_attribution_work_for_as_long_as_its_caller_waits(waits: float | None, least: float) -> None:
+    class Asked(AttributionServiceServicer):
+        """Notes how long it may take."""
+
+        async def ErasePerson(self, request: ErasePersonRequest, context: Any) -> ErasePersonResponse:
+            return ErasePersonResponse(erasure={"identifiers": int(context.time_remaining())})
+
+    server = grpc.aio.server()
+    add_AttributionServiceServicer_to_server(Asked(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            asked = contract.ErasePersonRequest(person_id="p1:somebody")
+            told = await Erasures(AttributionServiceStub(channel)).erase(asked, "shop", "key", waits)
+    finally:
+        await server.stop(None)
+    assert told.erasure.identifiers >= least
 
 
 async def test_a_copy_and_its_original_are_both_in_totals_for_one_statement_only(

@@ -198,8 +198,9 @@ class AttributionServiceServicer:
     def ErasePerson(self, request, context):
         """Erases a person, or says what that would destroy.
 
-        OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is. NOT_FOUND: nothing is known
-        of the person. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the same.
+        OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is, for the answer comes before
+        the call's deadline. NOT_FOUND: nothing is known of the person. UNAVAILABLE: ask again after
+        `RetryInfo.retry_delay`; what was begun goes on all the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -88,8 +88,9 @@ class AttributionServiceStub:
     ErasePerson: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.ErasePersonRequest, _attribution_service_pb2.ErasePersonResponse]
     """Erases a person, or says what that would destroy.
 
-    OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is. NOT_FOUND: nothing is known
-    of the person. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the same.
+    OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is, for the answer comes before
+    the call's deadline. NOT_FOUND: nothing is known of the person. UNAVAILABLE: ask again after
+    `RetryInfo.retry_delay`; what was begun goes on all the same.
     """
     GetErasure: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.GetErasureRequest, _attribution_service_pb2.GetErasureResponse]
     """Returns how far an erasure is, and what it destroyed.
@@ -157,8 +158,9 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
     ErasePerson: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.ErasePersonRequest, _attribution_service_pb2.ErasePersonResponse]  # type: ignore[assignment]
     """Erases a person, or says what that would destroy.
 
-    OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is. NOT_FOUND: nothing is known
-    of the person. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the same.
+    OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is, for the answer comes before
+    the call's deadline. NOT_FOUND: nothing is known of the person. UNAVAILABLE: ask again after
+    `RetryInfo.retry_delay`; what was begun goes on all the same.
     """
     GetErasure: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.GetErasureRequest, _attribution_service_pb2.GetErasureResponse]  # type: ignore[assignment]
     """Returns how far an erasure is, and what it destroyed.
@@ -289,8 +291,9 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_attribution_service_pb2.ErasePersonResponse, _abc.Awaitable[_attribution_service_pb2.ErasePersonResponse]]:
         """Erases a person, or says what that would destroy.
 
-        OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is. NOT_FOUND: nothing is known
-        of the person. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the same.
+        OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is, for the answer comes before
+        the call's deadline. NOT_FOUND: nothing is known of the person. UNAVAILABLE: ask again after
+        `RetryInfo.retry_delay`; what was begun goes on all the same.
         """
 
     @_abc_1.abstractmethod

@@ -287,8 +287,9 @@ class QueryServiceServicer:
         """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
         them back; or says what that would destroy. The key needs the scope `admin`.
 
-        OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is. NOT_FOUND: nothing
-        is known of the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+        OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
+        comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
+        the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -93,8 +93,9 @@ class QueryServiceStub:
     """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
     them back; or says what that would destroy. The key needs the scope `admin`.
 
-    OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is. NOT_FOUND: nothing
-    is known of the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+    OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
+    comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
+    the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
     """
     GetErasure: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetErasureRequest, _query_service_pb2.GetErasureResponse]
     """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
@@ -249,8 +250,9 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
     them back; or says what that would destroy. The key needs the scope `admin`.
 
-    OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is. NOT_FOUND: nothing
-    is known of the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+    OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
+    comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
+    the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
     """
     GetErasure: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetErasureRequest, _query_service_pb2.GetErasureResponse]  # type: ignore[assignment]
     """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
@@ -462,8 +464,9 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
         them back; or says what that would destroy. The key needs the scope `admin`.
 
-        OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is. NOT_FOUND: nothing
-        is known of the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+        OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
+        comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
+        the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
         """
 
     @_abc_1.abstractmethod
