@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -21,7 +21,7 @@ from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.crediting import inherited_from
 from tributary_attribution.directory import Directory
-from tributary_attribution.explanation_bounds import bound
+from tributary_attribution.explanation_bounds import bound, pending_revisions
 from tributary_attribution.explanations import (
     Around,
     data_driven_message,
@@ -63,6 +63,14 @@ class Settings(Protocol):
             StorageUnavailableError: It did not answer.
         """
         ...
+
+
+class Explained(NamedTuple):
+    """Why a conversion has the credit it has, and what of it ClickHouse may lack."""
+
+    message: Explanation
+    pending: list[ConversionRevised]
+    """Revisions that were published and not everywhere yet when it was read, oldest first; of the past none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ class Explainer:
         self._choices = choices
         self._beginnings = beginnings
 
-    async def explain(self, workspace_id: str, conversion_id: str, as_of_micros: int | None = None) -> Explanation:
+    async def explain(self, workspace_id: str, conversion_id: str, as_of_micros: int | None = None) -> Explained:
         """Says why a conversion has the credit it has.
 
         Args:
@@ -137,9 +145,10 @@ class Explainer:
         assessed = _assess(read, await self._named(read.known))
         message = _message(read, assessed, await self._choices.evidence(read.known, assessed))
         await self._tell_what_is_deleted(message, read.known, assessed)
-        if as_of_micros is None:
-            await self._tell_beginning(message, read.known, assessed)
-        return bound(message)
+        if as_of_micros is not None:
+            return Explained(bound(message), [])
+        await self._tell_beginning(message, read.known, assessed)
+        return Explained(bound(message), pending_revisions(read.known.stored.pending.values()))
 
     async def simulate(self, workspace_id: str, conversion_id: str, asked: CreditSettings) -> Explanation:
         """Says what credit a conversion would have under other settings.

@@ -6,8 +6,10 @@ nearest to the conversion stays.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.explanation_pb2 import Explanation
 
 TOUCHPOINT_BYTES: Final = 800_000
@@ -23,6 +25,16 @@ def bound(message: Explanation) -> Explanation:
         model.shares_omitted = _cut(model.shares, SHARE_BYTES // len(message.models))
     message.published_touches_omitted = _cut(message.published_touches, PUBLISHED_BYTES)
     return message
+
+
+def pending_revisions(contents: Iterable[bytes]) -> list[ConversionRevised]:
+    """Reads revisions, oldest first; the newest stays whole, those before it say how much they held."""
+    revisions = [ConversionRevised.FromString(content) for content in contents]
+    for revised in revisions[:-1]:
+        revised.state.touches_omitted, revised.deltas_omitted = len(revised.state.touches), len(revised.deltas)
+        revised.state.ClearField("touches")
+        revised.ClearField("deltas")
+    return revisions
 
 
 def _cut(values: Any, room: int) -> int:

@@ -133,8 +133,10 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         bind_contextvars(workspace=request.workspace)
         _check("conversion_id", request.conversion_id)
         as_of = request.as_of_time.ToMicroseconds() if request.HasField("as_of_time") else None
-        explanation = await self._explainer.explain(request.workspace, request.conversion_id, as_of)
-        return attribution_service_pb2.ExplainConversionResponse(explanation=explanation)
+        explained = await self._explainer.explain(request.workspace, request.conversion_id, as_of)
+        return attribution_service_pb2.ExplainConversionResponse(
+            explanation=explained.message, pending_revisions=explained.pending
+        )
 
     async def SimulateAttribution(
         self, request: attribution_service_pb2.SimulateAttributionRequest, context: object

@@ -71,7 +71,7 @@ class Explanations:
         self._decided = decided
 
     async def explain(self, request: ExplainConversionRequest, workspace: str) -> ExplainConversionResponse:
-        """Returns all there is to say about why a conversion has its credit.
+        """Returns all there is to say about why a conversion has its credit, all of one revision.
 
         Raises:
             InvalidRequestError: It does not say which conversion.
@@ -79,20 +79,29 @@ class Explanations:
             StorageUnavailableError: ClickHouse did not answer.
             grpc.aio.AioRpcError: What attribution said; the interceptor passes it on.
         """
-        found = await self._names.find(request, workspace)
+        asked = attribution.ExplainConversionRequest(
+            workspace=workspace, conversion_id=await self._names.find(request, workspace)
+        )
         as_of = moment_of(request)
-        last, moment = (NO_LAST, LATEST_MICROS) if as_of is None else (as_of, min(as_of, LATEST_MICROS))
-        asked = attribution.ExplainConversionRequest(workspace=workspace, conversion_id=found)
+        moment = LATEST_MICROS if as_of is None else min(as_of, LATEST_MICROS)
         if as_of is not None:
             asked.as_of_time.CopyFrom(timestamp(moment))
-        newest, (summaries, count), deliveries = await asyncio.gather(
+        answer = await self._attribution.ExplainConversion(asked)
+        # ClickHouse afterwards and up to that revision: what it lacks of them is in the answer.
+        found = answer.explanation.conversion_id
+        last = answer.explanation.revision or (NO_LAST if as_of is None else as_of)
+        newest, (rows, count), deliveries = await asyncio.gather(
             self._history.as_of(workspace, found, last),
             self._history.summaries(workspace, found, last, MAX_REVISIONS),
             self._history.deliveries(workspace, found, 0, last, moment),
         )
+        lacking = _lacking(answer.pending_revisions, rows)
+        summaries = sorted([*map(_summary, rows), *map(_summary_of, lacking)], key=lambda one: one.revision)
+        shown = summaries[-MAX_REVISIONS:]
+        if lacking and (newest is None or newest.revision < lacking[-1].revision):
+            newest = lacking[-1]
         if newest is None:
             raise not_found(found)
-        answer = await self._attribution.ExplainConversion(asked)
         show_missing_model(newest.state)
         await asyncio.gather(
             self._name(answer.explanation, workspace), name_touches([bound(newest)], workspace, self._history)
@@ -102,8 +111,8 @@ class Explanations:
         return ExplainConversionResponse(
             explanation=answer.explanation,
             newest=newest,
-            revisions=[_summary(row) for row in summaries],
-            revisions_omitted=count - len(summaries),
+            revisions=shown,
+            revisions_omitted=count + len(lacking) - len(shown),
             deliveries=deliveries[-MAX_DELIVERIES:],
             deliveries_omitted=max(0, len(deliveries) - MAX_DELIVERIES),
             quarantine_decisions=[one.message() for one in sorted(told, key=lambda one: one.decide_micros)],
@@ -171,6 +180,30 @@ def _named(reference: str, known: dict[int, EventDetails]) -> str:
     """Returns the event id that a reference stands for; itself where that is not known."""
     found = known.get(hash_of_reference(reference))
     return reference if found is None else found.event_id
+
+
+def _lacking(pending: Iterable[ConversionRevised], rows: Iterable[Sequence[Any]]) -> list[ConversionRevised]:
+    """Returns the revisions that ClickHouse did not have yet when it was asked, oldest first."""
+    stored = {row[0] for row in rows}
+    return [revised for revised in pending if revised.revision not in stored]
+
+
+def _summary_of(revised: ConversionRevised) -> RevisionSummary:
+    """Returns a revision in brief, as its row will say it."""
+    state = revised.state
+    currency = state.value.currency_code or state.original_value.currency_code
+    return RevisionSummary(
+        revision=revised.revision,
+        publish_time=revised.publish_time,
+        causes=revised.causes,
+        causing_event_ids=revised.causing_event_ids,
+        value=Money(currency_code=currency, amount_micros=state.value.amount_micros) if currency else None,
+        counted=state.counted,
+        person_id=state.person_id,
+        settings_version=state.settings_version,
+        posting_date=revised.posting_date,
+        touches=len(state.touches) + state.touches_omitted,
+    )
 
 
 def _summary(row: Sequence[Any]) -> RevisionSummary:

@@ -66,7 +66,7 @@ async def test_the_first_touch_and_the_first_order_outlive_the_journey(
     await happen(attribution, first, events.order("visitor:a", at=LONG_AGO + DAY, order_id="o-1"))
     await forget_journeys(attribution)
     await happen(attribution, events.touch("visitor:a", channel="Display"), events.order("visitor:a", order_id="o-2"))
-    explained = await attribution.explainer.explain(attribution.workspace.id, events.conversion_id("o-2"))
+    explained = (await attribution.explainer.explain(attribution.workspace.id, events.conversion_id("o-2"))).message
     assert explained.returning
     assert explained.beginning.touchpoint.event_hash == event_hash("first")
     assert explained.beginning.touchpoint.source.channel == "Email"

@@ -316,15 +316,15 @@ async def test_nothing_is_said_to_be_gone_where_nothing_was_too_old(kept: Kept, 
 async def test_explaining_says_since_when_there_are_touchpoints(kept: Kept, events: Events) -> None:
     await lived(kept, events)
     workspace, old, new = kept.attribution.workspace.id, *map(events.conversion_id, ("o-old", "o-new"))
-    assert not (await kept.attribution.explainer.explain(workspace, old)).HasField("retained_since_time")
+    assert not (await kept.attribution.explainer.explain(workspace, old)).message.HasField("retained_since_time")
     await kept.delete()
-    told = await kept.attribution.explainer.explain(workspace, old)
+    told = (await kept.attribution.explainer.explain(workspace, old)).message
     assert told.retained_since_time.ToMicroseconds() == SINCE
     assert told.complete_since_time.ToMicroseconds() == SINCE
     assert told.reproduces_revision
     assert [touch.event_id for touch in told.touchpoints if touch.credited] == named("mail", "banner")
     assert "are deleted" in deleted_line(told)
-    told = await kept.attribution.explainer.explain(workspace, new)
+    told = (await kept.attribution.explainer.explain(workspace, new)).message
     assert not told.HasField("retained_since_time")
     assert told.reproduces_revision
 

@@ -64,7 +64,7 @@ def shares(explanation: Explanation, name: str) -> dict[str, int]:
 
 
 async def explained(attribution: Attribution, events: Events, as_of: int | None = None) -> Explanation:
-    return await attribution.explainer.explain(attribution.workspace.id, events.conversion_id(), as_of)
+    return (await attribution.explainer.explain(attribution.workspace.id, events.conversion_id(), as_of)).message
 
 
 async def simulated(attribution: Attribution, events: Events, **settings: Any) -> Explanation:
@@ -388,7 +388,7 @@ async def test_of_a_busy_person_each_touch_says_why_though_its_journey_lost_what
             await attribution.state.hdel(key, event_field(event_hash("t-3")))
     waiting = events.touch(who, at=NOON - 2 * HOUR, event_id="waiting", letter="Q")
     await attribution.handle(events.touch(who, at=NOON - HOUR, event_id="late"), waiting)
-    explanation = await attribution.explainer.explain(events.workspace, events.conversion_id())
+    explanation = (await attribution.explainer.explain(events.workspace, events.conversion_id())).message
     assert outcomes(explanation) == named(
         **{"t-3": "credited", "t-1": "credited"},
         own="internal_traffic",

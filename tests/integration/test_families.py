@@ -319,7 +319,7 @@ async def test_a_stage_that_is_taken_back_gives_way_to_the_one_before(attributio
     root = await attribution.published(named["root"][1].conversion_id)
     assert root is not None
     assert root.state.superseded_by == named["qualified"][1].conversion_id
-    explained = await attribution.explainer.explain(attribution.workspace.id, root.state.conversion_id)
+    explained = (await attribution.explainer.explain(attribution.workspace.id, root.state.conversion_id)).message
     assert explained.reproduces_revision
     await attribution.record(*named.values(), taken_back)
     await assert_batch_agrees(attribution)
@@ -354,7 +354,7 @@ async def test_of_any_moment_a_lead_is_explained_as_it_was_published_then(opened
             for conversion_id in (named[name][1].conversion_id for name in ("root", "qualified", "last")):
                 if conversion_id not in then:
                     continue
-                said = await attribution.explainer.explain(workspace, conversion_id, moment)
+                said = (await attribution.explainer.explain(workspace, conversion_id, moment)).message
                 state, is_as_published = then[conversion_id], said.reproduces_revision
                 assert is_as_published, (moment, conversion_id)
                 assert said.not_counted_reason == state.not_counted_reason
@@ -503,7 +503,7 @@ async def test_an_order_that_turns_out_to_be_a_first_cycle_says_so_and_stays_one
     assert await causes(attribution, named["plain"]) == [["initial"], ["observation_merged"]]
     assert await causes(attribution, named["cycle"]) == [["initial"]]
     plain, cycle = (named[name][1].conversion_id for name in ("plain", "cycle"))
-    explained = await attribution.explainer.explain(attribution.workspace.id, cycle)
+    explained = (await attribution.explainer.explain(attribution.workspace.id, cycle)).message
     assert explained.inherited_from.conversion_id == plain
     assert explained.inherited_from.reason == InheritanceReason.INHERITANCE_REASON_SAME_ORDER
     assert explained.reproduces_revision
@@ -926,7 +926,7 @@ async def test_an_explanation_says_whose_credit_it_is_and_what_became_of_the_tou
     named = a_subscription(workspace, 1)
     await attribution.handle(*named.values())
     renewal, first = named["renewal 4"][1].conversion_id, named["first 1"][1].conversion_id
-    explained = await attribution.explainer.explain(workspace, renewal)
+    explained = (await attribution.explainer.explain(workspace, renewal)).message
     assert explained.inherited_from.conversion_id == first
     assert explained.inherited_from.reason == InheritanceReason.INHERITANCE_REASON_FIRST_PAYMENT
     assert explained.reproduces_revision

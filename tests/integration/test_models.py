@@ -241,7 +241,7 @@ async def explained(attribution: Attribution, order_id: str = "o-1", *, version:
     name, found = attribution.workspace.id, Events(attribution.workspace.id).conversion_id(order_id)
     if version:
         return await attribution.explainer.simulate(name, found, CreditSettings(data_driven_version=version))
-    return await attribution.explainer.explain(name, found)
+    return (await attribution.explainer.explain(name, found)).message
 
 
 def dividing(explanation: Explanation) -> dict[str, int]:

@@ -36,7 +36,7 @@ async def test_other_settings_change_nothing_that_was_published_until_somebody_a
             "old": (["Email", "Display"], ["late_touchpoint"]),
             "new": (["Email"], ["initial"]),
         }
-        explained = await world.attribution.explainer.explain(workspace, make.conversion_id("old"))
+        explained = (await world.attribution.explainer.explain(workspace, make.conversion_id("old"))).message
         assert (explained.settings.lookback_days, explained.reproduces_revision) == (30, True)
         run = await world.run()
         assert (run.counts["conversions"], await world.differences()) == (2, [])

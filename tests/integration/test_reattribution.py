@@ -147,10 +147,10 @@ async def test_a_moment_before_is_explained_under_the_settings_of_then(after: At
     await before.settings_history.store()  # again changes nothing
     then = SystemClock().unix_micros()
     await after.reattribution.apply(wanted(after))
-    past = await after.explainer.explain(workspace, conversion_id, then)
+    past = (await after.explainer.explain(workspace, conversion_id, then)).message
     assert (past.settings.version, past.settings.lookback_days) == (before.workspace.attribution[0].version, 30)
     assert past.reproduces_revision
-    now = await after.explainer.explain(workspace, conversion_id)
+    now = (await after.explainer.explain(workspace, conversion_id)).message
     assert now.settings.lookback_days == 45
     assert now.reproduces_revision
     unknown = await after.settings_history.find(after.workspace, "a1:of-nobody")

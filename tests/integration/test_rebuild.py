@@ -66,7 +66,7 @@ async def journeys(attribution: Attribution, tokens: list[str]) -> dict[str, Jou
 async def explanations(attribution: Attribution) -> dict[str, Explanation]:
     shown = {}
     for (conversion_id,) in await attribution.stored("conversion_id"):
-        shown[conversion_id] = await attribution.explainer.explain(attribution.workspace.id, conversion_id)
+        shown[conversion_id] = (await attribution.explainer.explain(attribution.workspace.id, conversion_id)).message
         shown[conversion_id].ClearField("complete_since_time")
     return shown
 

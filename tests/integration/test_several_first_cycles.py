@@ -112,7 +112,7 @@ async def test_several_first_cycles_of_an_order_count_for_what_was_told_of_each_
             assert earned == {PLAIN: "", FIRST: PLAIN, SECOND: PLAIN}, (order.number, how)
         if order.number == 1:
             for name in (PLAIN, FIRST, SECOND):
-                explained = await attribution.explainer.explain(workspace, known[name][1].conversion_id)
+                explained = (await attribution.explainer.explain(workspace, known[name][1].conversion_id)).message
                 assert explained.reproduces_revision, name
     await assert_batch_agrees(attribution)
     assert await splits(attribution) == [], "they are worth together what the order is, each of its own subscription"

@@ -108,7 +108,7 @@ async def test_an_order_of_somebody_erased_counts_once_whoever_tells_it_again(
     assert await reasons(attribution, again) == severed
     assert await totals(attribution) == before
     await assert_batch_agrees(attribution)
-    explained = await attribution.explainer.explain(workspace, again["plain"][1].conversion_id)
+    explained = (await attribution.explainer.explain(workspace, again["plain"][1].conversion_id)).message
     assert (explained.not_counted_reason, explained.reproduces_revision) == (SEVERED, True)
 
     events = Events(workspace)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised, CreditDelta
 from tributary.attribution.v1.credit_pb2 import CreditedTouch, TouchSource
 from tributary.attribution.v1.explanation_pb2 import ExplainedModel, ExplainedShare, ExplainedTouchpoint, Explanation
-from tributary_attribution.explanation_bounds import bound
+from tributary_attribution.explanation_bounds import bound, pending_revisions
 
 LONG = TouchSource(campaign="c" * 2_000)
 MODELS = 7
@@ -45,3 +46,10 @@ def test_of_a_large_one_the_newest_stays_and_the_rest_is_counted() -> None:
 def test_what_alone_is_too_large_is_left_out_too() -> None:
     huge = bound(Explanation(touchpoints=[ExplainedTouchpoint(source=TouchSource(campaign="c" * ROOM))]))
     assert (len(huge.touchpoints), huge.touchpoints_omitted) == (0, 1)
+
+
+def test_of_revisions_that_wait_the_newest_is_whole_and_the_others_say_how_much_they_hold() -> None:
+    revised = ConversionRevised(state={"touches": [CreditedTouch(event_id="t")] * 3}, deltas=[CreditDelta()] * 2)
+    older, newest = pending_revisions([revised.SerializeToString()] * 2)
+    assert newest == revised
+    assert older == ConversionRevised(state={"touches_omitted": 3}, deltas_omitted=2)

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tributary.attribution.v1 import conversion_revised_pb2 as tributary_dot_attribution_dot_v1_dot_conversion__revised__pb2
 from tributary.attribution.v1 import erasure_pb2 as tributary_dot_attribution_dot_v1_dot_erasure__pb2
 from tributary.attribution.v1 import explanation_pb2 as tributary_dot_attribution_dot_v1_dot_explanation__pb2
 from tributary.attribution.v1 import finding_pb2 as tributary_dot_attribution_dot_v1_dot_finding__pb2
@@ -35,61 +36,61 @@ from tributary.dedup.v1 import decision_pb2 as tributary_dot_dedup_dot_v1_dot_de
 from tributary.event.v1 import identifiers_pb2 as tributary_dot_event_dot_v1_dot_identifiers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2tributary/attribution/v1/attribution_service.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&tributary/attribution/v1/erasure.proto\x1a*tributary/attribution/v1/explanation.proto\x1a&tributary/attribution/v1/finding.proto\x1a\'tributary/attribution/v1/identity.proto\x1a&tributary/attribution/v1/journey.proto\x1a,tributary/attribution/v1/reattribution.proto\x1a-tributary/attribution/v1/reconciliation.proto\x1a$tributary/common/v1/time_range.proto\x1a!tributary/dedup/v1/decision.proto\x1a$tributary/event/v1/identifiers.proto\"\xed\x01\n\x11GetJourneyRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\tperson_id\x18\x02 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x03 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x04 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12.\n\nafter_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nafter_hash\x18\x07 \x01(\x06\x42\x08\n\x06person\"Z\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"t\n\x18\x45xplainConversionRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x15\n\rconversion_id\x18\x02 \x01(\t\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x19\x45xplainConversionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\"\x82\x01\n\x1aSimulateAttributionRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x15\n\rconversion_id\x18\x02 \x01(\t\x12:\n\x08settings\x18\x03 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettings\"Y\n\x1bSimulateAttributionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\"\xd8\x02\n\x12ReattributeRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x32\n\ntime_range\x18\x02 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x03 \x03(\t\x12\x0f\n\x07preview\x18\x04 \x01(\x08\x12:\n\x08settings\x18\x05 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettings\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12.\n\nafter_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x61\x66ter_conversion_id\x18\x08 \x01(\t\x12\x34\n\x05model\x18\t \x01(\x0b\x32%.tributary.attribution.v1.ModelChoice\"\xad\x01\n\x13ReattributeResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x10\n\x08has_more\x18\x02 \x01(\x08\x12-\n\tlast_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12last_conversion_id\x18\x04 \x01(\t\"\xab\x01\n\x10ReconcileRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x32\n\ntime_range\x18\x02 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x0f\n\x07repairs\x18\x03 \x01(\x08\x12\x19\n\x11reconciliation_id\x18\x04 \x01(\t\x12\x0e\n\x06slices\x18\x05 \x01(\x05\x12\x14\n\x0cwith_changes\x18\x06 \x01(\x08\"U\n\x11ReconcileResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"H\n\x18GetReconciliationRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x19\n\x11reconciliation_id\x18\x02 \x01(\t\"]\n\x19GetReconciliationResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"\xa2\x01\n\x13ListFindingsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x19\n\x11reconciliation_id\x18\x02 \x01(\t\x12\x36\n\x06states\x18\x03 \x03(\x0e\x32&.tributary.attribution.v1.FindingState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"d\n\x14ListFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"v\n\x15UpdateFindingsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\x0b\x66inding_ids\x18\x02 \x03(\t\x12\x35\n\x05state\x18\x03 \x01(\x0e\x32&.tributary.attribution.v1.FindingState\"M\n\x16UpdateFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding\"~\n\x12GetIdentityRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\tperson_id\x18\x02 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x03 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x42\x08\n\x06person\"K\n\x13GetIdentityResponse\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32\".tributary.attribution.v1.Identity\"A\n\x19UndoIdentityChangeRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tchange_id\x18\x02 \x01(\t\"W\n\x1aUndoIdentityChangeResponse\x12\x39\n\x07\x63hanges\x18\x01 \x03(\x0b\x32(.tributary.attribution.v1.IdentityChange\"\xe4\x01\n\x12\x45rasePersonRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\tperson_id\x18\x02 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x03 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.tributary.dedup.v1.ErasureMode\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\x12\x14\n\x0crequested_by\x18\x07 \x01(\tB\x08\n\x06person\"I\n\x13\x45rasePersonResponse\x12\x32\n\x07\x65rasure\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Erasure\":\n\x11GetErasureRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x12\n\nerasure_id\x18\x02 \x01(\t\"H\n\x12GetErasureResponse\x12\x32\n\x07\x65rasure\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Erasure2\xf6\n\n\x12\x41ttributionService\x12g\n\nGetJourney\x12+.tributary.attribution.v1.GetJourneyRequest\x1a,.tributary.attribution.v1.GetJourneyResponse\x12|\n\x11\x45xplainConversion\x12\x32.tributary.attribution.v1.ExplainConversionRequest\x1a\x33.tributary.attribution.v1.ExplainConversionResponse\x12\x82\x01\n\x13SimulateAttribution\x12\x34.tributary.attribution.v1.SimulateAttributionRequest\x1a\x35.tributary.attribution.v1.SimulateAttributionResponse\x12j\n\x0bReattribute\x12,.tributary.attribution.v1.ReattributeRequest\x1a-.tributary.attribution.v1.ReattributeResponse\x12\x64\n\tReconcile\x12*.tributary.attribution.v1.ReconcileRequest\x1a+.tributary.attribution.v1.ReconcileResponse\x12|\n\x11GetReconciliation\x12\x32.tributary.attribution.v1.GetReconciliationRequest\x1a\x33.tributary.attribution.v1.GetReconciliationResponse\x12m\n\x0cListFindings\x12-.tributary.attribution.v1.ListFindingsRequest\x1a..tributary.attribution.v1.ListFindingsResponse\x12s\n\x0eUpdateFindings\x12/.tributary.attribution.v1.UpdateFindingsRequest\x1a\x30.tributary.attribution.v1.UpdateFindingsResponse\x12j\n\x0bGetIdentity\x12,.tributary.attribution.v1.GetIdentityRequest\x1a-.tributary.attribution.v1.GetIdentityResponse\x12\x7f\n\x12UndoIdentityChange\x12\x33.tributary.attribution.v1.UndoIdentityChangeRequest\x1a\x34.tributary.attribution.v1.UndoIdentityChangeResponse\x12j\n\x0b\x45rasePerson\x12,.tributary.attribution.v1.ErasePersonRequest\x1a-.tributary.attribution.v1.ErasePersonResponse\x12g\n\nGetErasure\x12+.tributary.attribution.v1.GetErasureRequest\x1a,.tributary.attribution.v1.GetErasureResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2tributary/attribution/v1/attribution_service.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x31tributary/attribution/v1/conversion_revised.proto\x1a&tributary/attribution/v1/erasure.proto\x1a*tributary/attribution/v1/explanation.proto\x1a&tributary/attribution/v1/finding.proto\x1a\'tributary/attribution/v1/identity.proto\x1a&tributary/attribution/v1/journey.proto\x1a,tributary/attribution/v1/reattribution.proto\x1a-tributary/attribution/v1/reconciliation.proto\x1a$tributary/common/v1/time_range.proto\x1a!tributary/dedup/v1/decision.proto\x1a$tributary/event/v1/identifiers.proto\"\xed\x01\n\x11GetJourneyRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\tperson_id\x18\x02 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x03 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x04 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12.\n\nafter_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nafter_hash\x18\x07 \x01(\x06\x42\x08\n\x06person\"Z\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"t\n\x18\x45xplainConversionRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x15\n\rconversion_id\x18\x02 \x01(\t\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9f\x01\n\x19\x45xplainConversionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\x12\x46\n\x11pending_revisions\x18\x02 \x03(\x0b\x32+.tributary.attribution.v1.ConversionRevised\"\x82\x01\n\x1aSimulateAttributionRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x15\n\rconversion_id\x18\x02 \x01(\t\x12:\n\x08settings\x18\x03 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettings\"Y\n\x1bSimulateAttributionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\"\xd8\x02\n\x12ReattributeRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x32\n\ntime_range\x18\x02 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x03 \x03(\t\x12\x0f\n\x07preview\x18\x04 \x01(\x08\x12:\n\x08settings\x18\x05 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettings\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12.\n\nafter_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x61\x66ter_conversion_id\x18\x08 \x01(\t\x12\x34\n\x05model\x18\t \x01(\x0b\x32%.tributary.attribution.v1.ModelChoice\"\xad\x01\n\x13ReattributeResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x10\n\x08has_more\x18\x02 \x01(\x08\x12-\n\tlast_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12last_conversion_id\x18\x04 \x01(\t\"\xab\x01\n\x10ReconcileRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x32\n\ntime_range\x18\x02 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x0f\n\x07repairs\x18\x03 \x01(\x08\x12\x19\n\x11reconciliation_id\x18\x04 \x01(\t\x12\x0e\n\x06slices\x18\x05 \x01(\x05\x12\x14\n\x0cwith_changes\x18\x06 \x01(\x08\"U\n\x11ReconcileResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"H\n\x18GetReconciliationRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x19\n\x11reconciliation_id\x18\x02 \x01(\t\"]\n\x19GetReconciliationResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"\xa2\x01\n\x13ListFindingsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x19\n\x11reconciliation_id\x18\x02 \x01(\t\x12\x36\n\x06states\x18\x03 \x03(\x0e\x32&.tributary.attribution.v1.FindingState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"d\n\x14ListFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"v\n\x15UpdateFindingsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\x0b\x66inding_ids\x18\x02 \x03(\t\x12\x35\n\x05state\x18\x03 \x01(\x0e\x32&.tributary.attribution.v1.FindingState\"M\n\x16UpdateFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding\"~\n\x12GetIdentityRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\tperson_id\x18\x02 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x03 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x42\x08\n\x06person\"K\n\x13GetIdentityResponse\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32\".tributary.attribution.v1.Identity\"A\n\x19UndoIdentityChangeRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tchange_id\x18\x02 \x01(\t\"W\n\x1aUndoIdentityChangeResponse\x12\x39\n\x07\x63hanges\x18\x01 \x03(\x0b\x32(.tributary.attribution.v1.IdentityChange\"\xe4\x01\n\x12\x45rasePersonRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\tperson_id\x18\x02 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x03 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.tributary.dedup.v1.ErasureMode\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\x12\x14\n\x0crequested_by\x18\x07 \x01(\tB\x08\n\x06person\"I\n\x13\x45rasePersonResponse\x12\x32\n\x07\x65rasure\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Erasure\":\n\x11GetErasureRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x12\n\nerasure_id\x18\x02 \x01(\t\"H\n\x12GetErasureResponse\x12\x32\n\x07\x65rasure\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Erasure2\xf6\n\n\x12\x41ttributionService\x12g\n\nGetJourney\x12+.tributary.attribution.v1.GetJourneyRequest\x1a,.tributary.attribution.v1.GetJourneyResponse\x12|\n\x11\x45xplainConversion\x12\x32.tributary.attribution.v1.ExplainConversionRequest\x1a\x33.tributary.attribution.v1.ExplainConversionResponse\x12\x82\x01\n\x13SimulateAttribution\x12\x34.tributary.attribution.v1.SimulateAttributionRequest\x1a\x35.tributary.attribution.v1.SimulateAttributionResponse\x12j\n\x0bReattribute\x12,.tributary.attribution.v1.ReattributeRequest\x1a-.tributary.attribution.v1.ReattributeResponse\x12\x64\n\tReconcile\x12*.tributary.attribution.v1.ReconcileRequest\x1a+.tributary.attribution.v1.ReconcileResponse\x12|\n\x11GetReconciliation\x12\x32.tributary.attribution.v1.GetReconciliationRequest\x1a\x33.tributary.attribution.v1.GetReconciliationResponse\x12m\n\x0cListFindings\x12-.tributary.attribution.v1.ListFindingsRequest\x1a..tributary.attribution.v1.ListFindingsResponse\x12s\n\x0eUpdateFindings\x12/.tributary.attribution.v1.UpdateFindingsRequest\x1a\x30.tributary.attribution.v1.UpdateFindingsResponse\x12j\n\x0bGetIdentity\x12,.tributary.attribution.v1.GetIdentityRequest\x1a-.tributary.attribution.v1.GetIdentityResponse\x12\x7f\n\x12UndoIdentityChange\x12\x33.tributary.attribution.v1.UndoIdentityChangeRequest\x1a\x34.tributary.attribution.v1.UndoIdentityChangeResponse\x12j\n\x0b\x45rasePerson\x12,.tributary.attribution.v1.ErasePersonRequest\x1a-.tributary.attribution.v1.ErasePersonResponse\x12g\n\nGetErasure\x12+.tributary.attribution.v1.GetErasureRequest\x1a,.tributary.attribution.v1.GetErasureResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.attribution.v1.attribution_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETJOURNEYREQUEST']._serialized_start=523
-  _globals['_GETJOURNEYREQUEST']._serialized_end=760
-  _globals['_GETJOURNEYRESPONSE']._serialized_start=762
-  _globals['_GETJOURNEYRESPONSE']._serialized_end=852
-  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_start=854
-  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_end=970
-  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_start=972
-  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_end=1059
-  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_start=1062
-  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_end=1192
-  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_start=1194
-  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_end=1283
-  _globals['_REATTRIBUTEREQUEST']._serialized_start=1286
-  _globals['_REATTRIBUTEREQUEST']._serialized_end=1630
-  _globals['_REATTRIBUTERESPONSE']._serialized_start=1633
-  _globals['_REATTRIBUTERESPONSE']._serialized_end=1806
-  _globals['_RECONCILEREQUEST']._serialized_start=1809
-  _globals['_RECONCILEREQUEST']._serialized_end=1980
-  _globals['_RECONCILERESPONSE']._serialized_start=1982
-  _globals['_RECONCILERESPONSE']._serialized_end=2067
-  _globals['_GETRECONCILIATIONREQUEST']._serialized_start=2069
-  _globals['_GETRECONCILIATIONREQUEST']._serialized_end=2141
-  _globals['_GETRECONCILIATIONRESPONSE']._serialized_start=2143
-  _globals['_GETRECONCILIATIONRESPONSE']._serialized_end=2236
-  _globals['_LISTFINDINGSREQUEST']._serialized_start=2239
-  _globals['_LISTFINDINGSREQUEST']._serialized_end=2401
-  _globals['_LISTFINDINGSRESPONSE']._serialized_start=2403
-  _globals['_LISTFINDINGSRESPONSE']._serialized_end=2503
-  _globals['_UPDATEFINDINGSREQUEST']._serialized_start=2505
-  _globals['_UPDATEFINDINGSREQUEST']._serialized_end=2623
-  _globals['_UPDATEFINDINGSRESPONSE']._serialized_start=2625
-  _globals['_UPDATEFINDINGSRESPONSE']._serialized_end=2702
-  _globals['_GETIDENTITYREQUEST']._serialized_start=2704
-  _globals['_GETIDENTITYREQUEST']._serialized_end=2830
-  _globals['_GETIDENTITYRESPONSE']._serialized_start=2832
-  _globals['_GETIDENTITYRESPONSE']._serialized_end=2907
-  _globals['_UNDOIDENTITYCHANGEREQUEST']._serialized_start=2909
-  _globals['_UNDOIDENTITYCHANGEREQUEST']._serialized_end=2974
-  _globals['_UNDOIDENTITYCHANGERESPONSE']._serialized_start=2976
-  _globals['_UNDOIDENTITYCHANGERESPONSE']._serialized_end=3063
-  _globals['_ERASEPERSONREQUEST']._serialized_start=3066
-  _globals['_ERASEPERSONREQUEST']._serialized_end=3294
-  _globals['_ERASEPERSONRESPONSE']._serialized_start=3296
-  _globals['_ERASEPERSONRESPONSE']._serialized_end=3369
-  _globals['_GETERASUREREQUEST']._serialized_start=3371
-  _globals['_GETERASUREREQUEST']._serialized_end=3429
-  _globals['_GETERASURERESPONSE']._serialized_start=3431
-  _globals['_GETERASURERESPONSE']._serialized_end=3503
-  _globals['_ATTRIBUTIONSERVICE']._serialized_start=3506
-  _globals['_ATTRIBUTIONSERVICE']._serialized_end=4904
+  _globals['_GETJOURNEYREQUEST']._serialized_start=574
+  _globals['_GETJOURNEYREQUEST']._serialized_end=811
+  _globals['_GETJOURNEYRESPONSE']._serialized_start=813
+  _globals['_GETJOURNEYRESPONSE']._serialized_end=903
+  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_start=905
+  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_end=1021
+  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_start=1024
+  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_end=1183
+  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_start=1186
+  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_end=1316
+  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_start=1318
+  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_end=1407
+  _globals['_REATTRIBUTEREQUEST']._serialized_start=1410
+  _globals['_REATTRIBUTEREQUEST']._serialized_end=1754
+  _globals['_REATTRIBUTERESPONSE']._serialized_start=1757
+  _globals['_REATTRIBUTERESPONSE']._serialized_end=1930
+  _globals['_RECONCILEREQUEST']._serialized_start=1933
+  _globals['_RECONCILEREQUEST']._serialized_end=2104
+  _globals['_RECONCILERESPONSE']._serialized_start=2106
+  _globals['_RECONCILERESPONSE']._serialized_end=2191
+  _globals['_GETRECONCILIATIONREQUEST']._serialized_start=2193
+  _globals['_GETRECONCILIATIONREQUEST']._serialized_end=2265
+  _globals['_GETRECONCILIATIONRESPONSE']._serialized_start=2267
+  _globals['_GETRECONCILIATIONRESPONSE']._serialized_end=2360
+  _globals['_LISTFINDINGSREQUEST']._serialized_start=2363
+  _globals['_LISTFINDINGSREQUEST']._serialized_end=2525
+  _globals['_LISTFINDINGSRESPONSE']._serialized_start=2527
+  _globals['_LISTFINDINGSRESPONSE']._serialized_end=2627
+  _globals['_UPDATEFINDINGSREQUEST']._serialized_start=2629
+  _globals['_UPDATEFINDINGSREQUEST']._serialized_end=2747
+  _globals['_UPDATEFINDINGSRESPONSE']._serialized_start=2749
+  _globals['_UPDATEFINDINGSRESPONSE']._serialized_end=2826
+  _globals['_GETIDENTITYREQUEST']._serialized_start=2828
+  _globals['_GETIDENTITYREQUEST']._serialized_end=2954
+  _globals['_GETIDENTITYRESPONSE']._serialized_start=2956
+  _globals['_GETIDENTITYRESPONSE']._serialized_end=3031
+  _globals['_UNDOIDENTITYCHANGEREQUEST']._serialized_start=3033
+  _globals['_UNDOIDENTITYCHANGEREQUEST']._serialized_end=3098
+  _globals['_UNDOIDENTITYCHANGERESPONSE']._serialized_start=3100
+  _globals['_UNDOIDENTITYCHANGERESPONSE']._serialized_end=3187
+  _globals['_ERASEPERSONREQUEST']._serialized_start=3190
+  _globals['_ERASEPERSONREQUEST']._serialized_end=3418
+  _globals['_ERASEPERSONRESPONSE']._serialized_start=3420
+  _globals['_ERASEPERSONRESPONSE']._serialized_end=3493
+  _globals['_GETERASUREREQUEST']._serialized_start=3495
+  _globals['_GETERASUREREQUEST']._serialized_end=3553
+  _globals['_GETERASURERESPONSE']._serialized_start=3555
+  _globals['_GETERASURERESPONSE']._serialized_end=3627
+  _globals['_ATTRIBUTIONSERVICE']._serialized_start=3630
+  _globals['_ATTRIBUTIONSERVICE']._serialized_end=5028
 # @@protoc_insertion_point(module_scope)

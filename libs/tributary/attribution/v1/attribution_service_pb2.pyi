@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from tributary.attribution.v1 import conversion_revised_pb2 as _conversion_revised_pb2
 from tributary.attribution.v1 import erasure_pb2 as _erasure_pb2
 from tributary.attribution.v1 import explanation_pb2 as _explanation_pb2
 from tributary.attribution.v1 import finding_pb2 as _finding_pb2
@@ -148,18 +149,27 @@ class ExplainConversionResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    PENDING_REVISIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def explanation(self) -> _explanation_pb2.Explanation:
         """Why. Events are named by their hashes."""
+
+    @_builtins.property
+    def pending_revisions(self) -> _containers.RepeatedCompositeFieldContainer[_conversion_revised_pb2.ConversionRevised]:
+        """Revisions up to `Explanation.revision` that are published and that ClickHouse may not have yet, oldest first, read
+        with what is explained: whoever asks ClickHouse afterwards has every revision with them. Those before the newest say
+        only how many touches and deltas they have, in `touches_omitted` and `deltas_omitted`. None of a past moment.
+        """
 
     def __init__(
         self,
         *,
         explanation: _explanation_pb2.Explanation | None = ...,
+        pending_revisions: _abc.Iterable[_conversion_revised_pb2.ConversionRevised] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "pending_revisions", b"pending_revisions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

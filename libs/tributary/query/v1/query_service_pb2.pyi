@@ -434,11 +434,13 @@ class ExplainConversionResponse(_message.Message):
 
     @_builtins.property
     def newest(self) -> _conversion_revised_pb2.ConversionRevised:
-        """The newest revision, or that of `as_of_time`, as in `GetConversionResponse`."""
+        """The newest revision, or that of `as_of_time`, as in `GetConversionResponse`: the one of `Explanation.revision`, also
+        where it was published a moment ago and is not in ClickHouse yet, so that reports and `GetConversion` do not show it.
+        """
 
     @_builtins.property
     def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RevisionSummary]:
-        """All revisions, oldest first."""
+        """All revisions up to it, oldest first."""
 
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.Delivery]:
