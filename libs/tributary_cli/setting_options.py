@@ -25,7 +25,7 @@ def setting_options(command: _Command) -> _Command:
         click.option("--path-reset", "path_reset_names", multiple=True, metavar="NAME", help="Paths end there."),
         click.option("--no-direct-channels", is_flag=True, help="last_non_direct passes none."),
         click.option("--direct-channel", "direct_channels", multiple=True, help="last_non_direct passes it; repeat."),
-        click.option("--collapse-repeats/--keep-repeats", default=None, help="Consecutive touches of one source."),
+        click.option("--collapse-repeats/--keep-repeats", default=None, help="Of one source, campaign and ad."),
         click.option("--impression-window-days", type=int, help="How far back what was only seen may lie."),
         click.option("--impressions", "impression_policy", help="ignore, only_without_click or full."),
         click.option("--touch-grain", help="interaction or event."),

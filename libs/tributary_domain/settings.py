@@ -105,7 +105,8 @@ class AttributionSettings:
     """Channels that last_non_direct passes over; nothing else depends on them. Of a channel but Direct the worker flags
     the touches (`journey.with_passed_over`)."""
     collapse_repeats: bool = False
-    """Whether consecutive touches of the same source count as the first of them."""
+    """Whether consecutive touches of one source count as the first of them: of one `JourneyTouch.descriptor`, which
+    stands for all that is known of where they came from, down to the ad."""
     path_reset_names: frozenset[str] = frozenset()
     """Conversion names that end a path: touches up to such a conversion earn nothing from later ones."""
     touch_cap: int = 500

@@ -183,7 +183,7 @@ def _with_impressions(
 
 
 def _collapsed(touches: Sequence[JourneyTouch], trace: Trace | None) -> Sequence[JourneyTouch]:
-    """Keeps the first of consecutive touches with the same source."""
+    """Keeps the first of consecutive touches of one source, down to campaign and ad."""
     kept: list[JourneyTouch] = []
     for touch in touches:
         if kept and kept[-1].descriptor == touch.descriptor:

@@ -97,7 +97,8 @@ class AttributionSettings(Declared):
     """Channels that last_non_direct passes over; [] for none, not even Direct. No other model looks at it."""
 
     collapse_repeats: bool = False
-    """Whether consecutive touches of one channel count as one."""
+    """Whether consecutive touches of one source count as the first of them: alike in all that is known of where they
+    came from, from the channel down to campaign, keyword and ad. Another campaign is another source."""
 
     path_after_conversion: Literal["continue"] | ResetPath = "continue"
     """continue | {reset: [names]}: whether touches before one conversion may earn credit for the next."""

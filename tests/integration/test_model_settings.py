@@ -65,6 +65,14 @@ AN_OLD_VIEW: Path = lambda events: [  # noqa: E731
     seen(events, NOON - 2 * DAY, "Display"),
     events.order("visitor:a"),
 ]
+TWO_CAMPAIGNS: Path = lambda events: [  # noqa: E731
+    *(
+        events.touch("visitor:a", at=NOON - days * DAY, channel="Email", campaign=campaign)
+        for days, campaign in ((4, "spring"), (3, "summer"), (2, "summer"))
+    ),
+    events.touch("visitor:a", channel="Display"),
+    events.order("visitor:a"),
+]
 FOUR = visits((21, "Display"), (14, "Email"), (7, "Affiliate"), (0, "Paid Search"))
 
 
@@ -170,6 +178,13 @@ FOUR = visits((21, "Display"), (14, "Email"), (7, "Affiliate"), (0, "Paid Search
             "linear",
             {"Email": 500_000, "Display": 500_000},
             id="repeats collapsed",
+        ),
+        pytest.param(
+            TWO_CAMPAIGNS,
+            {"collapse_repeats": True},
+            "linear",
+            {"Email": 666_667, "Display": 333_333},
+            id="another campaign repeats nothing",
         ),
         pytest.param(TWO_ORDERS, {}, "linear", {"Display": 500_000, "Email": 500_000}, id="paths continue"),
         pytest.param(

@@ -55,7 +55,7 @@ class _TouchpointExclusionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_T
     TOUCHPOINT_EXCLUSION_FOLDED: _TouchpointExclusion.ValueType  # 9
     """It is part of an interaction whose touch is an earlier event."""
     TOUCHPOINT_EXCLUSION_COLLAPSED: _TouchpointExclusion.ValueType  # 10
-    """A consecutive repeat of the same source."""
+    """A consecutive repeat of the same source (`CreditSettings.collapse_repeats`)."""
     TOUCHPOINT_EXCLUSION_OVER_CAP: _TouchpointExclusion.ValueType  # 11
     """More touches than the cap allows: it is neither among the first nor among the last."""
     TOUCHPOINT_EXCLUSION_INTERNAL_TRAFFIC: _TouchpointExclusion.ValueType  # 12
@@ -91,7 +91,7 @@ TOUCHPOINT_EXCLUSION_OUTSIDE_VIEW_WINDOW: TouchpointExclusion.ValueType  # 8
 TOUCHPOINT_EXCLUSION_FOLDED: TouchpointExclusion.ValueType  # 9
 """It is part of an interaction whose touch is an earlier event."""
 TOUCHPOINT_EXCLUSION_COLLAPSED: TouchpointExclusion.ValueType  # 10
-"""A consecutive repeat of the same source."""
+"""A consecutive repeat of the same source (`CreditSettings.collapse_repeats`)."""
 TOUCHPOINT_EXCLUSION_OVER_CAP: TouchpointExclusion.ValueType  # 11
 """More touches than the cap allows: it is neither among the first nor among the last."""
 TOUCHPOINT_EXCLUSION_INTERNAL_TRAFFIC: TouchpointExclusion.ValueType  # 12
@@ -127,7 +127,7 @@ class _NoShareReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoShare
     NO_SHARE_REASON_IMPRESSION_IGNORED: _NoShareReason.ValueType  # 7
     """The impression policy, in this model's window."""
     NO_SHARE_REASON_COLLAPSED: _NoShareReason.ValueType  # 8
-    """A consecutive repeat of the same source, in this model's window."""
+    """A consecutive repeat of the same source, in this model's window (`CreditSettings.collapse_repeats`)."""
     NO_SHARE_REASON_OVER_CAP: _NoShareReason.ValueType  # 9
     """More touches than the cap allows, in this model's window."""
     NO_SHARE_REASON_OUTSIDE_VIEW_WINDOW: _NoShareReason.ValueType  # 10
@@ -155,7 +155,7 @@ NO_SHARE_REASON_OUTSIDE_WINDOW: NoShareReason.ValueType  # 6
 NO_SHARE_REASON_IMPRESSION_IGNORED: NoShareReason.ValueType  # 7
 """The impression policy, in this model's window."""
 NO_SHARE_REASON_COLLAPSED: NoShareReason.ValueType  # 8
-"""A consecutive repeat of the same source, in this model's window."""
+"""A consecutive repeat of the same source, in this model's window (`CreditSettings.collapse_repeats`)."""
 NO_SHARE_REASON_OVER_CAP: NoShareReason.ValueType  # 9
 """More touches than the cap allows, in this model's window."""
 NO_SHARE_REASON_OUTSIDE_VIEW_WINDOW: NoShareReason.ValueType  # 10
@@ -670,7 +670,9 @@ class CreditSettings(_message.Message):
     late_touch_seconds: _builtins.int
     """A touch up to this long after its conversion, in the same session, counts as before it."""
     collapse_repeats: _builtins.bool
-    """Whether consecutive touches of one source count as one."""
+    """Whether consecutive touches of one source count as the first of them: alike in all of `TouchSource` but its click ids.
+    Another campaign is another source.
+    """
     data_driven_version: _builtins.str
     """data_driven: the version of the model. In an answer: what was credited under; empty where there was none. In a request
     to simulate: the version to try. Not in a request to preview: say `ModelChoice` there.
