@@ -32,8 +32,13 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def _filters(command: _Command) -> _Command:
     """Adds the options that choose deliveries."""
     for option in (
-        click.option("--until", metavar="TIME", help="Up to this day, included, or moment, of the last attempt, UTC."),
-        click.option("--since", metavar="TIME", help="From this day or moment on."),
+        click.option("--until", metavar="TIME", help="Up to this day, included, or moment, as --since."),
+        click.option(
+            "--since",
+            metavar="TIME",
+            help="Last attempted, or decided not to be sent, from this day or moment on, UTC. What waits for its first "
+            "attempt has no such time, and is left out.",
+        ),
         click.option("--reason", "reasons", multiple=True, metavar="NAME", help="Not sent for it: NO_CONSENT; repeat."),
         click.option("--error", "outcomes", multiple=True, metavar="NAME", help="Outcome: PERMANENT, UNKNOWN; repeat."),
         click.option("--state", "states", multiple=True, metavar="NAME", help="DEAD, PENDING, ACCEPTED, ...; repeat."),
@@ -175,7 +180,7 @@ def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked
                 break
     told = {(one.destination_id, one.conversion_id) for one in found if one.HasField("due_time")}
     queued = {(one.destination_id, one.conversion_id): one for one in waiting}  # what was due anew was met again
-    found = [one for name, one in queued.items() if name not in told] + found
+    found = ([one for name, one in queued.items() if name not in told] + found)[:limit]
     if as_json:
         print_json([_as_dict(one) for one in found])
         return

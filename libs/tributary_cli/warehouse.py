@@ -56,7 +56,7 @@ def sql(dialect: str, schema: str, manifest: Path | None) -> None:
     _print("Merge what was loaded; before another is loaded, which takes its place.", merge(chosen, schema))
     if manifest is None:
         moment = {"bigquery": "@moment", "snowflake": ":moment", "redshift": "$1"}[dialect]
-        _print("As it was known at a moment.", [as_of(schema, moment)])
+        _print("As it was known at a moment.", as_of(chosen, schema, moment))
 
 
 def _print(title: str, statements: list[str]) -> None:

@@ -61,6 +61,15 @@ _TYPES: Final[Mapping[Dialect, Mapping[ColumnKind, str]]] = {
     },
 }
 
+_SESSION_IN_UTC: Final[Mapping[Dialect, Sequence[str]]] = {
+    Dialect.BIGQUERY: (),
+    Dialect.SNOWFLAKE: ("ALTER SESSION SET TIMEZONE = 'UTC'",),
+    Dialect.REDSHIFT: ("SET timezone = 'UTC'",),
+}
+"""Goes before what turns a moment into a time of our columns. Those of Snowflake and Redshift know no zone and are in
+UTC; a moment, of a file or a parameter, becomes what the clock of the session shows: that of Los Angeles, where nobody
+sets Snowflake's. Of BigQuery they are moments themselves. A merge only moves them."""
+
 _STAGE: Final = "stage_"
 """Begins the name of the table that a batch is loaded into first."""
 
@@ -92,20 +101,22 @@ def create(dialect: Dialect, schema: str) -> list[str]:
     return made
 
 
-def as_of(schema: str, moment: str) -> str:
-    """Returns the query for all conversions as they were known at a moment.
+def as_of(dialect: Dialect, schema: str, moment: str) -> list[str]:
+    """Returns the statements that ask for all conversions as they were known at a moment; the last is the query.
 
     Args:
+        dialect: Whose SQL.
         schema: The data set, or schema.
         moment: How the moment is written there: a parameter, or a literal.
     """
     where = f"WHERE publish_time <= {moment}"
-    return f"SELECT *\nFROM {schema}.conversion_revisions\n{where}\n{_newest('revision')}"
+    query = f"SELECT *\nFROM {schema}.conversion_revisions\n{where}\n{_newest('revision')}"
+    return [*_SESSION_IN_UTC[dialect], query]
 
 
 def load(dialect: Dialect, about: Load) -> list[str]:
     """Returns the statements that bring a batch, and that alone, into the tables it is merged from."""
-    return [statement for name in TABLES for statement in _LOADS[dialect](about, name)]
+    return [*_SESSION_IN_UTC[dialect], *(statement for name in TABLES for statement in _LOADS[dialect](about, name))]
 
 
 def merge(dialect: Dialect, schema: str) -> list[str]:

@@ -153,7 +153,7 @@ def test_batches_loaded_twice_and_in_any_order_come_to_the_truth(dialect: Dialec
     assert engine.execute(WHOLE).fetchall() == exported.newest
     assert engine.execute(CREDITED).fetchall() == exported.credited
     assert engine.execute(POSTED).fetchall() == exported.credited
-    query = translated([as_of(SCHEMA, f"TIMESTAMP '{exported.first_moment}'")], dialect)[0]
+    query = translated(as_of(dialect, SCHEMA, f"TIMESTAMP '{exported.first_moment}'")[-1:], dialect)[0]
     told = f"SELECT conversion_id, value_micros::BIGINT FROM ({query}) ORDER BY conversion_id"  # noqa: S608 - our own
     assert engine.execute(told).fetchall() == exported.first_values
     for table in TABLES:

@@ -56,6 +56,23 @@ def test_redshift_takes_no_qualify_for_the_alias_of_a_table() -> None:
         assert before[1:2] == ["AS"] or "WHERE" in before, statement
 
 
+@pytest.mark.parametrize(
+    ("dialect", "setting"),
+    [
+        pytest.param(Dialect.BIGQUERY, "", id="bigquery: a TIMESTAMP is a moment"),
+        pytest.param(Dialect.SNOWFLAKE, "ALTER SESSION SET TIMEZONE = 'UTC';", id="snowflake: Los Angeles by default"),
+        pytest.param(Dialect.REDSHIFT, "SET timezone = 'UTC';", id="redshift: the user's, where one is set"),
+    ],
+)
+def test_a_moment_becomes_a_time_in_utc_whatever_the_session_s_zone(dialect: Dialect, setting: str) -> None:
+    """Parquet times are moments (isAdjustedToUTC); a column without a zone gets what the session's clock shows."""
+    _, text = run(dialect.value)
+    for title, next_title in (("-- Batch BATCH_ID: load.", "-- Merge what"), ("-- As it was known at a moment.", "")):
+        block = text.partition(title)[2]
+        first = (block.partition(next_title)[0] if next_title else block).strip().splitlines()[0]
+        assert first == setting if setting else first.startswith(("LOAD", "TRUNCATE", "SELECT"))
+
+
 @pytest.mark.parametrize("dialect", list(Dialect))
 def test_a_manifest_is_loaded_from_where_its_files_are(dialect: Dialect, tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
