@@ -13,7 +13,7 @@ from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.permissions import permits_of, strictest, why_not
 from tributary_delivery.withheld import without
-from tributary_domain.consent import DENIED, GRANTED, UNSAID, Assumed, Decision, packed
+from tributary_domain.consent import DENIED, GRANTED, PURPOSES, UNSAID, Assumed, Decision, Purpose, packed
 from tributary_domain.vendor_consent import VendorDecision
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.redis.consents import Ledger
@@ -36,6 +36,12 @@ def a_conversion(decided: int = 0, **said: Any) -> ConversionRevised:
     if decided:
         revised.match.consent.consent_time.FromMicroseconds(decided)
     return revised
+
+
+@pytest.mark.parametrize("purpose", [Purpose.AD_STORAGE, Purpose.ANALYTICS_STORAGE])
+def test_what_a_browser_may_keep_is_no_question_of_what_may_leave(purpose: Purpose) -> None:
+    denial = Decision(CONVERTED + 1, packed([DENIED if one is purpose else UNSAID for one in PURPOSES]))
+    assert permitted(denial, ad_user_data=CONSENT_STATE_GRANTED) == Permits(GRANTED, UNSAID)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,10 @@ class Consent(_message.Message):
     REGION_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     ad_storage: Global___ConsentState.ValueType
-    """Storing ad cookies."""
+    """Storing ad cookies. DENIED: click ids, browser ids and match keys that the event leaves are told with no conversion but
+    its own, and none with one that comes later of what was left before. Whether a conversion is told, and with what it
+    brings itself, `ad_user_data` decides: a denial of this alone, after the conversion, holds nothing back.
+    """
     analytics_storage: Global___ConsentState.ValueType
     """Storing measurement cookies. DENIED: the event is counted, but earns no credit."""
     ad_user_data: Global___ConsentState.ValueType
