@@ -4,6 +4,9 @@ The one rule: what ClickHouse has of a role was in that role first, so a role th
 however healthy it looks. Somebody must look, and confirm (`tributary migrate --confirm-loss`): the moment is kept in
 the role's epoch, and from then on whatever may have been before it is looked up in ClickHouse.
 
+A conversion whose person was erased is in ClickHouse under a random id, of some other shard: its revisions are compared
+with the highest of all shards.
+
 Asked once per run of Redis, before anything is written to it (`Reconnection`); that it was asked is noted in the role
 itself, so that what is emptied while it runs is asked again. Of a cluster it is noted in every part (`PassedNotes`): a
 part without a note has lost something, also where ClickHouse knows of nothing that was in it, as of journeys. Fails

@@ -45,8 +45,10 @@ from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.report_query import Basis
+from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.redis import keys
+from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.ties import person_key
@@ -651,6 +653,26 @@ async def test_removing_takes_the_conversions_along(own: Reconciled, workspace: 
     assert [row[0] for row in await attribution.stored("conversion_id")] == [events.conversion_id("o-other")]
     await own.run()
     assert await own.differences() == []
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_an_erasure_looks_like_no_loss_of_the_state_store_and_a_loss_still_does(
+    own: Reconciled, workspace: str, mode: ErasureMode
+) -> None:
+    """The newest of all conversions are the person's, and random ids are of other shards than these were."""
+    events, attribution = Events(workspace), own.attribution
+    await own.happen(*somebody_else(events))
+    mine = [events.order(CUSTOMER, VISITOR, order_id=f"o-{number}", event_id=f"o-{number}") for number in range(12)]
+    await own.happen(*mine)
+    await attribution.erasing.go_on(await requested(attribution, mode))
+    revisions = {revision for (revision,) in await attribution.stored("revision")}
+    marks = await PublishedMarks(attribution.clickhouse, SHARDS).marks()
+    recorded = {place: mark for place, mark in marks.items() if mark in revisions}  # the rest are other tests'
+    there = await Conversions(attribution.state, SHARDS).marks(recorded)
+    assert recorded
+    assert [place for place, mark in recorded.items() if there[place] < mark] == []
+    await attribution.state.flushdb()
+    assert set((await Conversions(attribution.state, SHARDS).marks(recorded)).values()) == {0}
 
 
 async def test_tombstones_are_read_back_after_a_loss_before_any_event(own: Reconciled, workspace: str) -> None:

@@ -12,6 +12,8 @@ from tributary_storage.clickhouse.statements import statement
 class PublishedMarks:
     """The highest revision published of each shard of conversions, of those with new ones.
 
+    Of what is left of conversions whose people were erased nobody can tell the shard; it is told of `any`.
+
     Args:
         clickhouse: Where `conversion_revisions` is.
         shards: Of the epoch.
@@ -24,7 +26,7 @@ class PublishedMarks:
     async def marks(self) -> dict[str, int]:
         """Returns them by the shard's number as text, as `Conversions.marks` does."""
         rows = await self._clickhouse.execute(statement("published_marks"), {"shards": self._shards})
-        return {str(shard): int(highest) for shard, highest in rows}
+        return {shard: int(highest) for shard, highest in rows}
 
 
 class TriedMarks:

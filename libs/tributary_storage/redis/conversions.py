@@ -46,6 +46,8 @@ _REPLACE: Final = Script("replace_fields")
 _PARTS_AT_ONCE: Final = 1000
 _PART_FIELD_BYTES: Final = 8
 _PENDING: Final = b"u"
+_ANY: Final = "any"
+"""The place of what was published in a shard that nobody knows."""
 FORWARD: Final = b"f"
 """The field, beside parts, that says which order the event observed that has this conversion id by itself."""
 FAMILY: Final = b"k"
@@ -245,13 +247,17 @@ class Conversions:
     async def marks(self, places: Collection[str]) -> dict[str, int]:
         """Returns per shard, by its number as text, the highest revision ever published; 0 where there is none.
 
+        Of `any`, that of all shards.
+
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
+        asked = range(self._shards) if _ANY in places else [int(place) for place in places]
         try:
-            return {place: int(await self._client.get(keys.published(int(place))) or 0) for place in places}
+            marks = {str(shard): int(await self._client.get(keys.published(shard)) or 0) for shard in asked}
         except redis.RedisError as error:
             raise failed(error) from error
+        return {place: max(marks.values()) if place == _ANY else marks[place] for place in places}
 
     def _piece(self, key: str, arguments: Sequence[Argument]) -> Piece:
         shard = shard_of_key(key, self._shards)
