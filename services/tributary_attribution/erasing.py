@@ -34,7 +34,7 @@ import structlog
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.directory import Directory
 from tributary_attribution.erasure_notes import ErasureNotes
-from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again, planned
+from tributary_attribution.erasure_plans import GRACE_SECONDS, begun_before, counted, is_again, planned
 from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
@@ -164,11 +164,7 @@ class Erasing:
         return planned(*about, removes=mode is ErasureMode.REMOVE, reason=reason, requested_by=requested_by)
 
     async def request(self, erasure: Erasure) -> Erasure:
-        """Makes an erasure durable; from here on it happens.
-
-        Raises:
-            StorageUnavailableError: A store did not answer; ask again.
-        """
+        """Makes an erasure durable; from here on it happens. Raises `StorageUnavailableError`: ask again."""
         held = await self._notes.held(erasure)
         erasure = replace(erasure, until_micros=max([erasure.until_micros, *held]))
         await self._erasures.keep(erasure)
@@ -198,12 +194,14 @@ class Erasing:
         )
 
     async def go_on(self, erasure: Erasure, until: float | None = None) -> Erasure:
-        """Does all steps, or those that are begun before a moment of the event loop's clock.
+        """Does all steps, after those of earlier erasures of the person; until a moment of the loop's clock, if any.
 
         Raises:
             Backpressure: Its conversions are being published, or the moment has come; go on a little later.
             StorageUnavailableError: A store did not answer; go on later.
         """
+        for earlier in begun_before(erasure, await self._erasures.opened()):
+            await self.go_on(earlier, until)
         for step in self.steps():
             if until is not None and asyncio.get_running_loop().time() >= until:
                 raise Backpressure("Nobody waits for the erasure any more.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
@@ -39,6 +39,23 @@ def planned(
 def is_again(erasure: Erasure) -> bool:
     """Tells whether nobody asked for it."""
     return erasure.erasure_id.startswith(AGAIN)
+
+
+def begun_before(erasure: Erasure, opened: Iterable[Erasure]) -> list[Erasure]:
+    """Returns those of the same person that were asked for earlier and are not through, oldest first.
+
+    Each copies conversions to random ids of its own: what one has copied and not deleted yet the next would copy too.
+    """
+    tokens, place = set(erasure.tokens), (erasure.request_micros, erasure.erasure_id)
+    earlier = [
+        one
+        for one in opened
+        if one.workspace == erasure.workspace
+        and one.state is ErasureState.REQUESTED
+        and (one.request_micros, one.erasure_id) < place
+        and not tokens.isdisjoint(one.tokens)
+    ]
+    return sorted(earlier, key=lambda one: (one.request_micros, one.erasure_id))
 
 
 def again(workspace: str, token: str, until_micros: int, now_micros: int) -> Erasure:

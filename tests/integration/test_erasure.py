@@ -646,6 +646,23 @@ async def test_a_copy_and_its_original_are_both_in_totals_for_one_statement_only
     assert stands[-1]
 
 
+async def test_who_is_erased_again_while_that_is_not_through_is_in_no_total_twice(
+    own: Reconciled, workspace: str
+) -> None:
+    await lived(own, workspace)
+    attribution = own.attribution
+    before = await totals(attribution)
+    noted = await requested(attribution)
+    for step in attribution.erasing.steps()[:6]:
+        noted = await step(noted)
+    await ErasureRecords(attribution.clickhouse).sever(noted)  # the caller's time was up before originals were deleted
+    second = await attribution.erasing.go_on(await requested(attribution))
+    assert second.erasure_id != noted.erasure_id
+    assert not any(second.remaining.values()), second.remaining
+    assert await totals(attribution) == before
+    assert (await attribution.erasing.get(workspace, noted.erasure_id)).state is ErasureState.DESTROYED
+
+
 async def test_removing_takes_the_conversions_along(own: Reconciled, workspace: str) -> None:
     events, _ = await lived(own, workspace)
     attribution = own.attribution
