@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from tributary_runtime import traces
 from tributary_runtime.authentication import AUTHORIZATION, INTERNAL_TOKEN
+from tributary_runtime.patience import patience_seconds
 from tributary_runtime.readiness import READINESS
 from tributary_runtime.tls import IN_THE_CLEAR, Stamp, Tls
 
@@ -70,6 +71,7 @@ async def open_channel(
     *,
     api_key: SecretStr | None = None,
     deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
+    is_forwarding: bool = False,
     tls: Tls = IN_THE_CLEAR,
 ) -> AsyncIterator[grpc.aio.Channel]:
     """Opens a channel that balances over all addresses of its target; connects at the first call.
@@ -79,6 +81,8 @@ async def open_channel(
         internal_token: Shown as one of Tributary's own services.
         api_key: Shown as a caller from outside.
         deadline_seconds: For unary calls that set no timeout; streams have none of their own.
+        is_forwarding: Whether calls are made for the caller of the one being handled, and so may take as long as that
+            caller waits, where one says; a timeout of their own only shortens that.
         tls: Of this process.
 
     Raises:
@@ -96,7 +100,7 @@ async def open_channel(
             return grpc.aio.insecure_channel(target, options=_OPTIONS)
         return grpc.aio.secure_channel(target, secure, options=[*_OPTIONS, *tls.channel_options()])
 
-    channel = _CarryingChannel(open_one, tuple(credentials), deadline_seconds)
+    channel = _CarryingChannel(open_one, tuple(credentials), deadline_seconds, is_forwarding=is_forwarding)
     renewing = None if tls.ca_file is None else asyncio.create_task(channel.renew(tls, tls.channel_stamp()))
     try:
         yield channel
@@ -134,12 +138,18 @@ class _CarryingChannel(grpc.aio.Channel):
     """
 
     def __init__(
-        self, open_one: Callable[[], grpc.aio.Channel], carried: tuple[tuple[str, str], ...], deadline_seconds: float
+        self,
+        open_one: Callable[[], grpc.aio.Channel],
+        carried: tuple[tuple[str, str], ...],
+        deadline_seconds: float,
+        *,
+        is_forwarding: bool,
     ) -> None:
         self._open_one = open_one
         self._channel = open_one()
         self._carried = carried
         self._deadline_seconds = deadline_seconds
+        self._is_forwarding = is_forwarding
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def renew(self, tls: Tls, seen: Stamp) -> None:
@@ -181,7 +191,7 @@ class _CarryingChannel(grpc.aio.Channel):
     def _carrying(
         self, make: Callable[[grpc.aio.Channel], Callable[..., Any]], deadline_seconds: float | None
     ) -> Callable[..., Any]:
-        carried = self._carried
+        carried, is_forwarding = self._carried, self._is_forwarding
         made_for = self._channel
         call = make(made_for)
 
@@ -194,6 +204,9 @@ class _CarryingChannel(grpc.aio.Channel):
                 call = make(made_for)
             traceparent = traces.current_traceparent()
             trace = ((traces.TRACEPARENT, traceparent),) if traceparent else ()
+            asked = patience_seconds() if is_forwarding and deadline_seconds is not None else None
+            if asked is not None:
+                timeout = asked if timeout is None else min(timeout, asked)
             return call(
                 *args,
                 timeout=deadline_seconds if timeout is None else timeout,

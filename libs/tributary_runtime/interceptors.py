@@ -17,7 +17,7 @@ from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 from structlog.contextvars import bind_contextvars
 
-from tributary_runtime import metrics, traces
+from tributary_runtime import metrics, patience, traces
 from tributary_runtime.authentication import (
     AUTHORIZATION,
     INTERNAL_TOKEN,
@@ -183,6 +183,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         named = _Named(method)
 
         async def handle(request: Any, context: Any) -> Any:
+            patience.heed(context.time_remaining)
             response, error = await self.account(
                 named, lambda: inner(request, context), lambda: code_of(context), NOTHING
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
+from typing import Final
 
 from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceStub
 from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
@@ -47,6 +49,9 @@ from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.progress import Progress
 
+FORWARD_SECONDS: Final = 60.0
+"""How long a forwarded call may take whose caller did not say how long to wait: a page of reattribution needs it."""
+
 
 async def main(settings: QuerySettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
@@ -67,9 +72,10 @@ async def main(settings: QuerySettings) -> None:
                 connections=settings.query_connections,
             )
         )
-        attribution = await closing.enter_async_context(open_channel(settings.attribution_target, token, tls=tls))
-        dedup = await closing.enter_async_context(open_channel(settings.dedup_target, token, tls=tls))
-        delivery = await closing.enter_async_context(open_channel(settings.delivery_target, token, tls=tls))
+        to = partial(open_channel, internal_token=token, deadline_seconds=FORWARD_SECONDS, is_forwarding=True, tls=tls)
+        attribution = await closing.enter_async_context(to(settings.attribution_target))
+        dedup = await closing.enter_async_context(to(settings.dedup_target))
+        delivery = await closing.enter_async_context(to(settings.delivery_target))
         progress = Progress(log_store, state_store, await wait_for_epoch(log_store, "log"))
         history, models = ConversionHistory(clickhouse), Models(ModelVersions(clickhouse))
         refused, decided = RefusedEvents(clickhouse), QuarantinedEvents(clickhouse)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import grpc
+
 from tributary.attribution.v1 import attribution_service_pb2 as attribution
 from tributary.query.v1.query_service_pb2 import (
     ErasePersonRequest,
@@ -12,6 +14,8 @@ from tributary.query.v1.query_service_pb2 import (
     GetErasureResponse,
 )
 from tributary_query.violations import refuse
+from tributary_runtime.errors import UnavailableError
+from tributary_runtime.remote_errors import error_of
 
 if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
     from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceAsyncStub
@@ -19,6 +23,10 @@ if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
 
 CALL_SECONDS: Final = 60.0
 """Of an erasure whose caller says nothing of how long to wait: ClickHouse rewrites what it has of the person."""
+_GOES_ON: Final = (
+    "Whether the erasure was begun is not known; if it was, it goes on by itself. To ask again does no harm, and once "
+    "it is done a dry run finds nothing of the person."
+)
 _MARGIN: Final = 0.9
 """Share of the caller's remaining time that attribution gets, so that our own answer still arrives."""
 
@@ -46,6 +54,7 @@ class Erasures:
 
         Raises:
             InvalidRequestError: It does not say whom.
+            UnavailableError: Attribution did not answer in time, or could not reach a store.
             grpc.aio.AioRpcError: What attribution said; the interceptor passes it on.
         """
         asked = attribution.ErasePersonRequest(
@@ -63,7 +72,18 @@ class Erasures:
             case _:
                 raise refuse("person", "Name a person by id or by identifiers.")
         timeout = CALL_SECONDS if remaining_seconds is None else remaining_seconds * _MARGIN
-        return ErasePersonResponse(erasure=(await self._attribution.ErasePerson(asked, timeout=timeout)).erasure)
+        try:
+            return ErasePersonResponse(erasure=(await self._attribution.ErasePerson(asked, timeout=timeout)).erasure)
+        except grpc.aio.AioRpcError as failure:
+            error = error_of(failure)
+            if asked.dry_run or not isinstance(error, UnavailableError):
+                raise
+            raise UnavailableError(
+                f"{error.message} {_GOES_ON}",
+                retry_delay_seconds=error.retry_delay_seconds,
+                reason=error.reason,
+                metadata=error.metadata,
+            ) from failure
 
     async def get(self, request: GetErasureRequest, workspace: str) -> GetErasureResponse:
         """Returns how far an erasure is.

@@ -33,6 +33,9 @@ if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
 
 log = structlog.get_logger(__name__)
 
+_DELIVERY_SECONDS: Final = 10.0
+"""How long delivery is asked: the rest is answered without it."""
+
 VERDICTS: Final = ("ACCEPTED", "DUPLICATE", "CONFLICT", "REJECTED", "QUARANTINED")
 
 
@@ -104,7 +107,8 @@ class Integrity:
         if not told:
             return True
         try:
-            answer = await self._delivery.ListDestinations(ListDestinationsRequest(workspace=workspace.id))
+            asked = ListDestinationsRequest(workspace=workspace.id)
+            answer = await self._delivery.ListDestinations(asked, timeout=_DELIVERY_SECONDS)
         except grpc.aio.AioRpcError as error:
             log.warning("deliveries_unknown", code=error.code().name)
             return False

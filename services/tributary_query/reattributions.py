@@ -19,8 +19,6 @@ if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
     from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceAsyncStub
 
 MAX_NAMES: Final = 100
-CALL_SECONDS: Final = 60.0
-"""A page is hundreds of conversions, each with its journey."""
 
 
 class Reattributions:
@@ -45,7 +43,7 @@ class Reattributions:
         asked.preview = True
         if request.HasField("settings"):
             asked.settings.CopyFrom(request.settings)
-        answer = await self._attribution.Reattribute(asked, timeout=CALL_SECONDS)
+        answer = await self._attribution.Reattribute(asked)
         return PreviewReattributionResponse(page=answer.page, next_page_token=next_token(answer, mark))
 
     async def apply(self, request: ReattributeRequest, workspace: str) -> ReattributeResponse:
@@ -54,7 +52,7 @@ class Reattributions:
         Raises: as `preview`.
         """
         mark = fingerprint(workspace, request)
-        answer = await self._attribution.Reattribute(asked_of(request, workspace, mark), timeout=CALL_SECONDS)
+        answer = await self._attribution.Reattribute(asked_of(request, workspace, mark))
         return ReattributeResponse(page=answer.page, next_page_token=next_token(answer, mark))
 
 

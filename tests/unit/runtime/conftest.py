@@ -113,6 +113,7 @@ def serve_echo(workspaces_file: WorkspacesFile) -> ServeEcho:
         gate: Gate = lambda: None,
         max_concurrent_calls: int = 100,
         deadline_seconds: float = 10,
+        is_forwarding: bool = False,
     ) -> AsyncIterator[Echo]:
         servicer = EchoServicer()
         clock = SystemClock()
@@ -129,9 +130,8 @@ def serve_echo(workspaces_file: WorkspacesFile) -> ServeEcho:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
-            async with open_channel(
-                f"127.0.0.1:{port}", token, api_key=api_key, deadline_seconds=deadline_seconds
-            ) as channel:
+            options = {"deadline_seconds": deadline_seconds, "is_forwarding": is_forwarding}
+            async with open_channel(f"127.0.0.1:{port}", token, api_key=api_key, **options) as channel:
                 yield Echo(servicer, channel)
         finally:
             servicer.let_go.set()

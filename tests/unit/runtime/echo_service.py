@@ -28,6 +28,7 @@ from tributary_runtime.errors import (
 )
 from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_runtime.loops import Loop
+from tributary_runtime.patience import patience_seconds
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import ServiceSettings, load
 from tributary_runtime.traces import current_traceparent
@@ -54,6 +55,7 @@ class EchoServicer:
     rules: ClassVar[dict[str, Access]] = {
         "Echo": Scope.INGEST,
         "Internal": INTERNAL,
+        "Patience": INTERNAL,
         "Fail": INTERNAL,
         "FailLater": INTERNAL,
         "Slow": INTERNAL,
@@ -76,6 +78,9 @@ class EchoServicer:
 
     async def internal(self, _request: bytes, _context: Any) -> bytes:
         return current_traceparent().encode()
+
+    async def patience(self, _request: bytes, _context: Any) -> bytes:
+        return str(patience_seconds()).encode()
 
     async def fail(self, request: bytes, _context: Any) -> bytes:
         if request == b"caused":
@@ -127,6 +132,7 @@ class EchoServicer:
         handlers = {
             "Echo": unary(self.echo),
             "Internal": unary(self.internal),
+            "Patience": unary(self.patience),
             "Fail": unary(self.fail),
             "Slow": unary(self.slow),
             "Abort": unary(self.abort),

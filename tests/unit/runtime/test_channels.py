@@ -16,7 +16,7 @@ from tests.support.eventually import eventually_async
 from tests.support.ports import free_port
 from tests.unit.runtime.conftest import INTERNAL_TOKEN, Keys, ServeEcho
 from tests.unit.runtime.echo_service import FAILURES, SERVICE
-from tributary_runtime import channels
+from tributary_runtime import channels, patience
 from tributary_runtime.channels import open_channel, reach
 from tributary_runtime.errors import TributaryError, UnavailableError
 from tributary_runtime.readiness import Health
@@ -41,6 +41,33 @@ async def test_a_call_with_a_deadline_keeps_it(serve_echo: ServeEcho) -> None:
         call = asyncio.ensure_future(echo.unary("Slow", b"x", timeout=60))
         asyncio.get_running_loop().call_later(0.2, echo.servicer.let_go.set)
         assert await call == b"x"
+
+
+@pytest.mark.parametrize(
+    ("caller", "own", "default", "least", "most"),
+    [
+        pytest.param(1000.0, None, 10, 900, 1000, id="as-long-as-the-caller-waits"),
+        pytest.param(100.0, None, 1000, 0, 100, id="no-longer-than-that"),
+        pytest.param(1000.0, 100.0, 10, 10, 100, id="a-timeout-shortens-it"),
+        pytest.param(100.0, 1000.0, 10, 10, 100, id="and-never-lengthens-it"),
+        pytest.param(None, None, 100, 10, 100, id="the-caller-did-not-say"),
+        pytest.param(None, 1000.0, 10, 100, 1000, id="nor-does-that-change-a-timeout"),
+    ],
+)
+async def test_a_call_that_is_forwarded_may_take_as_long_as_its_caller_waits(
+    serve_echo: ServeEcho, caller: float | None, own: float | None, default: float, least: float, most: float
+) -> None:
+    """What the other side is told of it is a little less each time, for the way back."""
+    async with serve_echo(deadline_seconds=default, is_forwarding=True) as echo:
+        patience.heed(lambda: caller)
+        seconds = float(await echo.unary("Patience", timeout=own))
+    assert least < seconds < most
+
+
+async def test_a_call_of_its_own_takes_no_heed_of_whose_call_is_being_handled(serve_echo: ServeEcho) -> None:
+    async with serve_echo(deadline_seconds=10_000) as echo:
+        patience.heed(lambda: 1.0)
+        assert float(await echo.unary("Patience")) > 1
 
 
 async def test_a_stream_has_no_deadline_of_its_own(serve_echo: ServeEcho) -> None:

@@ -95,7 +95,8 @@ class QueryServiceStub:
 
     OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
     comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
-    the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+    the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun
+    goes on all the same, and to ask again does no harm.
     """
     GetErasure: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetErasureRequest, _query_service_pb2.GetErasureResponse]
     """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
@@ -252,7 +253,8 @@ class QueryServiceAsyncStub(QueryServiceStub):
 
     OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
     comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
-    the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+    the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun
+    goes on all the same, and to ask again does no harm.
     """
     GetErasure: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetErasureRequest, _query_service_pb2.GetErasureResponse]  # type: ignore[assignment]
     """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
@@ -466,7 +468,8 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
         comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
-        the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+        the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun
+        goes on all the same, and to ask again does no harm.
         """
 
     @_abc_1.abstractmethod
