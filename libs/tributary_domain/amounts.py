@@ -1,6 +1,7 @@
 """What is checked of money, amounts and the items of an order.
 
-The one rule: zero or more everywhere; money that goes back is an adjustment, and says so by its reason.
+The one rule: zero or more everywhere; money that goes back is an adjustment, and says so by its reason. A new total
+alone may lie below zero, where more went back than was paid: it is credited as zero.
 """
 
 from operator import attrgetter, gt
@@ -25,7 +26,9 @@ _read_item = attrgetter(*(name for name, _ in ITEM_TEXTS), "quantity", "price_mi
 _AMOUNTS: Final = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
 
 
-def check_money(event: EventLike, money: Any, field: str, found: list[Reason]) -> None:
+def check_money(
+    event: EventLike, money: Any, field: str, found: list[Reason], *, may_be_negative: bool = False
+) -> None:
     """Adds what is wrong with an amount and its currency."""
     code = money.currency_code
     if not is_currency(code):
@@ -36,7 +39,8 @@ def check_money(event: EventLike, money: Any, field: str, found: list[Reason]) -
         if micros is not None and micros >= LAST_MICROS[code]:
             message = "This currency was withdrawn long before the event."
             found.append(Reason(ReasonCode.CURRENCY_UNKNOWN, f"{field}.currency_code", message))
-    _amount(money.amount_micros, f"{field}.amount_micros", found)
+    amount = money.amount_micros
+    _amount(abs(amount) if may_be_negative else amount, f"{field}.amount_micros", found)
 
 
 def check_amounts(amounts: Any, field: str, found: list[Reason]) -> None:

@@ -42,6 +42,8 @@ _TRAFFIC_KINDS, _OBSERVERS, _CONSENT_STATES, _HUMAN_VERDICTS, _CUSTOMER_TYPES = 
 _PURPOSES: Final = ("ad_storage", "analytics_storage", "ad_user_data", "ad_personalization", "sale_or_sharing")
 
 _RETRACTION = 3
+_NO_TOTAL: Final = frozenset({0, 1, _RETRACTION, 4, 5})
+"""Reasons of adjustments whose amount is no new total; an unknown one stands for a restatement."""
 _HUMAN_VERDICT_BOT = 2
 
 
@@ -189,7 +191,8 @@ def _adjustment(event: EventLike, expected: Expectations, found: list[Reason]) -
     if not adjustment.reason:
         _missing("adjustment.reason", "Say what changed the value.", found)
     if adjustment.HasField("amount"):
-        check_money(event, adjustment.amount, "adjustment.amount", found)
+        is_total = adjustment.reason not in _NO_TOTAL
+        check_money(event, adjustment.amount, "adjustment.amount", found, may_be_negative=is_total)
     elif adjustment.reason and adjustment.reason != _RETRACTION:
         _missing("adjustment.amount", "Only a retraction needs no amount.", found)
     if adjustment.HasField("amounts"):

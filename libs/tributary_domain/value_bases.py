@@ -57,7 +57,7 @@ class CreditedValue:
     missing: tuple[str, ...] = ()
     """Parts that the basis needs and that were not sent: the value is credited as sent."""
     is_contradictory: bool = False
-    """Whether its tax and shipping are more than the value itself, which is then credited as 0."""
+    """Whether its tax and shipping are more than the value itself, which is then credited as 0, or as it is below 0."""
 
 
 def credited_value(stated_micros: int | None, parts: ValueParts, basis: ValueBasis) -> CreditedValue:
@@ -81,8 +81,9 @@ def credited_value(stated_micros: int | None, parts: ValueParts, basis: ValueBas
     if missing:
         return CreditedValue(stated_micros, missing)
     net = stated_micros - sum(getattr(parts, name) for name in names if name != "cost_of_goods_micros")
-    is_contradictory = net < 0 <= stated_micros
-    net = max(net, 0) if is_contradictory else net
+    least = min(stated_micros, 0)
+    is_contradictory = net < least
+    net = max(net, least)
     cost = (parts.cost_of_goods_micros or 0) if "cost_of_goods_micros" in names else 0
     return CreditedValue(net - cost, (), is_contradictory)
 

@@ -46,6 +46,9 @@ CASES = {
     "absorbs-what-was-before": Case([(REFUND, 30), (RESTATEMENT, 80)], 80, "RESTATEMENT"),
     "not-what-comes-after": Case([(RESTATEMENT, 80), (REFUND, 30)], 50, "RESTATEMENT"),
     "absorbs-an-over-refund": Case([(REFUND, 130), (RESTATEMENT, 80)], 80, "RESTATEMENT"),
+    "restated-below-zero": Case([(RESTATEMENT, -5)], 0, "RESTATEMENT", [FindingKind.FINDING_KIND_OVER_REFUNDED]),
+    "refunded-below-zero-and-restated": Case([(RESTATEMENT, -5), (RESTATEMENT, 80)], 80, "RESTATEMENT"),
+    "given-back-from-below-zero": Case([(RESTATEMENT, -5), (REVERSAL, 30)], 25, "REVERSAL"),
     "reversal": Case([(CHARGEBACK, 100), (REVERSAL, 100)], 100, "REVERSAL"),
     "reversal-of-an-over-refund": Case([(REFUND, 130), (REVERSAL, 50)], 20, "REVERSAL"),
 }

@@ -15,6 +15,7 @@ from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, 
 from tests.support.stores import Stores
 from tests.support.worlds import a_world, people_who_share
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.event_pb2 import Traffic
 from tributary_attribution import reconciliation
 from tributary_attribution.reconcile import reconciliation_of
@@ -254,8 +255,11 @@ def _with_parts(events: list[Admitted], rng: random.Random) -> list[Admitted]:
             if rng.random() < 0.8:
                 setattr(said.amounts, f"{name}_micros", rng.choice([0, part, part // 7]))
         if kind == "adjustment" and admitted.event.adjustment.HasField("amount"):
-            admitted.event.adjustment.reason = rng.choice([1, 1, 2, 4, 5])
-            admitted.event.adjustment.amount.amount_micros = rng.choice([10_000_000, 45_000_000, 90_000_000])
+            reason = rng.choice([1, 1, 2, 4, 5])
+            below_zero = [-20_000_000] if reason == AdjustmentReason.ADJUSTMENT_REASON_RESTATEMENT else []
+            amounts = [10_000_000, 45_000_000, 90_000_000, *below_zero]
+            admitted.event.adjustment.reason = reason
+            admitted.event.adjustment.amount.amount_micros = rng.choice(amounts)
     return events
 
 
@@ -278,6 +282,7 @@ async def test_stream_and_batch_agree_on_what_of_a_value_is_credited(
         assert {row[2] for row in rows} == {basis.upper()}
         assert len({row[0] for row in rows if row[0] != row[1]}) > 5
         assert any("parts_missing" in row[3] for row in rows)
+        assert any(admitted.event.adjustment.amount.amount_micros < 0 for _, admitted in (*events, *again))
         assert any(row[0] < 0 for row in rows) is (basis == "margin")
 
 

@@ -6,6 +6,7 @@ from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observ
 
 _times = st.integers(0, 20)
 _amounts = st.integers(0, 50)
+_totals = st.integers(-20, 50)
 _standings = st.sampled_from([Standing.GOOD] * 6 + [Standing.QUARANTINED, Standing.UNCOUNTED])
 
 
@@ -29,17 +30,16 @@ def observations(max_size: int = 5) -> st.SearchStrategy[list[Observation]]:
 def adjustments(draw: st.DrawFn, max_size: int = 6) -> list[Adjustment]:
     """Adjustments with amounts, each event once, some under a shared business number."""
     ids = draw(st.lists(st.text("xyz", min_size=1, max_size=3), max_size=max_size, unique=True))
+    kinds = [draw(st.sampled_from([AdjustmentKind.REFUND, AdjustmentKind.REFUND, *AdjustmentKind])) for _ in ids]
     return [
         Adjustment(
             event_time_micros=draw(_times),
             event_id=event_id,
-            kind=draw(
-                st.sampled_from([AdjustmentKind.REFUND, AdjustmentKind.REFUND, *AdjustmentKind]),
-            ),
+            kind=kind,
             adjustment_id=draw(st.sampled_from(["", "", "r1", "r2"])),
-            amount_micros=draw(_amounts),
+            amount_micros=draw(_totals if kind is AdjustmentKind.RESTATEMENT else _amounts),
             currency_code=draw(st.sampled_from(["", "EUR"])),
             standing=draw(_standings),
         )
-        for event_id in ids
+        for event_id, kind in zip(ids, kinds, strict=True)
     ]

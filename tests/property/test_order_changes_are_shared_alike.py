@@ -19,13 +19,14 @@ KINDS = list(AdjustmentKind)
 
 def adjustment(rng: random.Random, number: int) -> Adjustment:
     kind = rng.choice(KINDS)
-    has_amount = kind is AdjustmentKind.RESTATEMENT or (kind is not AdjustmentKind.RETRACTION and rng.random() < 0.9)
+    is_total = kind is AdjustmentKind.RESTATEMENT
+    has_amount = is_total or (kind is not AdjustmentKind.RETRACTION and rng.random() < 0.9)
     return Adjustment(
         event_time_micros=rng.randrange(6),
         event_id=f"a-{number}",
         kind=kind,
         adjustment_id=rng.choice(("", "r-1", "r-2")),
-        amount_micros=rng.choice((0, 1, 7, 30, 70, 100)) if has_amount else None,
+        amount_micros=rng.choice((-31 if is_total else 0, 0, 1, 7, 30, 70, 100)) if has_amount else None,
         currency_code=rng.choice(("EUR", "EUR", "EUR", "USD")) if has_amount else "",
     )
 

@@ -10,6 +10,7 @@ import pytest
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import ReasonCode as WireCode
 from tributary_domain import texts
+from tributary_domain.amounts import MAX_AMOUNT_MICROS
 from tributary_domain.event_times import AcceptWindow, clock_correction, read_micros
 from tributary_domain.personal import holds_address
 from tributary_domain.reasons import Reason, ReasonCode
@@ -142,6 +143,16 @@ def changed(make: Callable[[], Event], **fields: Any) -> Event:
 )
 def test_what_can_never_be_right_is_named_with_its_field(event: Event, code: str, field: str) -> None:
     assert problems(event) == [(code, field)]
+
+
+@pytest.mark.parametrize("reason", range(1, 8))
+def test_a_new_total_alone_may_lie_below_zero(reason: int) -> None:
+    below = changed(a_refund, adjustment__reason=reason, adjustment__amount__amount_micros=-5_000_000)
+    is_total = reason == 2 or reason > 5  # an unknown one stands for a restatement
+    field = "adjustment.amount.amount_micros"
+    assert problems(below) == ([] if is_total else [("AMOUNT_NEGATIVE", field)])
+    vast = changed(a_refund, adjustment__reason=2, adjustment__amount__amount_micros=-MAX_AMOUNT_MICROS - 1)
+    assert problems(vast) == [("AMOUNT_TOO_LARGE", field)]
 
 
 @pytest.mark.parametrize(

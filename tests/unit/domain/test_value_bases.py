@@ -53,6 +53,14 @@ def test_each_basis_takes_off_what_its_name_says(basis: str, expected: int) -> N
             id="tax above value",
         ),
         pytest.param(
+            -5,
+            ValueParts(tax_micros=1),
+            "net_of_tax",
+            CreditedValue(-5, (), is_contradictory=True),
+            id="tax of a value below zero",
+        ),
+        pytest.param(-5, ValueParts(tax_micros=0), "net_of_tax", CreditedValue(-5), id="below zero without tax"),
+        pytest.param(
             9,
             ValueParts(tax_micros=1, shipping_micros=0, cost_of_goods_micros=20),
             "margin",

@@ -32,7 +32,7 @@ class _AdjustmentReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Adju
     ADJUSTMENT_REASON_REFUND: _AdjustmentReason.ValueType  # 1
     """Money went back to the buyer: subtracted, down to zero."""
     ADJUSTMENT_REASON_RESTATEMENT: _AdjustmentReason.ValueType  # 2
-    """The value is another one: replaced."""
+    """The value is another one: replaced, and zero where it is below zero."""
     ADJUSTMENT_REASON_RETRACTION: _AdjustmentReason.ValueType  # 3
     """It never was a conversion: not counted, value zero. An order that is named without `cycle` is taken back also as the
     first cycle of a subscription, as which another may have told it; of several, as all of them.
@@ -50,7 +50,7 @@ ADJUSTMENT_REASON_UNSPECIFIED: AdjustmentReason.ValueType  # 0
 ADJUSTMENT_REASON_REFUND: AdjustmentReason.ValueType  # 1
 """Money went back to the buyer: subtracted, down to zero."""
 ADJUSTMENT_REASON_RESTATEMENT: AdjustmentReason.ValueType  # 2
-"""The value is another one: replaced."""
+"""The value is another one: replaced, and zero where it is below zero."""
 ADJUSTMENT_REASON_RETRACTION: AdjustmentReason.ValueType  # 3
 """It never was a conversion: not counted, value zero. An order that is named without `cycle` is taken back also as the
 first cycle of a subscription, as which another may have told it; of several, as all of them.
@@ -105,7 +105,8 @@ class Adjustment(_message.Message):
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Required unless `reason` is RETRACTION. REFUND, CHARGEBACK: what is taken off, positive. REVERSAL: what is put back,
-        positive. RESTATEMENT: the new total, zero or more; it absorbs every adjustment before it.
+        positive. RESTATEMENT: the new total; it absorbs every adjustment before it. Below zero, where more went back than was
+        paid, it is credited as zero, with the finding OVER_REFUNDED. Any other negative amount is REJECTED.
         """
 
     @_builtins.property

@@ -114,7 +114,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_CURRENCY_UNKNOWN: _ReasonCode.ValueType  # 12
     """REJECTED: the currency is not one of ISO 4217, or was withdrawn more than 400 days before the event."""
     REASON_CODE_AMOUNT_NEGATIVE: _ReasonCode.ValueType  # 13
-    """REJECTED: an amount that may not be negative is."""
+    """REJECTED: an amount that may not be negative is. Of adjustments, only the `amount` of a RESTATEMENT may."""
     REASON_CODE_SESSION_ID_MISSING: _ReasonCode.ValueType  # 14
     """REJECTED: the workspace requires a session id."""
     REASON_CODE_EVENT_MALFORMED: _ReasonCode.ValueType  # 15
@@ -255,7 +255,7 @@ REASON_CODE_FIELD_MALFORMED: ReasonCode.ValueType  # 11
 REASON_CODE_CURRENCY_UNKNOWN: ReasonCode.ValueType  # 12
 """REJECTED: the currency is not one of ISO 4217, or was withdrawn more than 400 days before the event."""
 REASON_CODE_AMOUNT_NEGATIVE: ReasonCode.ValueType  # 13
-"""REJECTED: an amount that may not be negative is."""
+"""REJECTED: an amount that may not be negative is. Of adjustments, only the `amount` of a RESTATEMENT may."""
 REASON_CODE_SESSION_ID_MISSING: ReasonCode.ValueType  # 14
 """REJECTED: the workspace requires a session id."""
 REASON_CODE_EVENT_MALFORMED: ReasonCode.ValueType  # 15
