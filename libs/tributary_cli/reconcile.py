@@ -55,6 +55,7 @@ def run(
     """Run it, and show its progress.
 
     Of what something came within the last minute is left to the next run: it says so, and from when on to run it.
+    With --resume it waits for whoever is at the run, up to a minute for one that was killed, and goes on with it then.
 
     Exit status: 0 nothing is open, also where nothing was old enough to be compared; 1 something should be looked at,
     2 a promise is broken and not repaired, 3 it was stopped before its end. What `reconcile mark` acknowledged is
@@ -72,7 +73,7 @@ def run(
         asked.time_range.end_time.FromDatetime(datetime.combine(last, datetime.min.time(), zone))
     console = output()
     found: Reconciliation = _call("Reconcile", asked, connection).reconciliation
-    shown = -1
+    shown, may_ask_again = -1, bool(resume)
     while found.state != RECONCILIATION_STATE_COMPLETE:
         if found.finished_slices != shown and not as_json:
             shown = found.finished_slices
@@ -80,7 +81,9 @@ def run(
         time.sleep(_POLL_SECONDS)
         request = contract.GetReconciliationRequest(reconciliation_id=found.reconciliation_id)
         found = _call("GetReconciliation", request, connection).reconciliation
-        if found.stopped:
+        if found.stopped and may_ask_again:  # who was at it had ended without a word: nobody could tell until now
+            may_ask_again, found = False, _call("Reconcile", asked, connection).reconciliation
+        elif found.stopped:
             console.print(f"It was stopped before its end: go on with --resume {found.reconciliation_id}", markup=False)
             raise click.exceptions.Exit(3)
     if as_json:

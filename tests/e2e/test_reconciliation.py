@@ -10,11 +10,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+import redis
 import yaml
 from google.protobuf.json_format import MessageToDict
 
 from tests.support.eventually import eventually
 from tests.support.shop import EURO, NOW, Shop, a_visit, an_order, code_of, named
+from tests.support.stores import run_apart
 from tributary.attribution.v1.finding_pb2 import (
     FINDING_CAUSE_LOST_EVENT,
     FINDING_CAUSE_LOST_REFUSAL,
@@ -25,7 +27,12 @@ from tributary.attribution.v1.finding_pb2 import (
 from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE, Reconciliation
 from tributary.common.v1.time_range_pb2 import TimeRange
 from tributary.query.v1 import query_service_pb2 as contract
+from tributary_attribution.runs import begun
 from tributary_cli.stack.stack import Stack
+from tributary_runtime.clock import SystemClock
+from tributary_storage.clickhouse.client import connect as connect_clickhouse
+from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
+from tributary_storage.redis import keys
 
 
 def _days() -> TimeRange:
@@ -91,6 +98,30 @@ def test_an_operator_looks_after_findings(shop: Shop, street_stack: Stack) -> No
     for state, number in ((FINDING_STATE_OPEN, 0), (FINDING_STATE_ACKNOWLEDGED, 1)):
         asked = contract.ListFindingsRequest(states=[state])
         assert len(shop.query.ListFindings(asked, metadata=shop.metadata).findings) == number
+
+
+def test_a_run_that_was_killed_is_brought_to_its_end_by_who_asks_for_that(shop: Shop, street_stack: Stack) -> None:
+    asked = _days()
+    times = (asked.start_time.ToMicroseconds(), asked.end_time.ToMicroseconds(), SystemClock().unix_micros())
+    run = begun(shop.workspace.id, *times, repairs=False, slices=1)
+    environment = street_stack.environment()
+
+    async def note() -> None:
+        async with connect_clickhouse(environment["TRIBUTARY_CLICKHOUSE_URL"], name="tests", connections=1) as opened:
+            await ReconciliationRuns(opened).save(run, run.create_micros)
+
+    run_apart(note())
+    lease = keys.reconciliation_lease(run.workspace, run.reconciliation_id)
+    command = [sys.executable, "-m", "tributary_cli", "reconcile", "run", "--resume", run.reconciliation_id]
+    own = ["--target", street_stack.addresses["query"], "--api-key", shop.workspace.api_key]
+    with redis.Redis.from_url(environment["TRIBUTARY_STATE_URL"]) as state:
+        state.set(lease, "whoever was killed", ex=600)
+        with subprocess.Popen([*command, *own], env=environment, stdout=subprocess.PIPE, text=True) as resuming:
+            assert resuming.stdout is not None
+            assert resuming.stdout.readline() == f"{run.reconciliation_id}  0/1 parts\n"
+            state.delete(lease)  # its time is over
+            text = resuming.stdout.read()
+    assert (resuming.returncode, text.splitlines()[-1]) == (0, f"{run.reconciliation_id} is complete.")
 
 
 def _lose_rows(stack: Stack, shop: Shop, *event_ids: str) -> None:
