@@ -103,6 +103,12 @@ def _print(erasure: Erasure, *, is_dry_run: bool) -> None:
     mode = ErasureMode.Name(erasure.mode).removeprefix("ERASURE_MODE_").lower()
     if is_dry_run:
         console.print(f"dry run: {erasure.identifiers} identifiers, mode {mode}; --yes does it", markup=False)
+        if erasure.kept_in_closed_books:
+            console.print(
+                f"stays: what closed books have of {erasure.kept_in_closed_books} conversions, naming nobody; "
+                "it is taken back on the first open day",
+                markup=False,
+            )
     else:
         state = ErasureState.Name(erasure.state).removeprefix("ERASURE_STATE_").lower()
         console.print(f"{erasure.erasure_id}  {state}  {erasure.identifiers} identifiers, mode {mode}", markup=False)

@@ -275,7 +275,8 @@ def _sign(revised: ConversionRevised, known: Known) -> None:
     revised.previous_revision = stored.revision
     revised.publish_time.CopyFrom(timestamp(revised.revision))
     reporting, second = known.workspace.reporting, revised.revision // 1_000_000
-    revised.posting_date.CopyFrom(_posting_date(reporting.zone, reporting.books_closed_through, second))
+    day = posting_day(reporting.zone, reporting.books_closed_through, second)
+    revised.posting_date.CopyFrom(CalendarDate(year=day.year, month=day.month, day=day.day))
     events = sorted(known.causing)
     revised.causing_event_ids.extend([event.event_id for event in events[:MAX_CAUSING_EVENTS]])
     revised.traceparent = next((event.traceparent for event in events if event.traceparent), "")
@@ -284,12 +285,7 @@ def _sign(revised: ConversionRevised, known: Known) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _posting_date(zone: tzinfo, closed_through: date | None, publish_second: int) -> CalendarDate:
-    """Returns the day of publication in the books' zone, or the first open day if that is closed already.
-
-    Not to be changed: what is published within a second shares it.
-    """
+def posting_day(zone: tzinfo, closed_through: date | None, publish_second: int) -> date:
+    """Returns the day of publication in the books' zone, or the first open day if that is closed already."""
     day = (_EPOCH + timedelta(seconds=publish_second)).astimezone(zone).date()
-    if closed_through is not None:
-        day = max(day, closed_through + timedelta(days=1))
-    return CalendarDate(year=day.year, month=day.month, day=day.day)
+    return day if closed_through is None else max(day, closed_through + timedelta(days=1))

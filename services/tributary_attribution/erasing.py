@@ -7,7 +7,7 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
 4. The conversions are noted, what stands in for those that others are counted or credited by (`stand_ins`), and by
    what they are recognised if somebody tells them again (`severed_orders`): from here on that does not count, also what
-   was told meanwhile. Their revisions are copied to random ids (or not, where they go too) and deleted.
+   was told meanwhile. Their revisions are copied to random ids (where they go too, what closed books have) and deleted.
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; deals
    of the CRM are stripped.
 6. Journeys, ties, consent, click ids, conversions and what data_driven learned (of these: where they go too) in the
@@ -40,6 +40,7 @@ from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
 from tributary_attribution.letters_of_erased import LettersOfErased
 from tributary_attribution.names_at_delivery import NamesAtDelivery
+from tributary_attribution.severing import Severing
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns, taking_place
 from tributary_domain.erasures import Erasure, ErasureState
@@ -118,6 +119,7 @@ class Erasing:
         self._deals = deals
         self._letters = LettersOfErased(dead_letters, heirs, shared)
         self._names = names
+        self._severing = Severing(records, directory)
         self._directory = directory
         self._clock = clock
         self._notes = ErasureNotes(people, records, shared, deals)
@@ -171,13 +173,13 @@ class Erasing:
         return erasure
 
     async def survey(self, erasure: Erasure) -> dict[str, int]:
-        """Returns how much is kept of a person, by store: what would be destroyed; after an erasure, nothing.
-
-        Raises:
-            StorageUnavailableError: A store did not answer.
-        """
+        """Returns how much is kept of a person, by store: what would be destroyed; after an erasure, nothing."""
         noted = await self._heirs.noted(await self._notes.noted(erasure))
         return {**await self._left(noted), "names_in_jobs": await self._names.found(noted)}
+
+    async def kept(self, erasure: Erasure) -> int:
+        """Returns of how many conversions that would be removed postings stay (`severing`). Raises as `survey`."""
+        return len(await self._severing.posted(await self._notes.noted(erasure)))
 
     async def _left(self, erasure: Erasure) -> dict[str, int]:
         keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
@@ -291,9 +293,7 @@ class Erasing:
 
     async def _sever(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
-        if not erasure.removes:
-            await self._records.sever(erasure)
-        await self._records.delete_conversions(erasure)
+        await self._severing.sever(erasure)
         return counted(erasure, {name: found[name] for name in ("conversions", "conversion_revisions", "deliveries")})
 
     async def _strip(self, erasure: Erasure) -> Erasure:

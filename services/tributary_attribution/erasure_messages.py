@@ -68,6 +68,7 @@ async def erase(
         message = _message(erasure, {}, await erasing.survey(erasure))
         message.ClearField("erasure_id")
         message.ClearField("state")
+        message.kept_in_closed_books = await erasing.kept(erasure)
         return ErasePersonResponse(erasure=message)
     erasure = await erasing.request(erasure)
     with suppress(Backpressure, TimeoutError):  # it is asked for, and gone on with in a moment

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
+from tests.support.attribution import DAY, NOON, SHARDS, Attribution, Events, running_attribution
+from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.credit_columns import MODELS
+from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.clickhouse.published_conversions import Wanted
 from tributary_storage.clickhouse.report_query import Basis, Dimension, Metric, ReportQuery
 from tributary_storage.clickhouse.reports import read_report
+from tributary_storage.clickhouse.role_marks import PublishedMarks
+from tributary_storage.redis.conversions import Conversions
 
 _FIRST, _LAST = "2020-01-01", "2200-01-01"
 SOLD = SystemClock().unix_micros() - 2 * DAY
@@ -112,3 +117,45 @@ async def test_books_that_are_closed_further_keep_what_was_posted_since(
             end = str(closed + timedelta(days=1))
             reports[end] = await _report(world, end)
     assert len(set(reports.values())) == 3
+
+
+async def test_a_conversion_that_is_removed_stays_in_closed_books_and_is_taken_back_on_the_first_open_day(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    async with running_attribution(redis_url, clickhouse_url, workspace) as world:
+        await world.handle(*_a_month(make))
+        closed = max((await _posted(world))[("initial",)])
+        first_open = closed + timedelta(days=1)
+        before, whole = await _report(world, str(first_open)), await _report(world, by_day=False)
+    books = {"reporting": {"books_closed_through": closed}, "delivery_seconds": PATIENCE_SECONDS}
+    async with running_attribution(redis_url, clickhouse_url, workspace, **books) as world, forgetting(world):
+        await world.handle(make.refund(10_000_000, at=SOLD + DAY, order_id="o-2"))
+        late = make.order(f"visitor:{2:022d}", order_id="o-late", at=SOLD + DAY, micros=7_000_000)
+        await world.handle(late)
+        tokens = [f"visitor:{2:022d}", f"customer:{2:022d}"]
+        planned = world.erasing.plan(workspace, tokens, ErasureMode.REMOVE)
+        assert await world.erasing.kept(planned) == 1
+        erasure = await world.erasing.request(planned)
+        for _ in range(2):
+            erasure = await world.erasing.go_on(erasure)
+            assert not any(erasure.remaining.values()), erasure.remaining
+            assert await world.erasing.kept(erasure) == 0
+            assert await _report(world, str(first_open)) == before
+            everything = await _report(world, by_day=False)
+            assert everything == await _report(world, basis=Basis.CONVERSION, by_day=False)
+            assert everything != whole
+        assert (await _posted(world))[("erasure",)] == [first_open]
+        names = await world.stored("conversion_id")
+        assert sorted(names) == sorted((make.conversion_id(f"o-{number}"),) for number in (0, 1, 3, 4))
+        revisions = await StoredIntegrity(world.clickhouse).revisions(workspace)
+        assert (revisions.rows, revisions.conversions, revisions.firsts) == (revisions.linked, 4, 4)
+        recorded = await PublishedMarks(world.clickhouse, SHARDS).marks()
+        own = {
+            revision
+            for (revision,) in await world.clickhouse.execute(
+                "SELECT revision FROM conversion_revisions FINAL WHERE workspace = %(w)s", {"w": workspace}
+            )
+        }
+        there = await Conversions(world.state, SHARDS).marks(recorded)
+        assert [place for place, mark in recorded.items() if mark in own and there[place] < mark] == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final, NamedTuple
 
 from tributary_domain.erasures import Erasure, ErasureState
@@ -179,6 +180,21 @@ class ErasureRecords:
             await self._clickhouse.execute(statement("erasure/sever_deliveries"), values)
             await self._clickhouse.execute(statement("erasure/sever_revisions"), values)  # last: totals have both now
 
+    async def posted_in(self, erasure: Erasure, closed_through: date) -> list[str]:
+        """Returns those of an erasure's conversions that reports of posting days until one have."""
+        asked = {**_values(erasure), "closed_through": closed_through.isoformat()}
+        return [row[0] for row in await self._clickhouse.execute(statement("erasure/posted_in_closed_books"), asked)]
+
+    async def keep_postings(self, erasure: Erasure, posted: Sequence[str], posting_day: date) -> None:
+        """Copies what was posted of conversions to random ids, and takes it back on a day; the originals are there."""
+        own = {"conversions": list(posted), "taken_back": list(posted), "posting_day": posting_day.isoformat()}
+        values = {**_values(erasure), **own}
+        asked = {"first": values["first"], "second": values["second"], "conversions": list(posted), "touches": [*_NONE]}
+        [(copies, _)] = await self._clickhouse.execute(statement("erasure/random_ids"), asked)
+        await self._clickhouse.execute(statement("erasure/sever_revisions"), values)
+        copied = {"workspace": erasure.workspace, "copies": list(copies)}
+        await self._clickhouse.execute(statement("erasure/delete_kept_conversions"), copied)
+
     async def delete_conversions(self, erasure: Erasure) -> None:
         """Deletes conversions, and what was sent and found of them."""
         if erasure.conversion_ids:
@@ -259,6 +275,8 @@ def _values(erasure: Erasure) -> dict[str, Any]:
         "token_list": list(erasure.tokens),
         "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
         "conversions": list(erasure.conversion_ids) or list(_NONE),
+        "taken_back": list(_NONE),
+        "posting_day": "1970-01-01",
         "orders_over": list(erasure.orders_over) or list(_NONE),
         "removes": erasure.removes,
         "placed": [one for one, _, _ in erasure.places] or list(_NONE),

@@ -252,6 +252,10 @@ class _NotCountedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NotC
     id. What is told again of the order changes no total; a first cycle that nobody told before counts for itself, unless
     what is left is worth the whole order.
     """
+    NOT_COUNTED_REASON_ERASED: _NotCountedReason.ValueType  # 9
+    """It was removed with its person (ERASURE_MODE_REMOVE), and only books that were closed by then have it: this revision
+    takes it back on the first open day. In tables and exports only; no answer has such a conversion.
+    """
 
 class NotCountedReason(_NotCountedReason, metaclass=_NotCountedReasonEnumTypeWrapper):
     """Why a conversion is not in the totals. Values may be added."""
@@ -278,6 +282,10 @@ NOT_COUNTED_REASON_SEVERED_ORDER: NotCountedReason.ValueType  # 8
 """Its order counts already, as a conversion of somebody who was erased: what is left of that is frozen, under a random
 id. What is told again of the order changes no total; a first cycle that nobody told before counts for itself, unless
 what is left is worth the whole order.
+"""
+NOT_COUNTED_REASON_ERASED: NotCountedReason.ValueType  # 9
+"""It was removed with its person (ERASURE_MODE_REMOVE), and only books that were closed by then have it: this revision
+takes it back on the first open day. In tables and exports only; no answer has such a conversion.
 """
 Global___NotCountedReason: _TypeAlias = NotCountedReason  # noqa: Y015
 

@@ -2,6 +2,8 @@
 -- stay, and so every total. Times are cut to the minute, which no day or hour of any time zone cuts; a conversion that
 -- others of its family are counted by keeps its place among them (`placed`). A copy that was made before replaces itself;
 -- its feed fills `conversions`.
+-- Those that are `taken_back` get one revision more: it takes all of them back, for no cause but the erasure, on a posting
+-- day that is open. Its number is later than the others', and the same in a second run.
 INSERT INTO conversion_revisions
 SELECT
     * REPLACE
@@ -51,5 +53,35 @@ FROM
     FROM conversion_revisions FINAL
     WHERE workspace = %(workspace)s
         AND conversion_id IN %(conversions)s
+    UNION ALL
+    SELECT
+        * REPLACE
+        (
+            greatest(revision + 1, toUInt64(%(until)s)) AS revision,
+            revision AS previous_revision,
+            NULL AS replaced_conversion_time,
+            0::Int64 AS value_micros,
+            0::Int64 AS reporting_value_micros,
+            false AS counted,
+            'ERASED' AS not_counted_reason,
+            true AS retracted,
+            false AS value_pending,
+            ['erasure'] AS causes,
+            fromUnixTimestamp64Micro(toInt64(greatest(revision + 1, toUInt64(%(until)s))), 'UTC') AS publish_time,
+            toDate32(%(posting_day)s) AS posting_date,
+            toDateTime64(0, 6, 'UTC') AS cause_accept_time,
+            if(counted, -value_micros, 0) AS value_delta_micros,
+            if(counted, -1, 0)::Int8 AS counted_delta,
+            now64(6, 'UTC') AS record_time
+        )
+    FROM
+    (
+        SELECT *
+        FROM conversion_revisions FINAL
+        WHERE workspace = %(workspace)s
+            AND conversion_id IN %(taken_back)s
+        ORDER BY revision DESC
+        LIMIT 1 BY conversion_id
+    )
 )
 SETTINGS prefer_column_name_to_alias = 1
