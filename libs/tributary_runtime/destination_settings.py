@@ -90,6 +90,8 @@ class DestinationSettings(Declared):
     """Whether it knows a conversion by the caller's own id, where one was sent."""
     has_objects: ClassVar[bool] = False
     """Whether conversions are objects there, of which a lead has one, whatever its stage."""
+    tells_foreign_clicks: ClassVar[bool] = False
+    """Whether it says of a conversion, at once, that its click is another account's."""
 
     @property
     def has_newest(self) -> bool:

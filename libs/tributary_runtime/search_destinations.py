@@ -81,6 +81,7 @@ class GoogleAdsDestination(BatchDestination):
     """
 
     restates: ClassVar[bool] = True
+    tells_foreign_clicks: ClassVar[bool] = True
     grants: ClassVar[Mapping[OAuthGrant, str]] = {
         OAuthGrant.REFRESH_TOKEN: "",
         OAuthGrant.JWT_BEARER: "https://www.googleapis.com/auth/adwords",

@@ -257,20 +257,38 @@ async def has_accepted(server: FakeServer, count: int) -> bool:
 
 async def test_a_click_of_another_account_holds_up_nobody_until_there_are_no_others(rig: Rig, workspace: str) -> None:
     lane = lane_of(workspace, "google_ads")
-    settings = partial(a_batch_destination, "google_ads")
     with running_fake("google_ads") as server:
-        server.fake.foreign.update(f"p-c1:{number:04}" for number in (0, *range(2, 22)))
+        settings = a_batch_destination("google_ads", server.url)
+        server.fake.foreign.update(f"p-c1:{number:04}" for number in range(1, 21))
         for number in range(2):
             await publish(rig, lane, [a_purchase(lane, number)])
-            async with rig.running_lane(lane, settings(server.url)):
+            async with rig.running_lane(lane, settings):
                 await eventually_async(idle(rig, lane))
         assert (server.fake.accepted, (await rig.stores.states.read(lane)).paused_until_millis) == (1, 0)
-        await publish(rig, lane, [a_purchase(lane, number) for number in range(2, 22)])
-        async with rig.running_lane(lane, settings(server.url)):
+        await publish(rig, lane, [a_purchase(lane, number) for number in range(2, 21)])
+        async with rig.running_lane(lane, settings):  # which did not see the first one
             await eventually_async(lambda: is_paused_now(rig, lane))
-    refused, waits = [await only(rig, lane, name) for name in ("c1:0000", "c1:0002")]
+    refused, waits = [await only(rig, lane, name) for name in ("c1:0001", "c1:0002")]
     assert (refused.state, refused.message) == (DELIVERY_STATE_DEAD, "INVALID_CUSTOMER_FOR_CLICK")
     assert (waits.state, waits.outcome) == (DELIVERY_STATE_PENDING, OUTCOME_CLASS_CONFIG)
+
+
+async def test_what_a_wrong_account_refuses_is_sent_once_it_is_set_right(rig: Rig, workspace: str) -> None:
+    lane = lane_of(workspace, "google_ads")
+    settings = partial(a_batch_destination, "google_ads")
+    with running_fake("google_ads") as server:
+        server.fake.foreign.add("p-c1:0000")
+        await publish(rig, lane, [a_purchase(lane)])
+        for account in ("1", "2"):  # the second one is no better
+            async with rig.running_lane(lane, settings(server.url, customer_id=account)):
+                await eventually_async(lambda: is_paused_now(rig, lane))
+            assert f"Is {account} the account" in (await rig.stores.states.read(lane)).pause_reason
+            await rig.stores.states.mend(lane)
+        server.fake.foreign.clear()
+        async with rig.running_lane(lane, settings(server.url, customer_id="3")):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.counted == {"p-c1:0000": 1}
+    assert await rig.stores.jobs.dead(lane, 0) == 0
 
 
 async def is_paused_now(rig: Rig, lane: Lane) -> bool:

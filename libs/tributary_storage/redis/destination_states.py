@@ -77,6 +77,31 @@ class DestinationStates:
         """
         await self._set(lane, {"outcome": outcome, "attempt": attempt_micros})
 
+    async def took(self, lane: Lane, account: str) -> None:
+        """Keeps that a destination took something under an account: no refusal before it counts any more.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        await self._set(lane, {"account": account, "foreign": 0})
+
+    async def count_foreign(self, lane: Lane, account: str, refused: int) -> int | None:
+        """Counts conversions that were refused as another account's; the end of a pause forgets none of them.
+
+        Returns:
+            How many were since something was taken; None: nothing was yet under this account, and nothing is counted.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        name = job_keys.destination_state(lane.workspace, lane.destination)
+        try:
+            if await self._client.hget(name, "account") != account.encode():
+                return None
+            return int(await self._client.hincrby(name, "foreign", refused))
+        except redis.RedisError as error:
+            raise _failed(error) from error
+
     async def pause(self, lane: Lane, until_millis: int, reason: str, *, is_config: bool = False) -> None:
         """Lets nobody call a destination before `until_millis`; 0 ends a pause.
 

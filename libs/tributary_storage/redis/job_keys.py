@@ -148,7 +148,7 @@ def shared_token(credential: str, what: Literal["sealed", "lease"]) -> str:
 
 
 def destination_state(workspace: str, destination: str) -> str:
-    """Returns a destination's pauses, how fast it is called, its counts and its last outcome."""
+    """Returns a destination's pauses, how fast it is called, its counts, and what it said last."""
     return f"trb:{{j:{workspace}:{destination}}}:state"
 
 

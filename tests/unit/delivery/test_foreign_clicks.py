@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, Outcome
-from tributary_delivery.foreign_clicks import FOREIGN_IN_A_ROW, ForeignClicks
+from tributary_delivery.destinations.destination import CONFIG, PERMANENT, Outcome
+from tributary_delivery.foreign_clicks import FOREIGN_IN_A_ROW, understood
 
-TAKEN, WRONG, LATER = Outcome(OK, 200), Outcome(PERMANENT, 200), Outcome(RETRY, 200)
 FOREIGN = Outcome(PERMANENT, 200, "INVALID_CUSTOMER_FOR_CLICK", is_untaken=True, is_foreign=True)
-MANY = FOREIGN_IN_A_ROW
+
+
+@pytest.mark.parametrize("in_a_row", [1, FOREIGN_IN_A_ROW - 1])
+def test_fewer_than_many_are_given_up_as_they_were_refused(in_a_row: int) -> None:
+    assert understood(FOREIGN, "123", in_a_row) == FOREIGN
 
 
 @pytest.mark.parametrize(
-    ("calls", "last"),
+    ("in_a_row", "said", "is_later"),
     [
-        pytest.param([[FOREIGN]], [PERMANENT], id="one alone"),
-        pytest.param([[FOREIGN] * (MANY - 1)], [PERMANENT] * (MANY - 1), id="one less than many"),
-        pytest.param([[FOREIGN] * MANY], [CONFIG] * MANY, id="many in one request"),
-        pytest.param([[FOREIGN]] * MANY, [CONFIG], id="many one by one"),
-        pytest.param([[FOREIGN] * MANY, [TAKEN, FOREIGN]], [OK, PERMANENT], id="one was taken beside it"),
-        pytest.param([[FOREIGN] * (MANY - 1), [TAKEN], [FOREIGN]], [PERMANENT], id="one was taken between"),
-        pytest.param([[FOREIGN] * (MANY - 1), [WRONG, LATER], [FOREIGN]], [CONFIG], id="others were refused between"),
-        pytest.param([[FOREIGN] * MANY, [WRONG, FOREIGN]], [PERMANENT, CONFIG], id="of others it says nothing"),
+        pytest.param(None, "It has taken nothing yet.", False, id="the first answer decides"),
+        pytest.param(FOREIGN_IN_A_ROW, "20 in a row do not.", True, id="many"),
+        pytest.param(FOREIGN_IN_A_ROW + 1, "21 in a row do not.", True, id="more"),
     ],
 )
-def test_many_in_a_row_are_the_accounts_fault(calls: list[list[Outcome]], last: list[int]) -> None:
-    foreign = ForeignClicks()
-    judged = [foreign.judge(one) for one in calls]
-    assert [one.outcome for one in judged[-1]] == last
-
-
-def test_what_waits_for_the_account_was_not_taken_and_says_what_to_look_at() -> None:
-    [*_, one] = ForeignClicks().judge([FOREIGN] * MANY)
-    assert (one.is_untaken, one.retry_after_seconds > 0) == (True, True)
-    assert one.message == (
-        f"Is it the account that these clicks belong to? {MANY} in a row do not. INVALID_CUSTOMER_FOR_CLICK"
-    )
+def test_what_waits_for_the_account_was_not_taken_and_says_what_to_look_at(
+    in_a_row: int | None, said: str, is_later: bool
+) -> None:
+    one = understood(FOREIGN, "123", in_a_row)
+    assert (one.outcome, one.is_untaken, one.retry_after_seconds > 0) == (CONFIG, True, is_later)
+    assert one.message == f"Is 123 the account that these clicks belong to? {said} INVALID_CUSTOMER_FOR_CLICK"
