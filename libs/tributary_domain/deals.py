@@ -3,7 +3,6 @@
 The one rule: a deal is what the CRM said at `modify_time`; a later state replaces it, an earlier one never does.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from tributary_domain.amounts import MAX_AMOUNT_MICROS
@@ -17,8 +16,6 @@ from tributary_domain.import_checks import (
     read_day,
 )
 from tributary_domain.normalization import read_sha256
-from tributary_domain.personal import holds_personal
-from tributary_domain.personal_texts import names_somebody
 from tributary_domain.reasons import Reason, ReasonCode
 
 _HIGHEST_STATUS: Final = 3
@@ -69,16 +66,3 @@ def check_deal(deal: Any, now_micros: int) -> list[Reason]:
     modified = deal.modify_time if deal.HasField("modify_time") else None
     check_statement_time(modified, "modify_time", now_micros, found)
     return found
-
-
-def stored_creator(created_by: str, email_token: Callable[[str], str], token: Callable[[str], str]) -> str:
-    """Returns as what it is stored who made a deal: CRMs like to say it by an e-mail address.
-
-    Args:
-        created_by: In the CRM's words.
-        email_token: E-mail address -> its identity token; empty if it is none.
-        token: Text -> what stands for it.
-    """
-    if holds_personal(created_by):
-        return email_token(created_by)
-    return token(created_by) if names_somebody(created_by) else created_by

@@ -28,7 +28,8 @@ class DealMatching(Declared):
     own_creators: tuple[Pattern, ...] = ("*tributary*",)
     """Who `created_by` names where our own destinations made the deal: such deals are never evidence. Compared without
     regard to case; `*` stands for any text. What is given replaces the default; name whoever the CRM says our access
-    belongs to."""
+    belongs to. Of a creator with an e-mail address, a phone number, a network address or a user agent no more is kept
+    than whether it was ours when the deal came, or a token, which only the whole name without `*` still matches."""
 
 
 class SpendMapping(Declared):

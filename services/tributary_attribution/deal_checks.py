@@ -13,8 +13,8 @@ from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.deal_rivals import with_rivals
 from tributary_attribution.journeys import identification
 from tributary_domain.compared_deals import CountedConversion, Deal, DealClass, DealMatch, MatchLimits, begin_of_day
+from tributary_domain.deal_creators import OWN_CREATOR, creator_token
 from tributary_domain.deal_matching import match_deals
-from tributary_domain.deals import stored_creator
 from tributary_domain.findings import DEAL_KINDS, Finding, FindingKind, FindingState, finding
 from tributary_domain.redacted_ids import redaction_tokens
 from tributary_runtime.workspaces import Workspace
@@ -126,15 +126,15 @@ class _About:
 
 
 def _own_creators(workspace: Workspace) -> list[str]:
-    """Returns who makes our deals as they are declared, and as `created_by` is stored: a token, if it is somebody's."""
+    """Returns who makes our deals as they are declared, and as `created_by` is stored where it is somebody's."""
     identify, token = identification(workspace).identify, redaction_tokens(workspace.pepper.reveal().encode())
 
     def email_token(email: str) -> str:
         return next(iter(identify(Identifiers(email=email)).tokens), "")
 
     declared = workspace.deals.own_creators
-    stored = [stored_creator(name, email_token, token) for name in declared]
-    return list(dict.fromkeys(name for name in (*declared, *stored) if name))
+    stored = [creator_token(name, email_token, token) for name in declared]
+    return list(dict.fromkeys((OWN_CREATOR, *declared, *stored)))
 
 
 def _finding(scope: Scope, match: DealMatch, now_micros: int) -> Finding:

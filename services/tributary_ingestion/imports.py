@@ -4,7 +4,7 @@ The one rule: a statement that is sent again changes nothing, whatever became of
 for the event log: what is imported is read from ClickHouse, so ClickHouse acknowledges it.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 from zoneinfo import available_timezones
 
@@ -14,7 +14,8 @@ from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.import_result_pb2 import ImportOutcome as Outcome
 from tributary.ingestion.v1.import_result_pb2 import ImportResult
 from tributary.ingestion.v1.spend_pb2 import SpendSlice
-from tributary_domain.deals import check_deal, stored_creator
+from tributary_domain.deal_creators import formerly_stored_creator, stored_creator
+from tributary_domain.deals import check_deal
 from tributary_domain.exchange_rates import check_rate
 from tributary_domain.import_outcomes import ImportOutcome, outcome_of
 from tributary_domain.reasons import Reason, ReasonCode
@@ -36,6 +37,7 @@ _DIFFERS: Final = Reason(
 )
 
 _CONTACT: Final = import_rows.DEAL_COLUMNS.index("contact_token")
+_CREATOR: Final = import_rows.DEAL_STATE_COLUMNS.index("created_by")
 
 _MAX_REASONS: Final = 100
 """Of one statement: a slice of ten thousand bad rows is mended row by row."""
@@ -74,13 +76,14 @@ class Importing:
             StorageUnavailableError: Unknown; import the same again.
         """
         problems = [check_slice(spend, now_micros, self._is_time_zone) for spend in slices]
-        warnings = [[] if found else settle_words(spend) for spend, found in zip(slices, problems, strict=True)]
         good = _without_problems(slices, problems)
+        formerly = [] if validate_only else [import_rows.slice_digest(spend) for spend in good]
+        warnings = [[] if found else settle_words(spend) for spend, found in zip(slices, problems, strict=True)]
         if validate_only or not good:
             return _warned(_checked(problems), warnings)
         known = await self._imports.known_spend(rules.workspace_id, good)
         ordered = [import_rows.in_order(spend) for spend in good]
-        outcomes = _decide([_of_slice(spend, sent) for spend, sent in zip(ordered, good, strict=True)], known)
+        outcomes = _decide(map(_of_slice, ordered, formerly), known)
         await self._imports.write_spend(rules.workspace_id, _to_store(ordered, outcomes))
         return _warned(_results(problems, outcomes), warnings)
 
@@ -101,11 +104,13 @@ class Importing:
             (rules.workspace_id, deal.system, deal.deal_id, micros(deal.modify_time), *_deal_state(deal, rules))
             for deal in good
         ]
+        formerly = [_formerly(row[4:], deal, rules) for row, deal in zip(rows, good, strict=True)]
         subjects, times = [row[1:3] for row in rows], [row[3] for row in rows]
         known = await self._imports.known_deals(rules.workspace_id, subjects, times)
         new = [row for row in rows if row[1:3] not in known]  # of the others somebody was erased, or it is nobody's
         erased = await self._imports.of_erased(rules.workspace_id, new, rules.deal_key)
-        outcomes = _decide([_Statement(row[3], [row[1:3]], row[4:]) for row in rows], known)
+        stated = [_Statement(row[3], [row[1:3]], row[4:], was) for row, was in zip(rows, formerly, strict=True)]
+        outcomes = _decide(stated, known)
         contacts = [row[_CONTACT] for row in rows]
         until = await self._imports.erased_until(rules.workspace_id, {contact for contact in contacts if contact})
         outcomes = [  # of somebody who was erased nothing comes back
@@ -135,11 +140,10 @@ class Importing:
         return _results(problems, outcomes)
 
 
-def _of_slice(spend: SpendSlice, sent: SpendSlice) -> _Statement:
-    """Returns what a slice states, given its rows in order and as they were sent: by that order it was known before."""
+def _of_slice(spend: SpendSlice, formerly: bytes) -> _Statement:
+    """Returns what a slice states, given as it is stored now and the digest of it as it was sent, as it was known."""
     days = [(spend.destination, spend.account_id, day) for day in import_rows.days_of(spend)]
-    content, formerly = import_rows.slice_digest(spend), import_rows.slice_digest(sent)
-    return _Statement(micros(spend.reported_at_time), days, content, formerly)
+    return _Statement(micros(spend.reported_at_time), days, import_rows.slice_digest(spend), formerly)
 
 
 def _of_rate(rate: ExchangeRate) -> _Statement:
@@ -148,10 +152,18 @@ def _of_rate(rate: ExchangeRate) -> _Statement:
 
 def _deal_state(deal: Deal, rules: WorkspaceRules) -> import_rows.Row:
     contact = _token(rules, Identifiers(email_sha256=deal.contact_email_sha256))
-    created_by = stored_creator(
-        deal.created_by, lambda email: _token(rules, Identifiers(email=email)), rules.redaction_token
-    )
-    return import_rows.deal_state(deal, contact, created_by)
+    token, is_own = rules.redaction_token, rules.is_own_creator
+    return import_rows.deal_state(deal, contact, stored_creator(deal.created_by, _email_token(rules), token, is_own))
+
+
+def _formerly(state: import_rows.Row, deal: Deal, rules: WorkspaceRules) -> import_rows.Row:
+    """Returns a state of a deal as earlier releases stored it."""
+    created_by = formerly_stored_creator(deal.created_by, _email_token(rules))
+    return (*state[:_CREATOR], created_by, *state[_CREATOR + 1 :])
+
+
+def _email_token(rules: WorkspaceRules) -> Callable[[str], str]:
+    return lambda email: _token(rules, Identifiers(email=email))
 
 
 def _token(rules: WorkspaceRules, identifiers: Identifiers) -> str:

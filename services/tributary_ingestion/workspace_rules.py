@@ -13,6 +13,7 @@ from tributary_domain import velocity
 from tributary_domain.addresses import NO_ADDRESSES, AddressBook, read_address
 from tributary_domain.bots import Observer
 from tributary_domain.channel import ChannelClassifier
+from tributary_domain.deal_creators import own_creators
 from tributary_domain.event_times import MICROS, AcceptWindow
 from tributary_domain.human_check import ENDPOINTS, Provider
 from tributary_domain.identifiers import Identification
@@ -66,6 +67,8 @@ class WorkspaceRules:
     """Whom of those that a consent string can name the workspace has for a destination, ascending."""
     deal_key: tuple[int, int]
     """What digests of numbers are made under by which deals name conversions of people who were erased."""
+    is_own_creator: Callable[[str], bool]
+    """Tells whether `created_by` of a deal, as sent, is one of those that make our deals."""
 
 
 class RulesBook:
@@ -148,6 +151,7 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
         },
         workspace.tcf_vendors,
         deal_key(pepper),
+        own_creators(workspace.deals.own_creators),
     )
 
 

@@ -32,10 +32,12 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
 from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
 from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
 from tributary_cli.command_line import cli
+from tributary_domain.deal_creators import OWN_CREATOR
 from tributary_domain.ids import person_id
 from tributary_domain.severed_orders import deal_key
 from tributary_storage.clickhouse import import_rows
 from tributary_storage.clickhouse.client import connect
+from tributary_storage.clickhouse.names import micros
 
 NOVEMBER = 1_793_491_200
 """2026-11-01."""
@@ -151,6 +153,26 @@ async def test_a_slice_that_an_earlier_release_kept_by_the_order_of_its_rows_is_
     assert spend(door, kept, a_slice(kept.account_id, 1, a_row(1, 11))) == ["DUPLICATE", "CONFLICT"]
 
 
+async def test_what_an_earlier_release_kept_with_words_that_are_cut_now_is_known_when_it_comes_again(
+    door: Door, stores: Stores
+) -> None:
+    kept = a_slice(next(accounts), 1, a_row(1, 10, campaign_name="Ann 203.0.113.7"))
+    deal = a_deal("d-kept", 1, created_by="Tributary API 203.0.113.7")
+    by_nobody = a_deal("d-phone", 1, created_by="Ann +49 171 2345678")
+    async with connect(stores.clickhouse_url, name="earlier") as clickhouse:
+        rows = list(zip(*import_rows.slice_rows("shop", kept), strict=True))
+        await clickhouse.insert("spend_slices", import_rows.SLICE_COLUMNS, rows)
+        states = [
+            ("shop", one.system, one.deal_id, micros(one.modify_time), *import_rows.deal_state(one, "", creator))
+            for one, creator in ((deal, deal.created_by), (by_nobody, ""))
+        ]
+        await clickhouse.insert("deals", import_rows.DEAL_COLUMNS, list(zip(*states, strict=True)))
+    other = a_slice(kept.account_id, 1, a_row(1, 10, campaign_name="Bob"))
+    assert spend(door, kept, other) == ["DUPLICATE", "CONFLICT"]
+    other_deal = a_deal("d-kept", 1, created_by="Bob")
+    assert deals(door, deal, by_nobody, other_deal) == ["DUPLICATE", "DUPLICATE", "CONFLICT"]
+
+
 async def test_lines_of_an_import_that_failed_never_count_beside_those_that_came_in_their_place(
     door: Door, stores: Stores
 ) -> None:
@@ -249,6 +271,10 @@ def test_who_a_deal_is_about_and_who_made_it_are_kept_as_tokens(door: Door, stor
     assert deals(door, a_deal("d-7", 1, created_by="API 203.0.113.7")) == ["STORED"]
     (token,) = stores.clickhouse.execute("SELECT created_by FROM deals WHERE deal_id = 'd-7' FORMAT TSV").split()
     assert token.startswith("x1:")
+    ours = a_deal("d-8", 1, created_by="Tributary (api@shop.example)")
+    assert deals(door, ours, ours) == ["STORED", "DUPLICATE"]
+    row = stores.clickhouse.execute("SELECT created_by FROM deals WHERE deal_id = 'd-8' FORMAT TSV")
+    assert row == f"{OWN_CREATOR}\n"
 
 
 def a_rate(number: int, picos: int, published: int, source: str = "ecb") -> ExchangeRate:

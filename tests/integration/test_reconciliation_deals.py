@@ -13,6 +13,7 @@ from tests.integration.test_reconciliation import reconciled
 from tests.support.attribution import DAY, NOON, Events
 from tributary_attribution.deal_checks import DealChecks
 from tributary_attribution.runs import exit_status
+from tributary_domain.deal_creators import OWN_CREATOR
 from tributary_domain.findings import Finding, FindingKind, FindingState
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.workspaces import Workspace
@@ -218,6 +219,8 @@ async def test_who_makes_our_deals_is_said_by_the_workspace(shop: Shop) -> None:
     ]
     assert numbers == [2, 3, 0, 3]
     assert (await shop.night(0))[0]["deals_missing_here"] == 2
+    await shop.deal("3", order="o-none", created_by=OWN_CREATOR)  # what is declared now does not tell of it
+    assert [(await shop.night(0, own_creators=own))[0]["deals_missing_here"] for own in (["Sync *"], [])] == [2, 3]
 
 
 async def test_days_of_deals_are_cut_in_the_zone_of_the_books(shop: Shop) -> None:

@@ -6,19 +6,18 @@ Every method raises `StorageUnavailableError` if ClickHouse does not answer.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tributary_domain.compared_deals import CountedConversion, Deal
+from tributary_domain.deal_creators import creator_pattern
 from tributary_domain.findings import DEAL_KINDS
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 
 _DAY_MICROS: Final = 86_400_000_000
-_NOBODY: Final = r"[^\x00-\x{10FFFF}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class DealScope:
     due_days: int
     """After how many days a conversion without a deal is missing one."""
     own_creators: Collection[str]
-    """Who `created_by` names where we made the deal; `*` stands for any text."""
+    """Who `created_by` names where we made the deal, as it is stored: never empty; `*` stands for any text."""
 
     def is_of_run(self, micros: int) -> bool:
         """Tells whether a moment is in the run's days."""
@@ -45,13 +44,12 @@ class DealScope:
     def values(self) -> dict[str, Any]:
         """Returns what every statement is told."""
         due = self.due_days * _DAY_MICROS
-        patterns = (".*".join(map(re.escape, name.split("*"))) for name in self.own_creators)
         return {
             **self.scope.values,
             "days": self.days,
             "due_begin": self.scope.begin_micros - due,
             "due_end": self.scope.end_micros - due,
-            "own_creators": f"(?is)^({'|'.join(patterns) or _NOBODY})$",
+            "own_creators": f"^{creator_pattern(self.own_creators)}$",
             "deal_kinds": tuple(kind.value for kind in DEAL_KINDS),
         }
 

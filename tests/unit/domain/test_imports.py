@@ -10,7 +10,8 @@ import pytest
 from tributary.ingestion.v1.deal_pb2 import Deal
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
-from tributary_domain.deals import check_deal, stored_creator
+from tributary_domain.deal_creators import OWN_CREATOR, own_creators, stored_creator
+from tributary_domain.deals import check_deal
 from tributary_domain.exchange_rates import check_rate
 from tributary_domain.import_outcomes import ImportOutcome, outcome_of
 from tributary_domain.reasons import Reason
@@ -157,12 +158,31 @@ def test_a_deal_may_have_the_number_of_an_order_that_has_four_parts(number: str)
         ("sales", "sales"),
         ("API v1.2.3.4", "API v1.2.3.4"),
         ("ann@example.com", "email:ann@example.com"),
+        ("Ann (ann@example.com)", "x1:Ann (ann@example.com)"),
+        ("Ann +49 171 2345678", "x1:Ann +49 171 2345678"),
         ("API 203.0.113.7", "x1:API 203.0.113.7"),
         ("Mozilla/5.0 (X11; Linux)", "x1:Mozilla/5.0 (X11; Linux)"),
+        ("Tributary", "Tributary"),
+        ("Tributary API 203.0.113.7", OWN_CREATOR),
+        ("Tributary/1.4 (Linux; x64)", OWN_CREATOR),
+        ("tributary@shop.example", OWN_CREATOR),
+        ("Tributary (api@shop.example)", OWN_CREATOR),
+        ("API@shop.example", OWN_CREATOR),
+        ("my api@shop.example", "x1:my api@shop.example"),
     ],
 )
-def test_who_made_a_deal_is_kept_as_a_token_if_it_is_somebodys(said: str, stored: str) -> None:
-    assert stored_creator(said, "email:{}".format, "x1:{}".format) == stored
+def test_who_made_a_deal_is_kept_as_a_token_if_it_is_somebodys_and_as_ours_if_it_is_ours(
+    said: str, stored: str
+) -> None:
+    def email_token(email: str) -> str:
+        return "" if " " in email else f"email:{email}"
+
+    is_own = own_creators(["*tributary*", "api@shop.example"])
+    assert stored_creator(said, email_token, "x1:{}".format, is_own) == stored
+
+
+def test_nobody_makes_our_deals_where_nobody_is_declared() -> None:
+    assert not own_creators([])("Tributary API 203.0.113.7")
 
 
 @pytest.mark.parametrize(
