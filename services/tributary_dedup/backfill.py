@@ -82,6 +82,10 @@ class Recorded(Protocol):
         """Returns what was recorded, by event id; of further ids the hash is known."""
         ...
 
+    async def orders_as_sent(self, workspace: str, named: Mapping[str, int]) -> dict[str, str]:
+        """Returns the conversions that events observed which are stored as they were sent, by what those would be."""
+        ...
+
     async def orders(self, workspace: str, conversion_ids: Sequence[str]) -> dict[bytes, RecordedOrder]:
         """Returns the orders and adjustments of conversions, by their digest."""
         ...
@@ -213,11 +217,18 @@ class Backfill:
     ) -> list[tuple[_Asked, RecordedEvent | None, RecordedOrder | None]] | None:
         """Returns what was recorded of a workspace's events and of their orders; None if ClickHouse does not answer."""
         conversions = {admitted.conversion_id for one, admitted in asked if one.place in lacks_order}
+        named = {
+            admitted.conversion_id: admitted.sent_target_hash
+            for one, admitted in asked
+            if one.place in lacks_order and admitted.sent_target_hash
+        }
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
                 ids = {admitted.event.event_id for _, admitted in asked}
                 hashes = {admitted.sent_event_hash for _, admitted in asked if admitted.sent_event_hash}
                 events = await self._recorded.events(workspace, ids, hashes)
+                if named:  # the like of these may be recorded as of the orders of the events that they name
+                    conversions.update((await self._recorded.orders_as_sent(workspace, named)).values())
                 orders = await self._recorded.orders(workspace, list(conversions)) if conversions else {}
         except (StorageUnavailableError, TimeoutError) as error:
             reason = str(error) or "ClickHouse did not answer in time."

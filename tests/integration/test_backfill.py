@@ -192,6 +192,26 @@ async def test_an_expired_refund_is_known_by_its_credit_note_whoever_reports_it(
     ]
 
 
+@pytest.mark.parametrize("days", [402, 100], ids=["with its order", "alone"])
+async def test_an_expired_refund_is_known_though_it_is_recorded_as_one_of_the_order_of_the_event_that_it_names(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str, days: int
+) -> None:
+    order = Sent("203.0.113.7-1", order="o-1")
+    refund = Sent("psp", order="o-1", refund="note-1", value=10, of_event=order.event_id)
+    assert verdicts(await backfill(stub, workspace, [order])) == [ACCEPTED]
+    await recorded(clickhouse_url, workspace, 1)
+    assert verdicts(await backfill(stub, workspace, [refund])) == [ACCEPTED]
+    await recorded(clickhouse_url, workspace, 2)
+    await expire(log, days)
+    events = [
+        replace(refund, event_id="erp"),
+        replace(refund, event_id="wrong", value=7),
+        replace(refund, event_id="another", refund="note-2"),
+        refund,
+    ]
+    assert verdicts(await backfill(stub, workspace, events)) == [DUPLICATE, CONFLICT, ACCEPTED, DUPLICATE]
+
+
 async def test_an_expired_id_with_another_payload_is_a_conflict(
     stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
 ) -> None:

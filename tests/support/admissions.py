@@ -56,6 +56,8 @@ class Sent:
     order: str = ""
     refund: str = ""
     """Number of the credit note, of an event that takes money of the order back."""
+    of_event: str = ""
+    """Id by which a refund names an event in place of the order; a token stands for it now."""
     value: int | None = 100
     rank: int = 1
     door: verdict_pb2.Verdict.ValueType = verdict_pb2.VERDICT_ACCEPTED
@@ -75,7 +77,12 @@ class Sent:
         order = self.order_digest(workspace)
         if not self.refund:
             return order
-        return ids.adjustment_digest(workspace, ids.conversion_id(order), ADJUSTMENT_REASON_REFUND, self.refund)
+        return ids.adjustment_digest(workspace, self.conversion_id(workspace), ADJUSTMENT_REASON_REFUND, self.refund)
+
+    def conversion_id(self, workspace: str) -> str:
+        """Returns its conversion, or the one that it adjusts."""
+        of_event = ids.event_digest(workspace, self.of_event) if self.of_event else b""
+        return ids.conversion_id(of_event or self.order_digest(workspace))
 
     def claim(self, workspace: str, length: int) -> bytes:
         order = claim_records.NO_ORDER
@@ -96,7 +103,7 @@ class Sent:
         message = admitted_events_pb2.AdmittedEvent(
             verdict=self.door,
             payload_digest=bytes([self.version]) + self.payload_digest,
-            conversion_id=ids.conversion_id(self.order_digest(workspace)) if self.order else "",
+            conversion_id=self.conversion_id(workspace) if self.order else "",
             source_rank=self.rank,
         )
         message.event.event_id = self.stored_id or self.event_id
@@ -107,7 +114,10 @@ class Sent:
         if self.refund:
             message.adjustment_key = self.claimed_digest(workspace)
             adjustment = message.event.adjustment
-            adjustment.conversion_name, adjustment.order_id = "purchase", self.order
+            if self.of_event:
+                adjustment.event_id, message.sent_target_hash = "x1:token", event_hash(self.of_event)
+            else:
+                adjustment.conversion_name, adjustment.order_id = "purchase", self.order
             adjustment.adjustment_id, adjustment.reason = self.refund, ADJUSTMENT_REASON_REFUND
             adjustment.amount.currency_code, adjustment.amount.amount_micros = "EUR", self.value or 0
         elif self.order:

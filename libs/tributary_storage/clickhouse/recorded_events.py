@@ -6,9 +6,10 @@ The one rule: at most a thousand ids per statement, found by the order of a tabl
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary_domain.event_order import event_hash
 from tributary_domain.ids import adjustment_digest, conversion_id, event_digest, value_digest
@@ -41,13 +42,17 @@ class RecordedEvent:
     traffic: str
     adjustment_reason: str
     adjustment_id: str
+    adjustment_key: bytes = b""
+    """What an adjustment was claimed by as it was admitted; empty: nothing tells."""
 
     def order_digest(self, workspace: str, event_digest: bytes) -> bytes:
         """Returns what its order or adjustment was claimed under; empty if it was known by its event id alone."""
         if self.traffic in _NO_ORDER:
             return b""
         if self.kind == "adjustment":
-            return _adjustment_key(workspace, self.conversion_id, self.adjustment_reason, self.adjustment_id)
+            return self.adjustment_key or _adjustment_key(
+                workspace, self.conversion_id, self.adjustment_reason, self.adjustment_id
+            )
         if self.kind != "conversion" or self.conversion_id == conversion_id(event_digest):
             return b""
         return bytes.fromhex(self.conversion_id.removeprefix(_CONVERSION_PREFIX))
@@ -119,6 +124,9 @@ class RecordedEvents:
                     adjustment_id=adjustment_id.decode(),
                 )
                 found.setdefault(event.event_id, event)
+        numbered = [event.event_id for event in found.values() if event.kind == "adjustment" and event.adjustment_id]
+        for event_id, key in (await self._adjustment_keys(workspace, numbered)).items():
+            found[event_id] = replace(found[event_id], adjustment_key=key)
         return found
 
     async def orders_as_sent(self, workspace: str, named: Mapping[str, int]) -> dict[str, str]:
@@ -144,10 +152,12 @@ class RecordedEvents:
         found: dict[bytes, RecordedOrder] = {}
         for some in _some_at_once(conversion_ids):
             parameters = {"workspace": workspace, "conversion_ids": some}
-            for row in await self._clickhouse.execute(statement("recorded_observations"), parameters):
-                conversion, _event_id, kind, accept_micros, rank, currency, value_micros, reason, adjustment_id = row
+            rows = await self._clickhouse.execute(statement("recorded_observations"), parameters)
+            keys = await self._adjustment_keys(workspace, [row[1] for row in rows if row[2] == "adjustment" and row[8]])
+            for row in rows:
+                conversion, event_id, kind, accept_micros, rank, currency, value_micros, reason, adjustment_id = row
                 if kind == "adjustment":
-                    digest = _adjustment_key(workspace, conversion, reason, adjustment_id)
+                    digest = keys.get(event_id) or _adjustment_key(workspace, conversion, reason, adjustment_id)
                 else:
                     digest = _digest_of(conversion)
                 if not digest:
@@ -155,6 +165,21 @@ class RecordedEvents:
                 order = found.setdefault(digest, RecordedOrder(accept_micros, {}))
                 if value_micros is not None:
                     order.values.setdefault(rank, value_digest(currency, value_micros))
+        return found
+
+    async def _adjustment_keys(self, workspace: str, event_ids: Collection[str]) -> dict[str, bytes]:
+        """Returns what adjustments were claimed by; it cannot be told from what they are of.
+
+        One that names an event is claimed by what that would be by itself, and may be recorded as one of its order.
+        """
+        found: dict[str, bytes] = {}
+        for some in _some_at_once(event_ids):
+            hashes = [event_hash(event_id) for event_id in some]
+            parameters = {"workspace": workspace, "hashes": hashes, "event_ids": some}
+            rows = await self._clickhouse.execute(statement("recorded_adjustments"), parameters, raw_strings=True)
+            for event_id, admitted in rows:
+                if key := AdmittedEvent.FromString(admitted).adjustment_key:
+                    found[event_id.decode()] = key
         return found
 
     async def refusals(self, workspace: str, event_ids: Collection[str]) -> dict[str, list[RecordedRefusal]]:
