@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _CALL_SECONDS = 60.0
 _IDS_PER_CALL = 1_000
+_DRY_RUN_HELP = (
+    "Only say what would come of it; how events of one order bear on each other is told within each 1 000 events."
+)
 _DONE = frozenset({"RELEASED", "MERGED", "REJECTED", "ALREADY_DECIDED"})
 _NEXT_STEPS = {
     "CONFLICT": "Its order is known with another value: send the change as an adjustment.",
@@ -106,7 +109,7 @@ def _deciding(command: _Command) -> _Command:
         connection_options("query"),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
         click.option("--yes", is_flag=True, help="Do not ask first, whatever meets the options."),
-        click.option("--dry-run", is_flag=True, help="Only say what would come of it."),
+        click.option("--dry-run", is_flag=True, help=_DRY_RUN_HELP),
         click.option("--why", default="", metavar="TEXT", help="Kept with the decision. No personal data."),
         _filters,
         click.option("--all", "everything", is_flag=True, help="All that wait, whatever their age."),

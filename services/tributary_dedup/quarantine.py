@@ -34,7 +34,7 @@ from tributary_storage.clickhouse.quarantine import QUARANTINED, REJECTED, RELEA
 from tributary_storage.clickhouse.recorded_events import RecordedOrder
 from tributary_storage.codec.event_digests import digest_of_event
 from tributary_storage.redis.claim_layout import QUARANTINE, Kind, Placement, home_digest, pack_claim, pack_order
-from tributary_storage.redis.claim_lookup import LostClaim
+from tributary_storage.redis.claim_lookup import KnownClaim, LostClaim
 from tributary_storage.redis.claims import Decide, Decided, Undecided
 
 AT_ONCE: Final = 100
@@ -63,6 +63,10 @@ class Committer(Protocol):
 
 class Claimed(Protocol):
     """The claims, as `ClaimLookup`. Every method may raise `StorageUnavailableError`."""
+
+    async def events(self, digests: Sequence[bytes]) -> list[KnownClaim | None]:
+        """Returns what is claimed of each event."""
+        ...
 
     async def orders(self, digests: Sequence[bytes]) -> list[dict[int, bytes] | None]:
         """Returns what each rank of observers stated of each order, None where it is unclaimed."""
@@ -184,6 +188,7 @@ class Quarantine:
             for one in waiting:
                 outcomes[one.event.event_id].result = _expected(request.action, one.order, known)
         else:
+            await self._claim_events(waiting)
             for start in range(0, len(waiting), AT_ONCE):
                 await self._carry_out(request, waiting[start : start + AT_ONCE], outcomes)
         results = [contract.QuarantineResult.Name(outcome.result) for outcome in outcomes.values()]
@@ -211,20 +216,24 @@ class Quarantine:
             claimed |= lost
         return claimed
 
+    async def _claim_events(self, waiting: Sequence[_Waiting]) -> None:
+        """Writes the claims of events again that are past their life: before any is decided, in their turn."""
+        claims = await self._claimed.events([one.digest for one in waiting])
+        lost = [
+            one.lost_claim()  # in ClickHouse it is quarantined still, so it was
+            for one, claim in zip(waiting, claims, strict=True)
+            if claim is None or claim.kind is Kind.REGISTERED
+        ]
+        if lost:
+            await self._claimed.restore(lost, {})
+
     async def _carry_out(
         self,
         request: DecideQuarantinedEventsRequest,
         waiting: Sequence[_Waiting],
         outcomes: Mapping[str, contract.QuarantineOutcome],
     ) -> None:
-        calls = [self._call(request, one) for one in waiting]
-        answers = await self._claims.commit(calls)
-        lost = [at for at, answer in enumerate(answers) if isinstance(answer, Decided) and answer.letters == _NO_CLAIM]
-        if lost:  # past its life: in ClickHouse it is quarantined still, so it was
-            await self._claimed.restore([waiting[at].lost_claim() for at in lost], {})
-            again = await self._claims.commit([calls[at] for at in lost])
-            for at, answer in zip(lost, again, strict=True):
-                answers[at] = answer
+        answers = await self._claims.commit([self._call(request, one) for one in waiting])
         for one, answer in zip(waiting, answers, strict=True):
             outcome = outcomes[one.event.event_id]
             if isinstance(answer, Undecided) or answer.letters == _NO_CLAIM:

@@ -256,6 +256,16 @@ async def test_a_claim_that_is_past_its_life_keeps_no_event_in_quarantine(dedup:
     assert (await stored(dedup.log)).letters == {"Q": 1, "A": 1}
 
 
+async def test_an_event_whose_claim_is_past_its_life_is_decided_on_in_its_turn(dedup: Dedup) -> None:
+    await dedup.admit(bot("a", order="o-1", rank=3, value=7))
+    async for bucket in dedup.log.scan_iter(match="trb:*:claims:*"):
+        await dedup.log.delete(bucket)
+    await dedup.admit(bot("b", order="o-1", rank=3, value=8))
+    expected = ["RELEASED", "CONFLICT"]
+    assert await dedup.decide("a", "b", dry_run=True) == expected
+    assert await dedup.decide("a", "b") == expected
+
+
 async def test_only_what_waits_in_quarantine_is_decided_on(dedup: Dedup) -> None:
     await dedup.admit(Sent("good"))
     before = await stored(dedup.log)

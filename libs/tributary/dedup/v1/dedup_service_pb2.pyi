@@ -285,7 +285,9 @@ class DecideQuarantinedEventsRequest(_message.Message):
     reason: _builtins.str
     """Optional. Why, for people. At most 1 024 characters."""
     validate_only: _builtins.bool
-    """Optional. Whether only to say what would come of it, decided one after another, if nothing comes in meanwhile."""
+    """Optional. Whether only to say what would come of it, decided one after another, if nothing comes in meanwhile. What
+    another call would decide before is not known to this one.
+    """
     @_builtins.property
     def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Required. 1-1000 event ids, as they are recorded."""

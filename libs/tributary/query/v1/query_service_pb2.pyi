@@ -1333,7 +1333,9 @@ class DecideQuarantinedEventsRequest(_message.Message):
     address or a user agent is refused. At most 1 024 characters.
     """
     validate_only: _builtins.bool
-    """Optional. Whether only to say what would come of it, if nothing comes in meanwhile. Nothing is decided."""
+    """Optional. Whether only to say what would come of it, if nothing comes in meanwhile. Nothing is decided. What events of
+    one order would come to beside each other is told of those of one call: of no more than 1 000.
+    """
     page_size: _builtins.int
     """Optional. Of a filter, at most this many in this call. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
     page_token: _builtins.str
