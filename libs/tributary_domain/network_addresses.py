@@ -1,7 +1,9 @@
 """Network addresses in a text, told from the versions, dates and prices that look like one.
 
-The one rule: an address of the sixth version is none of these, wherever it stands; four numbers with dots may be any of
-them, and what stands around them decides: a moment in seconds, a port, another address, or a word that says so.
+The one rule: an address of the sixth version is none of these, wherever it stands, but within a longer text it has to
+be one that a device can have, for campaigns and numbers of orders are chains of words and years ("Search::2025::01");
+four numbers with dots may be any of them, and what stands around them decides: a moment in seconds, a port, another
+address, or a word that says so.
 """
 
 import re
@@ -12,14 +14,17 @@ from typing import Final, NamedTuple
 
 from tributary_domain.personal_names import words_of
 
-_SHORTEST: Final = 7
+SHORTEST: Final = 7
 """1.2.3.4"""
+VERSIONS: Final = frozenset(words_of("version ver build rev revision release firmware sdk chapter section"))
+"""Words of which four numbers are the version, wherever they stand."""
 _ADDRESS: Final = re.compile(r"[\da-fA-F:.]{1,45}")
 _NOBODYS: Final = ".0.0.0"
 """What versions of browsers end with, and no address of a device does."""
 _PORT: Final = re.compile(r":\d{1,5}\Z")
 AROUND: Final = " \t\r\n\"'(){}<>"
 """What may stand around one."""
+_AROUND_SIXTH: Final = AROUND + "[]"
 
 _FOUR: Final = re.compile(r"\d\.\d+\.\d+\.\d")
 """Four numbers with dots, wherever: quick where there are none."""
@@ -38,6 +43,10 @@ _WORD_BEFORE: Final = re.compile(r"([A-Za-z]+)(?:[^\w\x00]|_){0,2}\Z")
 _CHARACTERS_BEFORE: Final = 24
 _COLONS: Final = re.compile(r"(?<![^\W_])[23f][\da-f]{3}(?::[\da-f]{0,4}){2,7}(?![^\W_])", re.IGNORECASE)
 """What may be an address of the sixth version that a device has: of the world, of a site, or of a link."""
+_GIVEN_OUT: Final = re.compile(r"200[1-3]|2[468ac]|f[cd]|fe[89ab]", re.IGNORECASE)
+"""What those begin with that devices have: of the world, from what the registries have, of a site, or of a link."""
+_GROUPS: Final = 3
+"""Of the least of one of the world: 2001:db8::7. With two, it is a year or a number, and a word: "2001::ad"."""
 _COLONS_OF_WHOLE: Final = 7
 """Of one in which no zeros are left out."""
 _SIXTH_BEFORE: Final = ("ffff:", "ff9b::")
@@ -101,14 +110,18 @@ def dotted_in(text: str) -> Iterator[Dotted]:
 
 
 def holds_sixth(text: str) -> bool:
-    """Tells whether a text holds an address of the sixth version.
+    """Tells whether a text holds an address of the sixth version, or is one.
 
     >>> holds_sixth("u:2001:db8::7:1795000000"), holds_sixth("[2001:db8::7]:443"), holds_sixth("00:1a:2b:3c:4d:5e")
     (True, True, False)
+    >>> holds_sixth("user::2001:db8::7::x"), holds_sixth("Search::2025::01"), holds_sixth("2025::01")
+    (True, False, True)
     """
     if "::" not in text and text.count(":") < _COLONS_OF_WHOLE:
         return False
-    return any(_reads(found[0]) for found in _COLONS.finditer(text))
+    if any(map(_is_of_device, _COLONS.finditer(text))):
+        return True
+    return any(_is_sixth(one.strip(_AROUND_SIXTH)) for one in text.split("\0"))  # several that are joined
 
 
 def holds_address_of(text: str, client_ip: str) -> bool:
@@ -162,6 +175,23 @@ def is_address(text: str) -> bool:
     return _is_address(text) or _is_address(_PORT.sub("", text))
 
 
+def _is_of_device(found: re.Match[str]) -> bool:
+    """Tells an address within a longer text from a chain of words that reads like one ("spring::2026::ad")."""
+    address = found[0]
+    if _GIVEN_OUT.match(address) is None:
+        return False
+    if not _reads(address) and not _reads(address.removesuffix(":")):  # two colons behind it
+        return False
+    groups = len([group for group in address.split(":") if group])
+    if groups >= _GROUPS:
+        return True
+    return groups > 1 and address[0] in "fF" and not found.string.endswith("::", 0, found.start())
+
+
+def _is_sixth(text: str) -> bool:
+    return _COLONS.fullmatch(text) is not None and _reads(text)
+
+
 def _may_be_address(numbers: list[str]) -> bool:
     if len(numbers) != _NUMBERS or numbers[0] == "0" or numbers[1:] == ["0"] * (_NUMBERS - 1):
         return False  # no device has such an address, and browsers have such versions
@@ -177,7 +207,7 @@ def _says_address(name: str) -> bool:
 
 
 def _is_address(text: str) -> bool:
-    if len(text) < _SHORTEST or text.endswith(_NOBODYS):
+    if len(text) < SHORTEST or text.endswith(_NOBODYS):
         return False
     return _ADDRESS.fullmatch(text) is not None and _reads(text)  # what the library raises is slow
 

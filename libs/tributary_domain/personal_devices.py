@@ -8,15 +8,10 @@ else. The number of an order is known to others by its text, who match by it, an
 """
 
 from collections.abc import Callable
-from typing import Final
 
-from tributary_domain.network_addresses import Dotted, dotted_in, holds_sixth
-from tributary_domain.personal_names import plainer, words_of
+from tributary_domain.network_addresses import VERSIONS, Dotted, dotted_in, holds_sixth
+from tributary_domain.personal_names import plainer
 from tributary_domain.personal_values import shows_agent
-
-_VERSIONS: Final = frozenset(
-    words_of("version versions ver build builds rev revision release releases firmware sdk chapter section")
-)
 
 
 def may_hold_device(text: str) -> bool:
@@ -33,6 +28,8 @@ def holds_device(text: str) -> bool:
     [False, False, False, False]
     >>> holds_device("u:Mozilla/5.0 (X11; Linux x86_64)"), holds_device("Mozilla%2F5.0%20(X11"), holds_device("a/b")
     (True, True, False)
+    >>> [holds_device(text) for text in ("SHOP::2025::0001", "user::2001:db8::7", "builds 1.2.3.4", "app 1.2.3.4")]
+    [False, True, False, True]
     """
     return _holds(text, _is_address)
 
@@ -69,4 +66,4 @@ def _holds(text: str, is_address: Callable[[Dotted], bool]) -> bool:
 
 
 def _is_address(found: Dotted) -> bool:
-    return found.has_moment or (not found.letters and found.word_before.lower() not in _VERSIONS)
+    return found.has_moment or (not found.letters and found.word_before.lower().removesuffix("s") not in VERSIONS)

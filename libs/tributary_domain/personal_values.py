@@ -3,8 +3,8 @@
 The hash of an address or a number, an e-mail address in base64, a token of a log-in, a network address, a user agent,
 and a phone number as it is dialled from abroad. The one rule: quick where there is nothing, and a name that says of
 what thing it is (an order, a version, a code on a product) keeps what might be one: four numbers with dots, alone, are
-an app's version where the name speaks of one, of a property the number or the price where it speaks of these, and an
-address everywhere else; within a longer text they are one where something beside them says so.
+an app's version where the name speaks of one, of a property the number or the price where the nearest name speaks of
+these, and an address everywhere else; within a longer text they are one where something beside them says so.
 """
 
 import re
@@ -13,7 +13,14 @@ from functools import lru_cache
 from typing import Final
 
 from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
-from tributary_domain.network_addresses import AROUND, holds_dotted_within, holds_sixth, is_address
+from tributary_domain.network_addresses import (
+    AROUND,
+    SHORTEST,
+    VERSIONS,
+    holds_dotted_within,
+    holds_sixth,
+    is_address,
+)
 from tributary_domain.numbering_plans import is_as_written
 from tributary_domain.personal_hashes import (
     HASH_CHARACTERS,
@@ -24,8 +31,6 @@ from tributary_domain.personal_hashes import (
 )
 from tributary_domain.personal_names import plainer, words_of
 
-_SHORTEST: Final = 7
-"""1.2.3.4"""
 _LISTED: Final = re.compile(r"[,;|]")
 """What parts the addresses of a header."""
 _SAID_OF: Final = re.compile(r"[\s\"'({\[]*([A-Za-z_][\w.-]{0,63})[\"']?\s*[=:]\s*", re.ASCII)
@@ -57,11 +62,12 @@ _SIGN: Final = re.compile(r"%(?!20|[89A-Fa-f])")
 """One that is encoded, and neither a blank nor of a foreign letter."""
 _BETWEEN_DIGITS: Final = str.maketrans("", "", " -/()")
 
-_VERSIONS: Final = frozenset(words_of("version ver v build rev revision release firmware os sdk app section chapter"))
+_NAMES_OF_VERSIONS: Final = VERSIONS | {"v", "os", "app"}
+"""In a name, of the whole value; before numbers in an id, these say whose it is, or nothing."""
 _CODES: Final = frozenset(
     words_of("id ref reference code sku ean gtin upc isbn barcode order invoice transaction item product batch serial")
 )
-_PAGES_OF_VERSIONS: Final = _VERSIONS | {"download", "doc", "changelog"}
+_PAGES_OF_VERSIONS: Final = _NAMES_OF_VERSIONS | {"download", "doc", "changelog"}
 _PAGES_OF_CODES: Final = _CODES | frozenset(
     words_of("p dp pd article artikel produkt bestellung checkout confirmation success receipt thank thanks")
 )
@@ -77,6 +83,7 @@ _NUMBERED: Final = frozenset(
 """What has a number, or is a sum, that may be written as four numbers with dots: 25.11.27.104, 1.200.100.250."""
 _OF_NUMBERS: Final = frozenset(words_of("id number no nr num ref reference code key"))
 """What the name of the number of one of these ends with."""
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+){3}")
 _FREE: Final = frozenset({"content", "term"})
 """Parts of a campaign that people fill as they like; the id of one may look like a hash."""
 
@@ -90,14 +97,32 @@ def is_telling_property(name: str, value: str) -> bool:
     (False, False)
     >>> [is_telling_property("order_id", text) for text in ("25.11.27.104", "10.1.2.33-1795000000", "10.1.2.33:443")]
     [False, True, True]
+    >>> [is_telling_property("items", text) for text in ("10.20.30.40, 10.20.30.41", "x;203.0.113.7", "u:203.0.113.7")]
+    [False, True, True]
     """
     if is_hashed_property(name, value):
         return True
-    return len(value) >= _SHORTEST and (
+    return len(value) >= SHORTEST and (
         holds_encoded_address(value)
         or holds_encoded_part(value)
         or (_may_be_telling(value) and _is_telling(name, plainer(value)[-1], may_be_numbered=True))
     )
+
+
+def is_telling_object(name: str, value: str) -> bool:
+    """Tells the same of an object of JSON by its text, after its members were asked by their names.
+
+    What a name decides, which are numbers, is not asked again: the text has no name that is nearer than a member's.
+
+    >>> [is_telling_object("cart", text) for text in ('{"ids":["10.20.30.40","10.20.30.41"]}', '{"2001:db8::7":1}')]
+    [False, True]
+    """
+    if is_hashed_property(name, value) or holds_encoded_address(value) or holds_encoded_part(value):
+        return True
+    if not _may_be_telling(value):
+        return False
+    plain = plainer(value)[-1]
+    return holds_sixth(plain) or ("/" in plain and shows_agent(plain))
 
 
 def is_telling_parameter(name: str, value: str) -> bool:
@@ -126,7 +151,7 @@ def is_telling_campaign(name: str, value: str) -> bool:
     >>> is_telling_campaign("term", "203.0.113.7"), is_telling_campaign("content", "YW5uQGV4YW1wbGUuY29t")
     (True, True)
     """
-    if len(value) < _SHORTEST:
+    if len(value) < SHORTEST:
         return False
     if is_hashed_campaign(value) or (name in _FREE and is_hashed_parameter(name, value)):
         return True
@@ -178,7 +203,7 @@ def is_telling_part(before: str, part: str) -> bool:
 
 
 def _may_be_telling(value: str) -> bool:
-    return len(value) >= _SHORTEST and ("." in value or ":" in value or "%" in value or "/" in value or "00" in value)
+    return len(value) >= SHORTEST and ("." in value or ":" in value or "%" in value or "/" in value or "00" in value)
 
 
 def _plain(value: str) -> str:
@@ -188,7 +213,7 @@ def _plain(value: str) -> str:
 def _is_telling(
     name: str,
     value: str,
-    versions: frozenset[str] = _VERSIONS,
+    versions: frozenset[str] = _NAMES_OF_VERSIONS,
     codes: frozenset[str] = _CODES,
     *,
     may_be_numbered: bool = False,
@@ -204,14 +229,22 @@ def _is_telling(
         return False
     if may_be_address and holds_sixth(value):
         return True
-    for part in _LISTED.split(value):
+    whole, parts = value.strip(AROUND), _LISTED.split(value)
+    are_numbers = may_be_numbered and may_be_dotted and _are_numbers(parts)
+    for part in parts:
         names = [name]
         for text in _said_in(names, part):
             if (
                 may_be_address
+                and (text == whole or text.count(":") < 2)  # of the sixth version within is decided
                 and is_address(text)
                 and not any(_is_named(one, versions) for one in names)
-                and not (may_be_numbered and ":" not in text and any(map(_is_numbered, names)))
+                and not (
+                    may_be_numbered
+                    and ":" not in text
+                    and _is_numbered(names[-1])
+                    and (are_numbers or len(names) > 1)  # the name of the property is that of all its parts
+                )
             ):
                 return True
             if may_be_number and _is_number(text) and not any(_is_named(one, codes) for one in names):
@@ -244,6 +277,12 @@ def _said_in(names: list[str], part: str) -> Iterator[str]:
             return
         names.append(said[1])
         at = said.end()
+
+
+def _are_numbers(parts: list[str]) -> bool:
+    """Tells whether each part of a value is four numbers with dots, as the ids of a list are."""
+    bare = (part.strip(AROUND) for part in parts)
+    return all(not part or _NUMBER.fullmatch(part) is not None for part in bare)
 
 
 def _is_number(text: str) -> bool:

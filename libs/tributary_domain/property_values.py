@@ -8,8 +8,9 @@ import re
 from typing import Any, Final
 
 from tributary_domain.personal import PHONE
+from tributary_domain.personal_devices import holds_device
 from tributary_domain.personal_names import is_personal_property, plainer
-from tributary_domain.personal_values import is_telling_property
+from tributary_domain.personal_values import is_telling_object, is_telling_property
 from tributary_domain.url_parts import holds_inner, holds_telling_inner
 from tributary_domain.urls import read_url
 
@@ -33,6 +34,8 @@ def clean_property(name: str, value: str) -> str | None:
     ('/u/-?a=1', None)
     >>> clean_property("seen", '{"ip": "203.0.113.7", "at": "/"}'), clean_property("x", "203.0.113.7")
     ('{"at":"/"}', None)
+    >>> clean_property("cart", '{"item_ids":["10.20.30.40","10.20.30.41"],"203.0.113.7":1}')
+    '{"item_ids":["10.20.30.40","10.20.30.41"]}'
     """
     if value.lstrip().startswith(_OBJECTS):
         return _clean_objects(name, value)
@@ -76,7 +79,7 @@ def _clean_objects(name: str, value: str) -> str | None:
     if kept != read:
         text = json.dumps(kept, ensure_ascii=value.isascii(), separators=(",", ":"))
         value = text.encode(errors="replace").decode()  # half a character, which only an escape can write
-    return None if is_telling_property(name, value) else value  # of the name of a member, too
+    return None if is_telling_object(name, value) else value  # of the name of a member, too
 
 
 def _clean(name: str, value: Any, depth: int) -> Any:
@@ -93,5 +96,7 @@ def _clean(name: str, value: Any, depth: int) -> Any:
     return {
         inner: kept
         for inner, one in value.items()
-        if not is_personal_property(inner) and (kept := _clean(inner, one, depth + 1)) is not _TAKEN_OUT
+        if not is_personal_property(inner)
+        and not holds_device(inner)
+        and (kept := _clean(inner, one, depth + 1)) is not _TAKEN_OUT
     }

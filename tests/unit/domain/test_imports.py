@@ -105,6 +105,10 @@ def test_a_slice_that_is_wrong_is_refused_with_the_field(change: Callable[[Spend
     assert said(of_slice(spend)) == [expected]
 
 
+def test_a_campaign_that_is_a_chain_of_words_and_years_refuses_no_slice() -> None:
+    assert of_slice(a_slice(campaign_id="Search::Brand::2025::01", ad_id="fb::retargeting::2024::de")) == []
+
+
 def test_a_fee_is_not_negative_a_credit_is_and_media_may_be() -> None:
     assert said(of_slice(a_slice(kind=2, cost_micros=-1))) == ["AMOUNT_NEGATIVE:rows[0].cost_micros"]
     assert of_slice(a_slice(kind=3, cost_micros=-1)) == of_slice(a_slice(kind=1, cost_micros=-1)) == []

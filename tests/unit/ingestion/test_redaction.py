@@ -243,6 +243,9 @@ SHA256, MD5 = (hashlib.new(name, b"ann@example.com").hexdigest() for name in ("s
         ),
         *(("order_id", said) for said in ("203.0.113.7:443", "203.0.113.7-1795000000", "2001:db8::7")),
         *((name, "203.0.113.7") for name in ("order_address", "customer", "item_seen_by", "visitor_id")),
+        *(("item_id", f"{said}203.0.113.7") for said in ("u:", "client=", "for=", "x;", "a|", "order-1, ")),
+        ("items", "203.0.113.7, 10.20.30.40; x"),
+        ("note", "order:25.11.27.104, u:203.0.113.7"),
         ("remote_addr", "203.0.113.7 51234"),
         *(
             ("landing", said)
@@ -280,6 +283,11 @@ def test_a_property_that_looks_like_somebodys_is_cut_and_told(name: str, value: 
         ('{"to": "https://shop.example/?token=x", "of": {"last_name": "ä"}}', '{"to":"https://shop.example/","of":{}}'),
         ("[" * 17 + '"00491712345678"' + "]" * 17, "[" * 16 + "]" * 16),
         ('{"ip": "x", "n": "ä\\ud800"}', '{"n":"ä?"}'),
+        ('{"203.0.113.7": 1, "u-203.0.113.7-1795000000": 1, "2001:db8::7": 1, "n": 2}', '{"n":2}'),
+        (
+            '{"item_ids": ["10.20.30.40", "203.0.113.7:443", "u:203.0.113.7"], "seen": ["203.0.113.7", "a"]}',
+            '{"item_ids":["10.20.30.40"],"seen":["a"]}',
+        ),
     ],
 )
 def test_a_link_and_json_among_properties_lose_only_what_is_personal(value: str, kept: str) -> None:
@@ -366,6 +374,16 @@ def test_a_campaign_keeps_nothing_that_looks_like_somebodys(name: str, value: st
             )
         ),
         *((name, "25.11.27.104") for name in ("order_id", "orderNumber", "invoice no", "items", "transaction-ref")),
+        *(("item_ids", said) for said in ("10.20.30.40,10.20.30.41", "10.20.30.40; 300.1.2.3;", '"10.20.30.40"|')),
+        *((name, "order:25.11.27.104; red") for name in ("note", "u")),
+        *(
+            ("cart", said)
+            for said in (
+                '{"item_ids":["10.20.30.40","10.20.30.41","10.20.30.42"],"colour":"red"}',
+                '{"a":1,"order_ids":["x","00491712345678","y"]}',
+                '{"versions":["1.2.3.4","1.2.3.5","1.2.3.6"],"v1.2.3.4":1}',
+            )
+        ),
         *((name, "1.200.100.250") for name in ("price", "item_price", "totalAmount", "order_total")),
         *(("note", value) for value in ("version 10.2.1.4", "1.2.3.4.5", "300.1.2.3", "10:30", "00:1a:2b:3c:4d:5e")),
         *(("note", value) for value in ("tel: none", "telescope:12345678", "sms:7", "Size/42 (slim; long)", "a/b (c)")),
@@ -436,6 +454,39 @@ def test_an_id_that_is_like_an_ip_address_but_none_is_kept(text: str) -> None:
         put(event, path, text)
         packed = take(event, RULES, NOW, backfill=False)
         assert (text.encode() in packed.admitted, packed.reasons) == (True, []), path
+
+
+_CHAINS = (
+    *("Search::Brand::2025::01", "fb::retargeting::2024::de", "spring::2026::ad", "DE::2024::11", "Brand|2025::1"),
+    *("gg:2024::de", "x::2001::ad", "2001::ad::x", "a 2003::1 b", "SHOP::2025::0001", "SHOP::2400::0001", "x::fd00::1"),
+)
+"""Of words, years and numbers, as campaigns and orders are named, which read in part like addresses of the sixth
+version."""
+_WITHIN = (
+    *("user::2001:db8::7", "user::2001:db8::7::x", "u:2A02:8108::7:1", "x_2600:1:2:3:4:5:6:7", "u-fd12:3456::1-x"),
+    *("by fe80::1c2a:3bff:fe4d:5e6f on", "x::fe80::1c2a:3bff:fe4d:5e6f", "a|2400:cb00::1", "s fd00::1"),
+)
+"""Addresses of it within longer texts."""
+_ALONE = ("2025::01", "[2001:db8::7]", "2c0f::1", " 2001:db8::7 ")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_kept"),
+    [*((text, True) for text in _CHAINS), *((text, False) for text in (*_WITHIN, *_ALONE))],
+)
+def test_a_chain_of_words_and_years_is_no_address_of_the_sixth_version(text: str, is_kept: bool) -> None:
+    ids = ("event_id", "session_id", "conversion.order_id", "conversion.pixel_event_id")
+    words = ("touchpoint.utm.campaign", "touchpoint.utm.id", "touchpoint.title", "touchpoint.ad.campaign_name")
+    for path in (*ids, *words):
+        event = an_event(path.partition(".")[0] if "." in path else "conversion")
+        put(event, path, text)
+        told = [] if is_kept else [("PERSONAL_DATA_REDACTED", path)]
+        packed = take(event, RULES, NOW, backfill=False)
+        assert [(reason.code.value, reason.field) for reason in packed.reasons] == told, path
+    event = an_event("conversion")
+    event.properties["list"] = text
+    admitted = AdmittedEvent.FromString(take(event, RULES, NOW, backfill=False).admitted).event
+    assert dict(admitted.properties) == ({"list": text} if is_kept else {})
 
 
 NUMBERS = {

@@ -12,6 +12,7 @@ from tributary_ingestion.spend_words import settle_words
 
 TEXTS = (
     *("Sale 1.2.3.4", "v1.2.3.4", "spring-sale", "Shop/Sale (black; friday)", "mobileapp::2-com.shop"),
+    *("Search::Brand::2025::01", "Brand|2025::1"),
     *("203.0.113.7", "2001:db8::7", "u:203.0.113.7", "okhttp/4.9.3", "YW5uQGV4YW1wbGUuY29t", "00491712345678"),
 )
 OF_AN_EVENT = {"campaign_name": "touchpoint.ad", "source": "touchpoint.utm", "medium": "touchpoint.utm"}

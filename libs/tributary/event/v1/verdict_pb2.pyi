@@ -194,9 +194,11 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     named as what is personal, or it, a title, an item's word, or a part of a campaign or of its ad held what looks like
     it: a network address, a user agent, a phone number, a token of a log-in, or an e-mail address in base64 or as a hash.
     There four numbers are an address where they are all that is said; of a property not, where its name says that it is a
-    version, a price or the number of an order or an item ("order_id"), unless they are the `client_ip`. Within a longer text
+    version, a price or the number of an order or an item ("order_id"; of a list if each of it is such a number; a nearer
+    name decides: "u:203.0.113.7"), unless they are the `client_ip`. Within a longer text
     they are one where a moment, a port, another address or a word beside them says so ("client 203.0.113.7:443",
-    "ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere.
+    "ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere, but within a longer text only if a
+    device can have it ("u:2001:db8::7"; not "Search::2025::01").
     """
     REASON_CODE_ADDRESS_UNREADABLE: _ReasonCode.ValueType  # 108
     """Warning: the client address is none, and was ignored."""
@@ -335,9 +337,11 @@ without a key, against which whoever reads the stores can try addresses: use ids
 named as what is personal, or it, a title, an item's word, or a part of a campaign or of its ad held what looks like
 it: a network address, a user agent, a phone number, a token of a log-in, or an e-mail address in base64 or as a hash.
 There four numbers are an address where they are all that is said; of a property not, where its name says that it is a
-version, a price or the number of an order or an item ("order_id"), unless they are the `client_ip`. Within a longer text
+version, a price or the number of an order or an item ("order_id"; of a list if each of it is such a number; a nearer
+name decides: "u:203.0.113.7"), unless they are the `client_ip`. Within a longer text
 they are one where a moment, a port, another address or a word beside them says so ("client 203.0.113.7:443",
-"ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere.
+"ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere, but within a longer text only if a
+device can have it ("u:2001:db8::7"; not "Search::2025::01").
 """
 REASON_CODE_ADDRESS_UNREADABLE: ReasonCode.ValueType  # 108
 """Warning: the client address is none, and was ignored."""
