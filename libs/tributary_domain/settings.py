@@ -47,7 +47,6 @@ the last beside these."""
 EVERY_MODEL: Final = (*MODELS, AttributionModel.DATA_DRIVEN)
 """The order of every per-model tuple, whose last entry is there where data_driven had a model."""
 
-_DIRECT: Final = frozenset({DIRECT_CHANNEL})
 _LATE_TOUCH_SECONDS: Final = 2
 _EVENT_CAP: Final = 2_000
 
@@ -101,7 +100,7 @@ class AttributionSettings:
     late_touch_seconds: int = _LATE_TOUCH_SECONDS
     """A touch of the same session up to this much after its conversion counts as before it: the browser's and the
     backend's clock, and the order in which they send, are not that exact."""
-    direct_channels: frozenset[str] = _DIRECT
+    direct_channels: frozenset[str] = frozenset({DIRECT_CHANNEL})
     """Channels that last_non_direct passes over; nothing else depends on them. Of a channel but Direct the worker flags
     the touches (`journey.with_passed_over`)."""
     collapse_repeats: bool = False
@@ -175,10 +174,7 @@ class AttributionSettings:
             self.impression_policy.value,
             self.view_window_seconds,
             self.impression_cap,
-            # With the edition of its rule where it is no default: earlier, Direct was passed over whatever was listed.
-            sorted(self.direct_channels)
-            if self.direct_channels == _DIRECT
-            else ("listed", sorted(self.direct_channels)),
+            sorted(self.direct_channels),
             self.collapse_repeats,
             sorted(self.path_reset_names),
             self.touch_cap,

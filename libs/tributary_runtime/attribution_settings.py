@@ -4,7 +4,7 @@ The one rule: settings are chosen by conversion time and named by a hash of what
 revision can name the settings it was computed under, and the same meaning always has the same name. What is hashed is
 only what differs from the defaults, so that a later release can add a setting without renaming the old ones. A default
 therefore never changes: a test holds them. Where what a setting means had to change, the edition of its rule is hashed
-with it: what was credited under the old meaning names a version that nobody has the text of any more.
+with it: what was credited under the old meaning names the same text by its former name, and is known by that still.
 """
 
 import hashlib
@@ -121,6 +121,18 @@ class AttributionSettings(Declared):
     @cached_property
     def version(self) -> str:
         """The name of these settings: a hash of what they say, whatever their date or the order of their keys."""
+        differing = self._differing()
+        if editions := {name: edition for name, edition in _EDITIONS.items() if name in differing}:
+            differing["editions"] = editions
+        return _name_of(differing)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """`version`, and the name of the same text from before the meaning of one of its settings changed."""
+        return frozenset({self.version, _name_of(self._differing())})
+
+    def _differing(self) -> dict[str, Any]:
+        """Returns what differs from the defaults, but the date."""
         differing = self.model_dump(mode="json", exclude_defaults=True, exclude={"effective_from", "models"})
         models = {
             str(model): own.lookback_days
@@ -129,9 +141,7 @@ class AttributionSettings(Declared):
         }
         if models:
             differing["models"] = models
-        if editions := {name: edition for name, edition in _EDITIONS.items() if name in differing}:
-            differing["editions"] = editions
-        return VERSION_PREFIX + hashlib.blake2b(_canonical(differing).encode(), digest_size=12).hexdigest()
+        return differing
 
     @cached_property
     def content(self) -> str:
@@ -153,6 +163,10 @@ class AttributionSettings(Declared):
         """Conversion names after which a path starts anew; empty: paths continue."""
         rule = self.path_after_conversion
         return frozenset(rule.reset) if isinstance(rule, ResetPath) else frozenset()
+
+
+def _name_of(differing: dict[str, Any]) -> str:
+    return VERSION_PREFIX + hashlib.blake2b(_canonical(differing).encode(), digest_size=12).hexdigest()
 
 
 def _canonical(content: dict[str, Any]) -> str:

@@ -62,7 +62,7 @@ class PinnedSettings:
             UnknownSettingsError: They have to be loaded first.
         """
         for settings in workspace.attribution:
-            if settings.version == version:
+            if version in settings.names:
                 return settings
         found, until = self._known.get((workspace.id, version), (None, 0.0))
         if found is None and until <= self._clock.monotonic_seconds():

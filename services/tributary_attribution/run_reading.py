@@ -73,8 +73,8 @@ class RunReading:
         oldest = min(await families.settle(), await self._comparison.oldest(scope))
         versions = await self._comparison.pinned_versions(scope)
         pinned = await pinned_settings(self._versions, workspace, versions)
-        reach = max(history_micros(workspace), *(one.history_micros for one in pinned), 0)
-        late = _late_micros([*pinned, *held])
+        reach = max(history_micros(workspace), *(one.history_micros for one in pinned.values()), 0)
+        late = _late_micros([*pinned.values(), *held])
         await self._staging.stage_entries(scope, reach, late, oldest, assumed_consent(workspace))
         return Reading(people.person_of, families, oldest, pinned, await self._comparison.staged_slices(scope))
 
@@ -90,7 +90,7 @@ class Reading:
         person_of: Identity token -> the token that stands for its person.
         families: Leads and subscriptions.
         oldest_micros: When the earliest conversion was that matters.
-        pinned: The settings that conversions are credited under, as they are stored.
+        pinned: The settings that conversions are credited under, by the version that is stored.
         slices: Those in which there is anything to compare.
     """
 
@@ -99,7 +99,7 @@ class Reading:
         person_of: Mapping[str, str],
         families: RunFamilies,
         oldest_micros: int,
-        pinned: Sequence[AttributionSettings],
+        pinned: Mapping[str, AttributionSettings],
         slices: Collection[int],
     ) -> None:
         self._person_of = person_of

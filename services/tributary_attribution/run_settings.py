@@ -6,7 +6,7 @@ text nobody has any more, is compared under those that are effective at its time
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -23,24 +23,27 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 async def pinned_settings(
     versions: Versions, workspace: Workspace, pinned: Collection[str]
-) -> list[AttributionSettings]:
-    """Returns the settings of versions, of those whose text is known.
+) -> dict[str, AttributionSettings]:
+    """Returns the settings by the versions that are stored, of those whose text is known.
+
+    By the version that they have by now too, where that is another: what the run repairs is stored under it.
 
     Raises:
         StorageUnavailableError: It cannot be told now.
     """
-    found = [await find_settings(versions, workspace, version) for version in sorted(pinned)]
-    return [core_settings(settings) for settings in found if settings is not None]
+    found = {version: await find_settings(versions, workspace, version) for version in sorted(pinned)}
+    known = {version: core_settings(settings) for version, settings in found.items() if settings is not None}
+    return known | {settings.version: settings for settings in known.values()}
 
 
 def compared_settings(
-    workspace: Workspace, pinned: Collection[AttributionSettings], begin: int, end: int
+    workspace: Workspace, pinned: Mapping[str, AttributionSettings], begin: int, end: int
 ) -> list[ComparedSettings]:
     """Returns what conversions of some time are compared under, one after the other.
 
     Args:
         workspace: Whose.
-        pinned: What those that are stored were credited under.
+        pinned: What those that are stored were credited under, by the version that they name.
         begin: First moment of the time, microseconds.
         end: First moment after it.
     """
@@ -51,12 +54,16 @@ def compared_settings(
         for at, settings in enumerate(history)
         if max(begin, starts[at]) < min(end, starts[at + 1])
     ]
-    known = {settings.version: settings for settings in pinned}
-    versions = tuple(sorted(known)) or (_NO_VERSION,)
+    known = {settings.version: settings for settings in pinned.values()}
+    stored: dict[str, list[str]] = {}
+    for version, settings in sorted(pinned.items()):
+        stored.setdefault(settings.version, []).append(version)
+    versions = tuple(sorted(pinned)) or (_NO_VERSION,)
     passes = []
     for settings, first, last in held:
-        passes.append(ComparedSettings(settings, known.pop(settings.version, None) is not None, first, last, versions))
-    return passes + [ComparedSettings(settings, True, 0, 0, versions) for settings in known.values()]
+        own = tuple(stored.pop(settings.version, ())) or (_NO_VERSION,)
+        passes.append(ComparedSettings(settings, own, first, last, versions))
+    return passes + [ComparedSettings(known[name], tuple(own), 0, 0, versions) for name, own in stored.items()]
 
 
 def _micros(time: datetime | None) -> int:

@@ -93,17 +93,20 @@ class SettingsHistory:
 async def find_settings(versions: Versions, workspace: Workspace, version: str) -> AttributionSettings | None:
     """Returns the settings that a version names; None if nobody knows them any more.
 
+    What was named before the meaning of one of its settings changed is returned too, and has another version by now:
+    all else that it says holds for what was credited under it, whatever the file says.
+
     Raises:
         StorageUnavailableError: ClickHouse does not answer.
     """
     for settings in workspace.attribution:
-        if settings.version == version:
+        if version in settings.names:
             return settings
     try:
         found = AttributionSettings.model_validate_json(await versions.content(workspace.id, version))
     except ValidationError:  # nothing was stored, or a release whose words we do not know did it
         return None
-    return found if found.version == version else None
+    return found if version in found.names else None
 
 
 def _entries(workspace: Workspace) -> Iterable[SettingsEntry]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Events
+from tributary_runtime.attribution_settings import AttributionSettings
 from tributary_storage.clickhouse.published_conversions import Wanted
 from tributary_storage.clickhouse.settings_versions import SettingsEntry, SettingsVersions
 
@@ -52,21 +53,33 @@ async def test_other_settings_change_nothing_that_was_published_until_somebody_a
         assert (await world.run()).counts["differences"] == 0
 
 
-async def test_a_version_that_meant_something_else_is_none_any_more_and_what_it_credited_is_changed_once(
+async def test_what_was_credited_before_a_setting_meant_something_else_keeps_all_others(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
-    make = Events(workspace)
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:  # stands for a release of another meaning
-        touches = [make.touch("visitor:a", at=NOON - n * DAY, channel=f"C{n}") for n in (2, 1)]
-        await world.happen(*touches, make.order("visitor:a", order_id="old"))
-    async with reconciled(redis_url, clickhouse_url, workspace, attribution=[{"direct_channels": ["C1"]}]) as world:
+    """Direct was passed over whatever was listed, and the file says another lookback since."""
+    make, then = Events(workspace), AttributionSettings(lookback_days=30, direct_channels=("C1",))
+    [former] = then.names - {then.version}
+    as_credited = [{"lookback_days": 30, "direct_channels": ["C1", "Direct"]}]
+    async with reconciled(redis_url, clickhouse_url, workspace, attribution=as_credited) as world:
         own = world.attribution
-        [[version]] = await own.stored("settings_version")
-        [now] = own.workspace.attribution
-        await SettingsVersions(own.clickhouse).write([SettingsEntry(workspace, version, 0, now.content)])
-        assert await own.settings_history.find(own.workspace, version) is None
+        own.workspace.attribution[0].__dict__["version"] = former  # as the release named it that credited so
+        for order, visits in (("other", ("C1", "Direct", "C20")), ("alike", ("C20",))):
+            touches = [
+                make.touch(f"visitor:{order}", at=NOON - (20 + n) * DAY, channel=c) for n, c in enumerate(visits)
+            ]
+            await world.happen(*touches, make.order(f"visitor:{order}", order_id=order))
+        await SettingsVersions(own.clickhouse).write([SettingsEntry(workspace, former, 0, then.content)])
+        columns = "order_id, settings_version, touch_channels, last_non_direct_credit_micros, causes"
+        million, shares = 1_000_000, ["C20", "Direct", "C1"]
+        alike = ("alike", former, ["C20"], [million], ["initial"])
+        assert sorted(await own.stored(columns)) == [alike, ("other", former, shares, [million, 0, 0], ["initial"])]
+    async with reconciled(redis_url, clickhouse_url, workspace, attribution=[{"lookback_days": 7}]) as world:
+        own = world.attribution
+        assert await own.settings_history.find(own.workspace, former) == then
         run = await world.run()
         assert (run.counts["differences"], run.counts["repaired"]) == (1, 1)
-        [[after, causes]] = await own.stored("settings_version, causes")
-        assert (after, set(causes)) == (now.version, {"reconciliation", "settings_change"})
+        [same, (*changed, causes)] = sorted(await own.stored(columns))
+        assert same == alike
+        assert changed == ["other", then.version, shares, [0, million, 0]]
+        assert set(causes) == {"reconciliation", "settings_change"}
         assert (await world.run()).counts["differences"] == 0

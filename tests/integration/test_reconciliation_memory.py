@@ -162,7 +162,7 @@ async def test_long_journeys_are_credited_again_in_a_quarter_of_the_memory_there
     async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse:
         for statement in (_CONVERSIONS, _ENTRIES):
             await clickhouse.execute(statement, {**scope.values, **staged})
-        compared = ComparedSettings(AttributionSettings(), False, 0, _FAR, ("none",))
+        compared = ComparedSettings(AttributionSettings(), ("none",), 0, _FAR, ("none",))
         comparison = ReconciliationComparison(clickhouse)
         found = await comparison.differences(scope, 0, Settled(_FAR, _FAR), compared)
         await ReconciliationStaging(clickhouse).drop(scope)
@@ -217,7 +217,7 @@ async def test_repeats_are_looked_for_among_few_people_at_once(
     async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse:
         for statement in (_CONVERSIONS, _ENTRIES, _NOT_COUNTED):
             await clickhouse.execute(statement, {**scope.values, **staged})
-        compared = ComparedSettings(AttributionSettings(), False, 0, _FAR, ("none",))
+        compared = ComparedSettings(AttributionSettings(), ("none",), 0, _FAR, ("none",))
         comparison = ReconciliationComparison(clickhouse)
         rules = {"purchase": "once_per_click"}
         found = await comparison.miscounted(scope, 0, Settled(_FAR, _FAR), compared, rules)

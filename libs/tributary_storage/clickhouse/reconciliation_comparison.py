@@ -126,8 +126,9 @@ class ComparedSettings(NamedTuple):
     """What some conversions are compared under."""
 
     settings: AttributionSettings
-    is_pinned: bool
-    """Whether those that are stored as credited under them are among these conversions."""
+    own_versions: tuple[str, ...]
+    """Those that are stored as credited under one of these are among these conversions: names of these settings, of
+    today and of before the meaning of one changed. Never empty: a name of nothing where there are none."""
     begin_micros: int
     """And those of this time and later, but for those that are stored as credited under one of `versions`."""
     end_micros: int
@@ -140,8 +141,7 @@ class ComparedSettings(NamedTuple):
         """Returns what a statement is told."""
         return {
             **_of_settings(self.settings),
-            "version": self.settings.version,
-            "is_pinned": self.is_pinned,
+            "own_versions": self.own_versions,
             "begin": self.begin_micros,
             "end": self.end_micros,
             "versions": self.versions,

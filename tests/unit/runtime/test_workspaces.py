@@ -261,10 +261,12 @@ def test_a_settings_version_never_changes() -> None:
     [pytest.param(["Email"], "a1:16f6e86df0b06d85dd2b72db"), pytest.param([], "a1:f3ce251fe6709fa3e3aecd88")],
 )
 def test_what_once_meant_something_else_has_another_version_since(channels: list[str], before: str) -> None:
-    """Direct was passed over whatever was listed, so that what was credited so names a version of another meaning."""
+    """Direct was passed over whatever was listed: what was credited so is known by its old name still."""
     settings = AttributionSettings.model_validate({"direct_channels": channels})
     again = AttributionSettings.model_validate_json(settings.content)
     assert before != settings.version == again.version
+    assert settings.names == {before, settings.version}
+    assert AttributionSettings().names == {AttributionSettings().version}
 
 
 def test_a_default_never_changes() -> None:

@@ -80,7 +80,7 @@ WITH
             AND s.publish_micros <= %(staged)s
             AND if(
                 s.stored_version IN %(versions)s,
-                %(is_pinned)s AND s.stored_version = %(version)s,
+                s.stored_version IN %(own_versions)s,
                 c.credited_time >= %(begin)s AND c.credited_time < %(end)s
             )
     ),

@@ -204,7 +204,7 @@ WHERE conversion.is_good
     AND (rule = 'once_per_person' OR conversion.time >= %(compared_since)s)
     AND if(
         s.stored_version IN %(versions)s,
-        %(is_pinned)s AND s.stored_version = %(version)s,
+        s.stored_version IN %(own_versions)s,
         conversion.time >= %(begin)s AND conversion.time < %(end)s
     )
     AND if(is_repeat, s.is_counted, NOT s.is_counted AND b.is_known = 0)
