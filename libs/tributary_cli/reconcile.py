@@ -59,7 +59,7 @@ def run(
 
     Exit status: 0 nothing is open, also where nothing was old enough to be compared; 1 something should be looked at,
     2 a promise is broken and not repaired, 3 it was stopped before its end. What `reconcile mark` acknowledged is
-    counted apart, and is no reason for 1 or 2.
+    counted apart, and is no reason for 1 or 2 until a run finds it to be another amount, or more.
     """
     from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE
     from tributary.query.v1 import query_service_pb2 as contract

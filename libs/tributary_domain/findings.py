@@ -204,6 +204,26 @@ def finding(
     )
 
 
+def is_as_acknowledged(found: Finding, acknowledged: Finding) -> bool:
+    """Tells whether a finding says what somebody acknowledged, and no more: else nobody has looked at it.
+
+    What is usual moves with every order, so of an outlier its own amount is held against that. What is counted grows
+    every day, so of numbers it is how far they are apart: nearer is no news, and further is.
+    """
+    if found.kind is FindingKind.OUTLIER:
+        return found.actual == acknowledged.actual
+    now, before = _distance(found), _distance(acknowledged)
+    if now is None or before is None:
+        return (found.expected, found.actual) == (acknowledged.expected, acknowledged.actual)
+    return min(before, 0) <= now <= max(before, 0)
+
+
+def _distance(one: Finding) -> int | None:
+    """Returns how much more there is than expected; None: it is not said in numbers."""
+    expected, actual = one.expected, one.actual.partition(";")[0]
+    return int(actual) - int(expected) if expected.isdecimal() and actual.isdecimal() else None
+
+
 def is_about_others(one: Finding) -> bool:
     """Tells whether a difference is one beside other conversions of the person: without those nobody sees it."""
     return one.kind is FindingKind.MERGED or one.expected in (COUNTED, NOT_COUNTED)

@@ -504,6 +504,12 @@ async def _stay_open_without_repair(world: Reconciled, harms: int) -> None:
     assert {finding.state for finding in await world.differences()} == {FindingState.ACKNOWLEDGED}
     assert (run.counts["open_errors"], run.counts["acknowledged_errors"]) == (0, len(noted))
     assert exit_status(run) == 0, "somebody has looked at all of it"
+    worse = [replace(one, actual="less was wrong then") for one in noted[:1]]
+    await world.runs.write(run.workspace, worse, SystemClock().unix_micros())
+    run = await world.run(world.a_run(repairs=False))
+    opened = await world.runs.findings(run.workspace, states=[FindingState.OPEN])
+    assert [finding.finding_id for finding in opened] == [noted[0].finding_id]
+    assert (run.counts["open_errors"], exit_status(run)) == (1, 2), "it is worse than what somebody has looked at"
 
 
 async def test_a_run_that_was_stopped_goes_on_after_the_slices_it_has_finished(

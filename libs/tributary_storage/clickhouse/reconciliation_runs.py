@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity
+from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, is_as_acknowledged
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 
@@ -175,7 +175,10 @@ class ReconciliationRuns:
         return [_finding(row) for row in rows]
 
     async def report(self, workspace: str, found: Sequence[Finding], now_micros: int) -> list[Finding]:
-        """Stores what a run found; returns it as stored: what was acknowledged before and is found again, stays so."""
+        """Stores what a run found; returns it as stored.
+
+        What was acknowledged before stays so if it says the same still: what is worse since is open again.
+        """
         stored: list[Finding] = []
         for start in range(0, len(found), MAX_FINDINGS):
             some = found[start : start + MAX_FINDINGS]
@@ -184,10 +187,12 @@ class ReconciliationRuns:
                 states=(FindingState.ACKNOWLEDGED,),
                 finding_ids=[finding.finding_id for finding in some],
             )
-            acknowledged = {finding.finding_id for finding in seen}
+            acknowledged = {finding.finding_id: finding for finding in seen}
             some = [
                 finding.in_state(FindingState.ACKNOWLEDGED)
-                if finding.finding_id in acknowledged and finding.state is FindingState.OPEN
+                if finding.state is FindingState.OPEN
+                and finding.finding_id in acknowledged
+                and is_as_acknowledged(finding, acknowledged[finding.finding_id])
                 else finding
                 for finding in some
             ]

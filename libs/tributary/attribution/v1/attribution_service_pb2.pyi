@@ -531,8 +531,9 @@ class UpdateFindingsRequest(_message.Message):
     workspace: _builtins.str
     """Required. The workspace of the caller's credential."""
     state: _finding_pb2.FindingState.ValueType
-    """Required. ACKNOWLEDGED: somebody has looked, later runs leave it so. RESOLVED: a later run that finds it again opens
-    it. OPEN: nobody has looked after all.
+    """Required. ACKNOWLEDGED: somebody has looked; later runs leave it so as long as `expected` and `actual` say the same
+    (of an outlier `actual`, and of numbers that they are no further apart), and open it where they do not. RESOLVED: a
+    later run that finds it again opens it. OPEN: nobody has looked after all.
     """
     @_builtins.property
     def finding_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -299,7 +299,7 @@ class _FindingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingS
     FINDING_STATE_OPEN: _FindingState.ValueType  # 1
     """Nobody has looked."""
     FINDING_STATE_ACKNOWLEDGED: _FindingState.ValueType  # 2
-    """Somebody has looked."""
+    """Somebody has looked at what it says. It is OPEN again where a later run finds that it says another thing."""
     FINDING_STATE_RESOLVED: _FindingState.ValueType  # 3
     """Repaired, or explained; or true no more: a run that would have found it again did not."""
 
@@ -311,7 +311,7 @@ FINDING_STATE_UNSPECIFIED: FindingState.ValueType  # 0
 FINDING_STATE_OPEN: FindingState.ValueType  # 1
 """Nobody has looked."""
 FINDING_STATE_ACKNOWLEDGED: FindingState.ValueType  # 2
-"""Somebody has looked."""
+"""Somebody has looked at what it says. It is OPEN again where a later run finds that it says another thing."""
 FINDING_STATE_RESOLVED: FindingState.ValueType  # 3
 """Repaired, or explained; or true no more: a run that would have found it again did not."""
 Global___FindingState: _TypeAlias = FindingState  # noqa: Y015
