@@ -26,11 +26,18 @@ from tributary.dedup.v1.dedup_service_pb2 import DecideQuarantinedEventsRequest
 from tributary.event.v1.event_pb2 import Traffic
 from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED, VERDICT_REJECTED
 from tributary_dedup.outcomes import RETRY_DELAY_SECONDS
+from tributary_dedup.quarantine_results import (
+    RESULTS,
+    outcome_without_result,
+    result_before,
+    result_expected,
+    result_of_released,
+)
 from tributary_domain.claim_records import OrderPart, order_part, payload_mark, read_order
 from tributary_domain.ids import SYSTEM_EVENT_PREFIX, conversion_id, value_digest
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import OverloadedError
-from tributary_storage.clickhouse.quarantine import QUARANTINED, REJECTED, RELEASED, RecordedAdmission, StoredDecision
+from tributary_storage.clickhouse.quarantine import RecordedAdmission, StoredDecision
 from tributary_storage.clickhouse.recorded_events import RecordedOrder
 from tributary_storage.codec.event_digests import digest_of_event
 from tributary_storage.redis.claim_layout import QUARANTINE, Kind, Placement, home_digest, pack_claim, pack_order
@@ -44,12 +51,6 @@ _RELEASE: Final = contract.QUARANTINE_ACTION_RELEASE
 _NEVER_COUNTED: Final = frozenset({Traffic.TRAFFIC_INTERNAL, Traffic.TRAFFIC_TEST})
 _CONVERSION_PREFIX: Final = conversion_id(b"")
 _NO_CLAIM: Final = b"N"
-_RESULTS: Final = {
-    b"A": contract.QUARANTINE_RESULT_RELEASED,
-    b"M": contract.QUARANTINE_RESULT_MERGED,
-    b"X": contract.QUARANTINE_RESULT_REJECTED,
-    b"V": contract.QUARANTINE_RESULT_CONFLICT,
-}
 _WRITTEN: Final = frozenset({b"A", b"M", b"X"})
 
 
@@ -177,16 +178,16 @@ class Quarantine:
         waiting: list[_Waiting] = []
         for event_id in ids:
             event = found.get(event_id)
-            outcomes[event_id] = _outcome(event_id, event)
+            outcomes[event_id] = outcome_without_result(event_id, event)
             actions = {decision.action for decision in decided.get(event_id, ())}
-            result = _known(event, actions, request.action)
+            result = result_before(event, actions, request.action)
             if event is not None and not result:
                 waiting.append(_waiting(request.workspace, event))
             outcomes[event_id].result = result
         known = await self._claim_orders(request.workspace, waiting) if request.action == _RELEASE else {}
         if request.validate_only:
             for one in waiting:
-                outcomes[one.event.event_id].result = _expected(request.action, one.order, known)
+                outcomes[one.event.event_id].result = result_expected(request.action, one.order, known)
         else:
             await self._claim_events(waiting)
             for start in range(0, len(waiting), AT_ONCE):
@@ -239,7 +240,7 @@ class Quarantine:
             if isinstance(answer, Undecided) or answer.letters == _NO_CLAIM:
                 outcome.result = contract.QUARANTINE_RESULT_UNDECIDED
                 continue
-            outcome.result = _RESULTS.get(answer.letters) or _released_before(request.action)
+            outcome.result = RESULTS.get(answer.letters) or result_of_released(request.action)
             if answer.letters in _WRITTEN:
                 outcome.decide_time.FromMicroseconds(answer.accept_time_micros)
 
@@ -280,58 +281,6 @@ class Quarantine:
             bucket_keys=buckets,
             workspace=request.workspace,
         )
-
-
-def _known(
-    event: RecordedAdmission | None, actions: set[str], action: contract.QuarantineAction.ValueType
-) -> contract.QuarantineResult.ValueType:
-    """Returns what is known of an event before it is decided on; UNSPECIFIED: it is to be decided."""
-    if event is None:
-        return contract.QUARANTINE_RESULT_NOT_FOUND
-    if RELEASED in actions:
-        return _released_before(action)
-    if event.verdict != QUARANTINED:
-        return contract.QUARANTINE_RESULT_NOT_QUARANTINED
-    if action != _RELEASE and REJECTED in actions:
-        return contract.QUARANTINE_RESULT_ALREADY_DECIDED
-    return contract.QUARANTINE_RESULT_UNSPECIFIED
-
-
-def _released_before(action: contract.QuarantineAction.ValueType) -> contract.QuarantineResult.ValueType:
-    if action == _RELEASE:
-        return contract.QUARANTINE_RESULT_ALREADY_DECIDED
-    return contract.QUARANTINE_RESULT_NOT_QUARANTINED
-
-
-def _expected(
-    action: contract.QuarantineAction.ValueType, order: OrderPart | None, known: dict[bytes, Mapping[int, bytes]]
-) -> contract.QuarantineResult.ValueType:
-    """Returns what `lua/decide_quarantined.lua` would say of an event; notes what it would write, for those after it.
-
-    Args:
-        action: What is asked.
-        order: What else the event is claimed by.
-        known: What each rank stated of the orders that are claimed.
-    """
-    if action != _RELEASE:
-        return contract.QUARANTINE_RESULT_REJECTED
-    if order is None:
-        return contract.QUARANTINE_RESULT_RELEASED
-    is_known, values = order.digest in known, known.get(order.digest, {})
-    if order.rank:
-        if values.get(order.rank, order.value_digest) != order.value_digest:
-            return contract.QUARANTINE_RESULT_CONFLICT
-        values = {**values, order.rank: order.value_digest}
-    known[order.digest] = values
-    return contract.QUARANTINE_RESULT_MERGED if is_known else contract.QUARANTINE_RESULT_RELEASED
-
-
-def _outcome(event_id: str, event: RecordedAdmission | None) -> contract.QuarantineOutcome:
-    outcome = contract.QuarantineOutcome(event_id=event_id)
-    if event is not None:
-        outcome.kind, outcome.conversion_id = event.kind, event.conversion_id
-        outcome.event_time.FromMicroseconds(event.event_micros)
-    return outcome
 
 
 def _waiting(workspace: str, event: RecordedAdmission) -> _Waiting:

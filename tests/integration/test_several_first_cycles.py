@@ -138,7 +138,7 @@ async def test_of_any_moment_a_cycle_is_explained_with_the_part_that_it_had_then
     for moment in moments:
         then = {one.state.conversion_id: one.state for one in revisions if one.revision <= moment}
         cycles = [order.named[name][1].conversion_id for name in (FIRST, SECOND)]
-        said = [await attribution.explainer.explain(workspace, one, moment) for one in cycles]
+        said = [(await attribution.explainer.explain(workspace, one, moment)).message for one in cycles]
         assert [(one.reproduces_revision, one.value) for one in said] == [(True, then[one].value) for one in cycles]
         known.append([one.value.amount_micros // UNIT for one in said])
     assert known == [[60, 40], [0, 30], [54, 36], [34, 36]]
