@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ from tests.support.warehouse import Warehousing, warehousing
 from tributary_domain.warehouse_sql import Dialect, as_of, create, merge
 from tributary_domain.warehouse_tables import TABLES
 
-WORKSPACE = "w-warehouse-sql"
 SCHEMA = "tributary"
 
 TRUTH = """
@@ -64,10 +64,10 @@ class Exported:
     first_values: list[tuple[Any, ...]]
 
 
-def orders() -> list[Revision]:
+def orders(workspace: str) -> list[Revision]:
     touches = (Touch("Email", "t-1"), Touch("Paid Search", "t-2", weight=2), Touch("Direct", "t-3"))
     return [
-        Revision(workspace=WORKSPACE, conversion_id=f"c1:{n}", value_micros=10_000_001 * n, touches=touches[: n % 4])
+        Revision(workspace=workspace, conversion_id=f"c1:{n}", value_micros=10_000_001 * n, touches=touches[: n % 4])
         for n in range(1, 9)
     ]
 
@@ -77,16 +77,17 @@ def exported(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempP
     with running_object_storage(tmp_path_factory.mktemp("s3") / "root") as storage:
 
         async def export() -> Exported:
+            workspace = f"w-{uuid.uuid4().hex[:12]}"  # another one if the tests of this module run apart in one process
             redis_url = stores.empty_redis_url()
             await create_test_epoch(redis_url)
-            async with warehousing(WORKSPACE, storage, clickhouse_url, redis_url) as books:
+            async with warehousing(workspace, storage, clickhouse_url, redis_url) as books:
                 return await _export(books)
 
         yield asyncio.run(export())
 
 
 async def _export(books: Warehousing) -> Exported:
-    export, first = books.export(), orders()
+    export, first = books.export(), orders(books.workspace)
     await books.write(*first)
     await export.export_new()
     await books.write(
@@ -99,7 +100,7 @@ async def _export(books: Warehousing) -> Exported:
     await export.export_new()
     old_files = {name: books.read(name) for table in TABLES for name in books.files(table)}
     await books.erase("c1:6")
-    await books.write(Revision(workspace=WORKSPACE, conversion_id="s1:6", touches=(), value_micros=60_000_006))
+    await books.write(Revision(workspace=books.workspace, conversion_id="s1:6", touches=(), value_micros=60_000_006))
     await export.sweep(exported=13)
     batches = [{table: books.files(table, [one]) for table in one["tables"]} for one in books.manifests()]
     before = Path(books.storage.root) / "before"  # who loads a file from before it was written anew
@@ -108,7 +109,7 @@ async def _export(books: Warehousing) -> Exported:
     batches += [
         {table: [again[file] for file in files if file in again] for table, files in one.items()} for one in batches
     ]
-    parameters = {"workspace": WORKSPACE}
+    parameters = {"workspace": books.workspace}
     newest = (
         "SELECT conversion_id, toInt64(revision), value_micros FROM conversions FINAL WHERE workspace = %(workspace)s"
     )
