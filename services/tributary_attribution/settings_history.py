@@ -94,7 +94,8 @@ async def find_settings(versions: Versions, workspace: Workspace, version: str) 
     """Returns the settings that a version names; None if nobody knows them any more.
 
     What was named before the meaning of one of its settings changed is returned too, and has another version by now:
-    all else that it says holds for what was credited under it, whatever the file says.
+    all else that it says holds for what was credited under it, whatever the file says. It is stored under that version
+    first, for what is credited from now on names it, and the file may never say it again.
 
     Raises:
         StorageUnavailableError: ClickHouse does not answer.
@@ -106,7 +107,11 @@ async def find_settings(versions: Versions, workspace: Workspace, version: str) 
         found = AttributionSettings.model_validate_json(await versions.content(workspace.id, version))
     except ValidationError:  # nothing was stored, or a release whose words we do not know did it
         return None
-    return found if version in found.names else None
+    if version not in found.names:
+        return None
+    if version != found.version:
+        await versions.write([SettingsEntry(workspace.id, found.version, 0, found.content)])
+    return found
 
 
 def _entries(workspace: Workspace) -> Iterable[SettingsEntry]:

@@ -75,7 +75,9 @@ async def test_what_was_credited_before_a_setting_meant_something_else_keeps_all
         assert sorted(await own.stored(columns)) == [alike, ("other", former, shares, [million, 0, 0], ["initial"])]
     async with reconciled(redis_url, clickhouse_url, workspace, attribution=[{"lookback_days": 7}]) as world:
         own = world.attribution
+        assert await own.settings_history.find(own.workspace, then.version) is None
         assert await own.settings_history.find(own.workspace, former) == then
+        assert await own.settings_history.find(own.workspace, then.version) == then  # what is credited now names it
         run = await world.run()
         assert (run.counts["differences"], run.counts["repaired"]) == (1, 1)
         [same, (*changed, causes)] = sorted(await own.stored(columns))
