@@ -54,11 +54,17 @@ class Statement:
     """Line of the file per row of a slice; else the one line."""
 
 
+_HEAD_COLUMNS = ("level", "account_time_zone", "currency")
+"""What all lines of a slice say alike."""
+
+
 @dataclass(slots=True)
 class _Slice:
     """A slice as it grows."""
 
     first: Line
+    heads: dict[tuple[str, ...], tuple[Line, list[int]]] = field(default_factory=dict)
+    """What lines say of the whole slice: the first that says so, and the numbers of all."""
     rows: dict[Day, list[tuple[int, SpendRow]]] = field(default_factory=dict)
     is_broken: bool = False
 
@@ -85,14 +91,15 @@ def slices_of(lines: Iterable[Line], first_day: Day | None, last_day: Day | None
     for line in lines:
         one = slices.setdefault((line.text("destination"), line.text("account_id"), _reported(line)), _Slice(line))
         try:
-            _check_alike(line, one.first)
             row = _spend_row(line)
         except CellError as error:
             one.is_broken = True
             yield Problem(line.number, error.column, error.message)
         else:
+            one.heads.setdefault(_head(line), (line, []))[1].append(line.number)
             one.rows.setdefault((row.date.year, row.date.month, row.date.day), []).append((line.number, row))
     for one in slices.values():
+        yield from _strangers(one)
         if one.is_broken:
             about = f"{one.first.text('destination')} {one.first.text('account_id')}"
             yield Problem(0, "", f"the slice of {about} was kept back: a line of it cannot be read")
@@ -116,20 +123,28 @@ def _reported(line: Line) -> int | str:
         return line.text("reported_at")
 
 
-def _check_alike(line: Line, first: Line) -> None:
-    """Refuses a line that would make another slice of the same account and time, which contradicts this one."""
-    ours, firsts = _head(line), _head(first)
-    for column, said in ours.items():
-        if said != firsts[column]:
-            raise CellError(column, f"differs from line {first.number}, which is of the same account and report")
+def _strangers(one: _Slice) -> Iterator[Problem]:
+    """Yields the lines that say another thing of the slice than most do, and leaves what most say as its first.
+
+    Lines that differ would make two slices of one account and time, which contradict each other. The first line may be
+    the wrong one.
+    """
+    if not one.heads:
+        return
+    usual = max(one.heads, key=lambda head: len(one.heads[head][1]))  # of several the first
+    one.first, _ = one.heads[usual]
+    for head, (_, numbers) in one.heads.items():
+        if head == usual:
+            continue
+        one.is_broken = True
+        column = next(name for name, said, most in zip(_HEAD_COLUMNS, head, usual, strict=True) if said != most)
+        message = f"differs from line {one.first.number}, which is of the same account and report"
+        yield from (Problem(number, column, message) for number in numbers)
 
 
-def _head(line: Line) -> dict[str, str]:
-    return {
-        "level": line.text("level").upper() or "CAMPAIGN",
-        "account_time_zone": line.text("account_time_zone"),
-        "currency": line.text("currency"),
-    }
+def _head(line: Line) -> tuple[str, ...]:
+    level, *others = (line.text(column) for column in _HEAD_COLUMNS)
+    return (level.upper() or "CAMPAIGN", *others)
 
 
 def _cut(one: _Slice, first_day: Day | None, last_day: Day | None) -> Iterator[Statement]:

@@ -141,11 +141,11 @@ _LIBRARY = re.compile(
     go-http-client|go-resty|go\ http\ package|go\ 1\.1\ package\ http|fasthttp|
     axios|node(?:\.js)?(?:/|$)|deno/|bun/|node-fetch|(?:node-)?superagent|node-urllib|undici|needle/|got[/\ (]|
     request\.js|electron-fetch|insomnia/|
-    guzzle|php-curl-class|symfony|pear\ httprequest|http_request2|zend|drupal|
+    guzzle|php(?:-soap)?/|php-curl-class|symfony|pear\ httprequest|http_request2|zend|drupal|
     ruby|faraday|rest-client|http\.rb/|httpclient/|typhoeus|
     dart/|hackney/|finch/|req/|reqwest|ureq/|hyper/|isahc/|feign/|microsoft-winhttp|winhttp|
     libwww-perl|http-tiny/|restsharp|cpp-httplib|libcurl|curl(?:[/\ ]|$)|wget[/\ ]|grpc-|
-    postmanruntime|httpie/
+    lua-resty-http/|ngx_lua/|jetty/|postmanruntime|httpie/
     )""",
     re.IGNORECASE | re.VERBOSE,
 )

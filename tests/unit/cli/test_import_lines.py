@@ -45,6 +45,17 @@ def test_an_account_is_of_one_level_currency_and_zone_or_kept_back_whole(line: s
     assert "kept back" in kept_back.message
 
 
+@pytest.mark.parametrize(
+    "first", ["2026-11-01,1,,,,2026-11-02", "2026-11-01,,,,,2026-11-02", "2026-11-01,1,ad,,,2026-11-02"]
+)
+def test_a_wrong_first_line_is_the_one_that_is_wrong(first: str) -> None:
+    wrong, kept_back = sliced(first, *["2026-11-01,1,,EUR,Europe/Berlin,2026-11-02"] * 3)
+    assert isinstance(wrong, Problem)
+    assert wrong.line == 2
+    assert isinstance(kept_back, Problem)
+    assert "kept back" in kept_back.message
+
+
 def test_a_cost_that_is_not_there_is_no_cost_of_nothing() -> None:
     empty, _ = sliced("2026-11-01,,,EUR,Europe/Berlin,2026-11-02")
     assert isinstance(empty, Problem)
