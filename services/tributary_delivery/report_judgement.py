@@ -67,15 +67,16 @@ class Judgement:
     several reasons, each has its share."""
 
 
-def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> Judgement:
+def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int, known: int = 0) -> Judgement:
     """Returns what a report makes of a request.
 
     Args:
         report: What the destination says.
         lines: What the ledger has of the request, taken and not reported on.
         now_micros: Now.
+        known: How many it held, as was stored when it was read before; 0: it was not. Some of it may be reported on.
     """
-    held = _held(report, len(lines))
+    held = _held(report, max(known, len(lines)))
     report = _with_unnamed(report, held)
     counts = {reason: count for reason, (_, count) in report.refused.items()}
     refused = sum(counts.values())
@@ -98,10 +99,10 @@ def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> 
     )
 
 
-def _held(report: RequestReport, lines: int) -> int:
+def _held(report: RequestReport, sent: int) -> int:
     """Returns how many a request held: what is known best, for one reason may name more than there were."""
     named = [count for _, count in report.refused.values()]
-    return max(report.records, lines) or max(named, default=0)
+    return max(report.records, sent) or max(named, default=0)
 
 
 def _with_unnamed(report: RequestReport, held: int) -> RequestReport:

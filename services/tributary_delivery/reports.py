@@ -1,8 +1,8 @@
 """Reads what destinations report back on what they took: a loop. One process at a time asks one destination.
 
-The one rule: a request is asked about until its report is in the ledger and what it makes of the jobs is done, or for
-45 days; each time after as long again as it is old, from half an hour on, up to a day. Never more often than the quota
-says, which reads have to themselves.
+The one rule: a request is asked about until its report is stored, in the ledger too, and what it makes of the jobs is
+done, or for 45 days; each time after as long again as it is old, from half an hour on, up to a day. Never more often
+than the quota says, which reads have to themselves.
 """
 
 from __future__ import annotations
@@ -67,6 +67,10 @@ class ReportLedger(Protocol):
 
     async def of_request(self, lane: Lane, request_id: str, accept_micros: int) -> list[Delivery]:
         """Returns what a destination took with a request and has not reported on yet."""
+        ...
+
+    async def conversions_of(self, lane: Lane, request: Awaited) -> int:
+        """Returns how many conversions a request held, by what was stored of it already; 0: nothing was."""
         ...
 
     async def write(
@@ -202,17 +206,20 @@ class Reports:
         await self._awaited.postpone(lane, request, now_micros + round(wait_seconds * 1e6))
 
     async def _take(self, lane: Lane, request: Awaited, report: RequestReport) -> None:
-        """Does what a report asks for. May run twice: what is in the ledger already is not judged again."""
+        """Does what a report asks for. May run twice: what is in the ledger already is not judged again.
+
+        What is stored of the request comes first: once the ledger has it, no line says any more how many it held.
+        """
         now_micros = self._clock.unix_micros()
         lines = await self._reports.of_request(lane, request.request_id, request.accept_micros)
-        judged = judge(report, lines, now_micros)
+        judged = judge(report, lines, now_micros, await self._reports.conversions_of(lane, request))
         are_known = await self._correct(lane, judged, now_micros)
         if not are_known:  # something of some is being sent: what comes of that counts
             await self._awaited.postpone(lane, request, now_micros + round(_BUSY_SECONDS * 1e6))
             return
+        await self._reports.write(lane, request, report.status, judged.conversions, judged.causes, now_micros)
         if judged.lines:
             await self._ledger.write([(lane.workspace, line) for line in judged.lines])
-        await self._reports.write(lane, request, report.status, judged.conversions, judged.causes, now_micros)
         await self._awaited.done(lane, [request])
         about = {"status": report.status, "conversions": judged.conversions, **judged.causes}
         log.info("report_read", destination=lane.destination, request_id=request.request_id, **about)

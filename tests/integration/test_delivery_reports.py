@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import redis
 
 from tests.support.batches import (
     TOKEN,
@@ -39,10 +40,13 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.google import FakeGoogle
 from tributary_cli.demo.fakes.server import FakeServer, Fault
+from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.report_judgement import AGAIN_SECONDS
 from tributary_delivery.reports import Reports
+from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.workspaces import Workspaces
 from tributary_storage.clickhouse.destination_reports import DestinationReports
+from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.redis import job_keys
 from tributary_storage.redis.awaited_reports import AwaitedReports
 from tributary_storage.redis.delivery_job import Lane, Settled, Settlement
@@ -65,6 +69,27 @@ class Later(Ahead):
 
 
 @dataclass
+class CutShort:
+    """A store up to one statement, and none from there on: what a process has done that dies then."""
+
+    store: Any
+    statement: str
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    async def insert(self, table: str, *rows: Any) -> int:
+        if table == self.statement:
+            raise StorageUnavailableError("It died.")
+        return int(await self.store.insert(table, *rows))
+
+    async def zrem(self, *names: Any) -> int:
+        if self.statement == "zrem":
+            raise redis.ConnectionError
+        return int(await self.store.zrem(*names))
+
+
+@dataclass
 class Google:
     """A lane that sends to Google, and what reads its reports, hours ahead."""
 
@@ -74,6 +99,8 @@ class Google:
     clock: Later = field(default_factory=Later)
     own: dict[str, Any] = field(default_factory=dict)
     """What else the file says."""
+    dies_at: str = ""
+    """The table, or the command of Redis, that who reads reports does not get to write."""
 
     @property
     def fake(self) -> FakeGoogle:
@@ -84,12 +111,14 @@ class Google:
         own = {"id": self.lane.workspace, "pepper": {"value": "a pepper of the tests"}}
         declared = {"workspaces": [{**own, "destinations": [declared_batches("google", self.server.url, **self.own)]}]}
         client, stores = self.rig.redis, self.rig.stores
+        clickhouse: Any = CutShort(self.rig.clickhouse, self.dies_at)
+        awaiting: Any = CutShort(client, self.dies_at)
         return Reports(
             Declared(Workspaces.model_validate(declared)),
-            AwaitedReports(client),
+            AwaitedReports(awaiting),
             self.rig.senders(clock=self.clock),
-            DestinationReports(self.rig.clickhouse),
-            stores.ledger,
+            DestinationReports(clickhouse),
+            LedgerBatches(DeliveryWriter(clickhouse)),
             TakingBack(client),
             stores.states,
             self.clock,
@@ -327,6 +356,21 @@ async def test_what_is_said_to_have_failed_without_a_number_is_not_counted_as_ta
     assert {(one.state, one.report) for one in await google.deliveries(range(3))} == {report}
     assert await google.causes() == {"NO_REASON_GIVEN": 3}
     assert await google.funnel() == {place: 3, f"{place}_reasons": {"NO_REASON_GIVEN": 3}}
+
+
+@pytest.mark.parametrize("dies_at", ["destination_reports", "deliveries", "zrem"])
+async def test_whoever_dies_while_a_report_is_stored_loses_nothing_of_it(google: Google, dies_at: str) -> None:
+    google.fake.reports_no_counts = True  # so that only the ledger knows how many there were
+    google.fake.refused_later.update({f"p-c1:{number:04}": "CLICK_NOT_FOUND" for number in range(3)})
+    await sent(google, 3)
+    google.dies_at = dies_at
+    with pytest.raises(StorageUnavailableError):
+        await google.read()
+    google.dies_at = ""
+    assert (await google.read(1.1), await google.read(1.2)) == (1, 0)
+    assert await google.causes() == {"NO_REASON_GIVEN": 3}
+    assert await google.funnel() == {"reported_rejected": 3, "reported_rejected_reasons": {"NO_REASON_GIVEN": 3}}
+    assert await google.rig.stores.jobs.dead(google.lane, 0) == 3
 
 
 async def test_some_that_were_too_early_are_all_sent_again_and_count_once(google: Google) -> None:

@@ -42,6 +42,17 @@ class DestinationReports:
         rows = await self._clickhouse.execute(statement("deliveries_of_request"), parameters)
         return [delivery_of(row) for row in rows]
 
+    async def conversions_of(self, lane: Lane, request: Awaited) -> int:
+        """Returns how many conversions a request held, as was stored when its report was read before; 0: it was not."""
+        parameters = {
+            "workspace": lane.workspace,
+            "destination_id": lane.destination,
+            "request_id": request.request_id,
+            "accept_micros": request.accept_micros,
+        }
+        [(conversions,)] = await self._clickhouse.execute(statement("conversions_of_request"), parameters)
+        return int(conversions)
+
     async def write(
         self, lane: Lane, request: Awaited, status: str, conversions: int, causes: dict[str, int], now_micros: int
     ) -> None:

@@ -130,3 +130,13 @@ def test_one_event_that_is_counted_under_two_reasons_refuses_no_other(
     assert (found.conversions, tuple(found.causes.values())) == (10, tuple(count for count in causes if count))
     if refused == (6, 6):
         assert {one.report_reason for one in found.lines} == {"6 EVENT_TOO_OLD, 6 INVALID_CLICK of 10"}
+
+
+@pytest.mark.parametrize("left", [0, 1, 3])
+def test_a_report_that_is_read_again_says_the_same_though_the_ledger_has_some_of_it(left: int) -> None:
+    whole = RequestReport("ITS_WORD", 0, all_refused=True)
+    found = judge(whole, lines(left), SENT + HOUR, 3)
+    assert (found.conversions, found.causes) == (3, {"NO_REASON_GIVEN": 3})
+    assert [line.state for line in found.lines] == [DELIVERY_STATE_DEAD] * left
+    counted = RequestReport("ITS_WORD", 0, {"EVENT_TOO_OLD": (OUTCOME_CLASS_PERMANENT, 1)})
+    assert {one.report for one in judge(counted, lines(1), SENT + HOUR, 3).lines} == {DELIVERY_REPORT_UNCLEAR}
