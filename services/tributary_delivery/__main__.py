@@ -12,6 +12,7 @@ from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.dispatcher import Dispatcher, Runner
 from tributary_delivery.forgotten_names import ForgottenNames
+from tributary_delivery.key_consents import KeyConsents, identifications
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.ledger_batches import LedgerBatches
@@ -135,7 +136,8 @@ async def main(settings: DeliverySettings) -> None:
 
         opener = MatchKeyOpener(DataKeys(state_store, epoch.shards), workspaces.wrapping_keys)
         names = NameStores(FirstClaims(jobs_store), PastFamilies(clickhouse), click_keys(workspaces.find))
-        about = (opener, history, names, homes(workspaces.find), clock, settings.delivery_call_seconds, tls)
+        consents = KeyConsents(permissions, identifications(workspaces.find))
+        about = (opener, consents, history, names, homes(workspaces.find), clock, settings.delivery_call_seconds, tls)
         senders = Senders(*about, tokens=SharedTokens(jobs_store))
 
         exporting = await closing.enter_async_context(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -117,6 +117,10 @@ class Attempt:
     """What the person allows; None: not asked yet."""
     ask_seconds: float = 0.0
     """Of the monotonic clock: when that was asked."""
+    named: Mapping[str, int] = field(default_factory=dict)
+    """The identifiers among its match keys, by `ties.person_key`, each with when it was left, as `permissions` asks."""
+    lacks_keys: bool = False
+    """Whether some of them are left out, as whose they are do not allow it."""
     mapped: Mapped = field(default=Mapped({}))
     """How it was said, where several share a request."""
     event: bytes = field(default=b"", repr=False)

@@ -30,6 +30,7 @@ from tributary_delivery.destinations.looking import Looking
 from tributary_delivery.destinations.tokens import TokenError, Tokens
 from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.exchange import Exchange
+from tributary_delivery.key_consents import KeyConsents
 from tributary_delivery.lead_objects import LeadObjects, NameStores
 from tributary_delivery.ledger import Memory
 from tributary_delivery.looks import look_and_write
@@ -56,6 +57,7 @@ class BatchSender:
         exchange: Calls it.
         tokens: Where access tokens come from.
         opener: Opens match keys.
+        consents: Leaves out those that are of people who do not allow it.
         memory: What was sent before, for corrections.
         stores: Where conversions claim by what they are known.
         home_of: Workspace -> where it is.
@@ -70,6 +72,7 @@ class BatchSender:
         exchange: Exchange,
         tokens: Tokens,
         opener: MatchKeyOpener,
+        consents: KeyConsents,
         memory: Memory,
         stores: NameStores,
         home_of: Callable[[str], Home],
@@ -82,7 +85,7 @@ class BatchSender:
         self.is_overtaken = adapter.policy.is_overtaken
         self._exchange = exchange
         self._tokens = tokens
-        self._wording = Wording(lane, settings, adapter, opener, memory, stores, home_of, clock)
+        self._wording = Wording(lane, settings, adapter, opener, consents, memory, stores, home_of, clock)
 
     @property
     def most_per_call(self) -> int:

@@ -6,21 +6,28 @@ by click and browser ids alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.context_pb2 import OBSERVER_BACKEND
+from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_delivery.destinations.adapter import PersonKeys, PostalAddress
 from tributary_domain.sealing import DataKey, SealError, name_of
 
 log = structlog.get_logger(__name__)
 
 Name = tuple[str, bytes]
+Value = tuple[str, str]
+"""A field of `event.v1.Identifiers`, and what it holds."""
+
+_SINGLE: Final = ("email", "email_sha256", "phone", "phone_sha256", "visitor_id")
+_LISTED: Final = ("apple_advertising_ids", "android_advertising_ids")
+"""What destinations are told that may be somebody else's; whose the customer id is, the conversion is."""
 
 
 class DataKeyStore(Protocol):
@@ -47,7 +54,7 @@ class MatchKeyOpener:
         self._data_keys = data_keys
         self._wrapping_keys_of = wrapping_keys_of
 
-    async def open(self, workspace: str, revisions: Sequence[ConversionRevised]) -> list[PersonKeys]:
+    async def open(self, workspace: str, revisions: Sequence[ConversionRevised]) -> list[OpenedKeys]:
         """Returns what each conversion's person can be recognised by, in the order of the revisions.
 
         Raises:
@@ -55,9 +62,9 @@ class MatchKeyOpener:
         """
         wrapping_keys = self._wrapping_keys_of(workspace)
         if not wrapping_keys:
-            return [PersonKeys()] * len(revisions)
+            return [OpenedKeys()] * len(revisions)
         keys = await self._keys(workspace, wrapping_keys, revisions)
-        return [_person(_Opened.of(one, keys)) for one in revisions]
+        return [OpenedKeys.of(one, keys) for one in revisions]
 
     async def _keys(
         self, workspace: str, wrapping_keys: Sequence[bytes], revisions: Sequence[ConversionRevised]
@@ -85,7 +92,7 @@ def _name(sealed: bytes) -> bytes:
         return b""
 
 
-def _opened(sealed: Iterable[bytes], keys: dict[bytes, DataKey]) -> list[MatchKeys]:
+def _opened(sealed: Iterable[bytes], keys: dict[bytes, DataKey]) -> tuple[MatchKeys, ...]:
     opened = []
     for one in sealed:
         key = keys.get(_name(one))
@@ -94,56 +101,101 @@ def _opened(sealed: Iterable[bytes], keys: dict[bytes, DataKey]) -> list[MatchKe
                 opened.append(MatchKeys.FromString(key.open(one)))
             except SealError:
                 continue
-    return opened
+    return tuple(opened)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Opened:
+class OpenedKeys:
     """The opened match keys of one conversion."""
 
-    own: list[MatchKeys]
+    own: tuple[MatchKeys, ...] = ()
     """Of its observations, oldest first."""
-    device: list[MatchKeys]
+    device: tuple[MatchKeys, ...] = ()
     """Of its person's browser or app, where no observation was made by one."""
-    others: list[MatchKeys]
-    """Of other events of its person that name what no observation names, newest first."""
+    others: tuple[tuple[int, MatchKeys], ...] = ()
+    """Of other events of its person that name what no observation names, newest first, each with when it happened."""
 
     @classmethod
-    def of(cls, revised: ConversionRevised, keys: dict[bytes, DataKey]) -> _Opened:
+    def of(cls, revised: ConversionRevised, keys: dict[bytes, DataKey]) -> OpenedKeys:
         """Opens what the keys open."""
         match = revised.match
         return cls(
             _opened(match.sealed_match_keys, keys),
             _opened([match.sealed_device_keys], keys),
-            _opened([one.sealed for one in match.person_keys], keys),
+            tuple(
+                (one.event_time.ToMicroseconds(), opened)
+                for one in match.person_keys
+                for opened in _opened([one.sealed], keys)
+            ),
+        )
+
+    def values(self) -> Iterator[tuple[Value, int]]:
+        """Yields what names somebody, each with when it was left; 0: with the conversion itself."""
+        for keys in self.own:
+            yield from ((value, 0) for value in _values(keys.identifiers))
+        for time_micros, keys in self.others:
+            yield from ((value, time_micros) for value in _values(keys.identifiers))
+
+    def without(self, withheld: Collection[Value]) -> OpenedKeys:
+        """Returns the same, but for some values."""
+        others = tuple((time, _without(keys, withheld)) for time, keys in self.others)
+        return OpenedKeys(tuple(_without(keys, withheld) for keys in self.own), self.device, others)
+
+    def person(self) -> PersonKeys:
+        """Unites what is known of a conversion's person: of what contradicts itself, the newest.
+
+        Address and user agent are those of the conversion's own browser or app, else of the person's newest one.
+        """
+        own = [one.identifiers for one in reversed(self.own)]
+        known = [*own, *(one.identifiers for _, one in self.others)]
+        seen_by = [one for one in (*reversed(self.own), *self.device) if one.observed_by != OBSERVER_BACKEND]
+        said = next((one.address.ListFields() for one in known if one.HasField("address")), None)
+        address = None if said is None else PostalAddress(**{part.name: str(text) for part, text in said})
+        emails = own if any(one.email or one.email_sha256 for one in own) else known
+        phones = own if any(one.phone or one.phone_sha256 for one in own) else known
+        return PersonKeys(
+            emails=_distinct(one.email for one in emails),
+            email_digests=_distinct(one.email_sha256.lower() for one in emails),
+            phones=_distinct(one.phone for one in phones),
+            phone_digests=_distinct(one.phone_sha256.lower() for one in phones),
+            customer_id=next((one.customer_id for one in known if one.customer_id), ""),
+            visitor_id=next((one.visitor_id for one in own if one.visitor_id), ""),
+            apple_advertising_ids=_distinct(device for one in own for device in one.apple_advertising_ids),
+            android_advertising_ids=_distinct(device for one in own for device in one.android_advertising_ids),
+            address=address,
+            client_ip=next((one.client_ip for one in seen_by if one.client_ip), ""),
+            user_agent=next((one.user_agent for one in seen_by if one.user_agent), ""),
         )
 
 
-def _person(opened: _Opened) -> PersonKeys:
-    """Unites what is known of a conversion's person: of what contradicts itself, the newest.
+def _values(identifiers: Identifiers) -> Iterator[Value]:
+    for field in _SINGLE:
+        if text := getattr(identifiers, field):
+            yield field, text
+    for field in _LISTED:
+        yield from ((field, text) for text in getattr(identifiers, field))
 
-    Address and user agent are those of the conversion's own browser or app, else of the person's newest one.
-    """
-    own = [one.identifiers for one in reversed(opened.own)]
-    known = [*own, *(one.identifiers for one in opened.others)]
-    seen_by = [one for one in (*reversed(opened.own), *opened.device) if one.observed_by != OBSERVER_BACKEND]
-    said = next((one.address.ListFields() for one in known if one.HasField("address")), None)
-    address = None if said is None else PostalAddress(**{part.name: str(text) for part, text in said})
-    emails = own if any(one.email or one.email_sha256 for one in own) else known
-    phones = own if any(one.phone or one.phone_sha256 for one in own) else known
-    return PersonKeys(
-        emails=_distinct(one.email for one in emails),
-        email_digests=_distinct(one.email_sha256.lower() for one in emails),
-        phones=_distinct(one.phone for one in phones),
-        phone_digests=_distinct(one.phone_sha256.lower() for one in phones),
-        customer_id=next((one.customer_id for one in known if one.customer_id), ""),
-        visitor_id=next((one.visitor_id for one in own if one.visitor_id), ""),
-        apple_advertising_ids=_distinct(device for one in own for device in one.apple_advertising_ids),
-        android_advertising_ids=_distinct(device for one in own for device in one.android_advertising_ids),
-        address=address,
-        client_ip=next((one.client_ip for one in seen_by if one.client_ip), ""),
-        user_agent=next((one.user_agent for one in seen_by if one.user_agent), ""),
-    )
+
+def alone(value: Value) -> Identifiers:
+    """Returns the identifiers of an event that names nobody else."""
+    field, text = value
+    identifiers = Identifiers()
+    if field in _LISTED:
+        getattr(identifiers, field).append(text)
+    else:
+        setattr(identifiers, field, text)
+    return identifiers
+
+
+def _without(keys: MatchKeys, withheld: Collection[Value]) -> MatchKeys:
+    left = MatchKeys()
+    left.CopyFrom(keys)
+    for field, text in [value for value in _values(keys.identifiers) if value in withheld]:
+        if field in _LISTED:
+            getattr(left.identifiers, field).remove(text)
+        else:
+            setattr(left.identifiers, field, "")
+    return left
 
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:

@@ -2,15 +2,16 @@
 
 The one rule: the most restrictive of what was said with the conversion and of what its person said later. A later grant
 never upgrades what was collected without it. Where something of somebody else is said with it, they have to allow that
-as well. Fails closed: while the ledger cannot be read, or was lost and not read
-back yet, nothing leaves.
+as well; of an identifier that is linked with somebody else they are asked by themselves, for it can be left out. Fails
+closed: while the ledger cannot be read, or was lost and not read back yet, nothing leaves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_delivery.candidates import said_with
@@ -26,7 +27,20 @@ from tributary_storage.redis.ties import person_key
 
 _SILENT: Final = Ledger([], [])
 """Of who decided nothing."""
+_NOTHING_ASSUMED: Final = Assumed()
 _NO_OTHERS: Final[Mapping[str, Sequence[ConversionRevised]]] = MappingProxyType({})
+_NOT_NAMED: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({})
+
+
+class _Said(NamedTuple):
+    """What somebody decided."""
+
+    ledger: Ledger
+    homes: Sequence[str]
+    """Under which identifiers they may have."""
+
+
+_NOBODY: Final = _Said(_SILENT, ())
 
 
 class Permissions:
@@ -58,6 +72,7 @@ class Permissions:
         revisions: Sequence[ConversionRevised],
         vendor: int | None = None,
         others: Mapping[str, Sequence[ConversionRevised]] = _NO_OTHERS,
+        named: Mapping[str, Mapping[str, int]] = _NOT_NAMED,
     ) -> dict[str, Permits]:
         """Returns what is allowed now, by conversion id.
 
@@ -66,33 +81,67 @@ class Permissions:
             revisions: Of conversions.
             vendor: Who is to be told, by the number in the IAB's list; None: it has none.
             others: By conversion id: of what else something is said with it, as when that was collected.
+            named: By conversion id: the identifiers among its match keys, as `of_names`.
 
         Raises:
             StorageUnavailableError: Nobody can tell now.
         """
         await self._require_restored()
         asked = [*revisions, *(other for own in others.values() for other in own)]
-        people = {name for one in asked for name in (one.state.person_id, *one.match.person_ids)}
-        decisions = await self._decisions(workspace, sorted(people - {""}))
+        people = {name for one in asked for name in _people_in(one)}
+        said = await self._decisions(workspace, sorted(people))
         assumed = self._assumed_of(workspace)
 
         def own_permits(one: ConversionRevised) -> Permits:
-            allowed = permits_of(one, decisions.get(one.state.person_id, _SILENT), assumed, vendor)
+            allowed = permits_of(one, said.get(one.state.person_id, _NOBODY).ledger, assumed, vendor)
             for name in one.match.person_ids:
-                of_other = permits_of(one, decisions.get(name, _SILENT), assumed, vendor)
+                of_other = permits_of(one, said.get(name, _NOBODY).ledger, assumed, vendor)
                 allowed = strictest(allowed, of_other, is_same_person=False)
             return allowed
 
-        permits = {}
+        permits = []
         for one in revisions:
-            allowed = own_permits(one)
-            for other in others.get(one.state.conversion_id, ()):
+            allowed, told_of = own_permits(one), others.get(one.state.conversion_id, ())
+            for other in told_of:
                 is_same = other.state.person_id in ("", one.state.person_id)
                 allowed = strictest(allowed, own_permits(other), is_same_person=is_same)
-            permits[one.state.conversion_id] = allowed
-        return permits
+            homes = {home for each in (one, *told_of) for name in _people_in(each) for home in said[name].homes}
+            permits.append(replace(allowed, homes=frozenset(homes)))
+        asked_apart = [
+            (one, without_homes(named.get(one.state.conversion_id, {}), own))
+            for one, own in zip(revisions, permits, strict=True)
+        ]
+        names = await self.of_names(workspace, asked_apart, vendor)
+        return {
+            one.state.conversion_id: replace(own, names=of_others)
+            for one, own, of_others in zip(revisions, permits, names, strict=True)
+        }
 
-    async def _decisions(self, workspace: str, person_ids: Sequence[str]) -> dict[str, Ledger]:
+    async def of_names(
+        self, workspace: str, named: Sequence[tuple[ConversionRevised, Mapping[str, int]]], vendor: int | None = None
+    ) -> list[dict[str, Permits]]:
+        """Returns what those allow whom identifiers among match keys are linked with; of who decided nothing, nothing.
+
+        Args:
+            workspace: Whose.
+            named: Conversions, each with identifiers that were not asked with its own people, by `ties.person_key`: and
+                when each was left, in microseconds; 0: with the conversion.
+            vendor: Who is to be told, as of `read`.
+
+        Raises:
+            StorageUnavailableError: Nobody can tell now.
+        """
+        said = await self._decisions(workspace, sorted({name for _, names in named for name in names}))
+        return [
+            {
+                name: permits_of(_as_left(revised, left_micros), ledger, _NOTHING_ASSUMED, vendor)
+                for name, left_micros in names.items()
+                if (ledger := said[name].ledger) != _SILENT
+            }
+            for revised, names in named
+        ]
+
+    async def _decisions(self, workspace: str, person_ids: Sequence[str]) -> dict[str, _Said]:
         """Returns what people decided, under whatever identifier."""
         if not person_ids:
             return {}
@@ -107,7 +156,7 @@ class Permissions:
         }
         wanted = sorted({home for own in homes.values() for home in own})
         found = dict(zip(wanted, await self._consents.read_people(wanted), strict=True))
-        return {name: _together(found[home] for home in own) for name, own in homes.items()}
+        return {name: _Said(_together(found[home] for home in own), own) for name, own in homes.items()}
 
     async def _require_restored(self) -> None:
         loss_micros = self._loss_micros()
@@ -116,6 +165,25 @@ class Permissions:
                 message = "The consent ledger was lost and is not read back from ClickHouse yet; nothing is sent."
                 raise StorageUnavailableError(message, metadata={"store": "state"})
             self._restored_micros = loss_micros
+
+
+def without_homes(named: Mapping[str, int], permits: Permits) -> Mapping[str, int]:
+    """Returns the identifiers that were not asked with a conversion's own people."""
+    return {name: left_micros for name, left_micros in named.items() if name not in permits.homes}
+
+
+def _people_in(revised: ConversionRevised) -> Iterable[str]:
+    """Yields whom something in a conversion is of."""
+    return (name for name in (revised.state.person_id, *revised.match.person_ids) if name)
+
+
+def _as_left(revised: ConversionRevised, left_micros: int) -> ConversionRevised:
+    """Returns what consent is asked of: the conversion, or another event, with which nothing is known to be said."""
+    if not left_micros:
+        return revised
+    event = ConversionRevised()
+    event.state.conversion_time.FromMicroseconds(left_micros)
+    return event
 
 
 def _together(ledgers: Iterable[Ledger]) -> Ledger:

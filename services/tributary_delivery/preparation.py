@@ -169,7 +169,8 @@ class Preparation:
     async def _permitted(self, attempts: Sequence[Attempt]) -> dict[str, Permits]:
         workspace, revisions = self._lane.workspace, [one.revised for one in attempts]
         others = await self._people.others(workspace, attempts)
-        return await self._permissions.read(workspace, revisions, self._sender.tcf_vendor, others)
+        named = {one.job.conversion_id: one.named for one in attempts}
+        return await self._permissions.read(workspace, revisions, self._sender.tcf_vendor, others, named)
 
     async def changed(self, attempts: Sequence[Attempt]) -> set[str]:
         """Returns the conversions whose people allow something else by now than when attempts were put into words.

@@ -16,6 +16,7 @@ from tributary_delivery.destinations.reporting import Reporting
 from tributary_delivery.destinations.tokens import GivenToken, Tokens
 from tributary_delivery.destinations.webhook import Webhook
 from tributary_delivery.exchange import Exchange
+from tributary_delivery.key_consents import KeyConsents
 from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
@@ -60,6 +61,7 @@ class Senders:
     """What all senders share."""
 
     opener: MatchKeyOpener
+    consents: KeyConsents
     memory: Memory
     names: NameStores
     home_of: Callable[[str], Home]
@@ -120,7 +122,7 @@ class Senders:
         adapter = ADAPTERS[settings.type](settings)
         tokens = self._tokens(settings)
         exchange = self._exchange(settings, adapter, tokens)
-        shared = (self.opener, self.memory, self.names, self.home_of, self.clock)
+        shared = (self.opener, self.consents, self.memory, self.names, self.home_of, self.clock)
         return BatchSender(lane, settings, adapter, exchange, tokens, *shared)
 
     def _exchange(self, settings: BatchDestination, adapter: Adapter, tokens: Tokens) -> Exchange:

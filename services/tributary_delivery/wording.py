@@ -33,6 +33,7 @@ from tributary_delivery.destinations.adapter import (
 )
 from tributary_delivery.destinations.destination import PERMANENT, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.key_consents import KeyConsents
 from tributary_delivery.lead_objects import LeadObjects, NameStores
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
@@ -46,6 +47,7 @@ from tributary_storage.redis.delivery_job import KnownAs, Lane
 
 log = structlog.get_logger(__name__)
 
+_LEFT_OUT: Final = "what is linked with somebody who does not allow it is left out"
 _NOT_RETRACTED: Final = "it takes no conversion back, and this one has no value that could be set to 0"
 
 
@@ -57,6 +59,7 @@ class Wording:
         settings: Of the destination.
         adapter: Its language.
         opener: Opens match keys.
+        consents: Leaves out those that are of people who do not allow it.
         memory: What was sent before, for corrections.
         stores: Where conversions claim by what they are known.
         home_of: Workspace -> where it is.
@@ -69,6 +72,7 @@ class Wording:
         settings: BatchDestination,
         adapter: Adapter,
         opener: MatchKeyOpener,
+        consents: KeyConsents,
         memory: Memory,
         stores: NameStores,
         home_of: Callable[[str], Home],
@@ -80,6 +84,7 @@ class Wording:
         self._policy = adapter.policy
         self._naming = Naming(lane, settings, adapter, stores, memory)
         self._opener = opener
+        self._consents = consents
         self._corrections = Corrections(lane, memory)
         self._home_of = home_of
         self._clock = clock
@@ -90,7 +95,7 @@ class Wording:
         """Says attempts in the destination's language; as many to a call as fit.
 
         Raises:
-            StorageUnavailableError: Data keys, or what was sent before, cannot be read.
+            StorageUnavailableError: Data keys, what was sent before, or what people allow cannot be read.
         """
         formed = Formed()
         if not attempts:
@@ -101,12 +106,13 @@ class Wording:
         attempts = await self._naming.name(attempts, formed, now_micros)
         pins = await self._corrections.pinned(attempts)
         ways = [self._ways(one, pin) for one, pin in zip(attempts, pins, strict=True)]
-        people = iter(await self._opener.open(self._lane.workspace, [one for own in ways for one in own]))
-        told = [[(one, next(people)) for one in own] for own in ways]
+        keys = iter(await self._opener.open(self._lane.workspace, [one for own in ways for one in own]))
+        opened = [[(one, next(keys)) for one in own] for own in ways]
+        told = await self._consents.heed(self._lane.workspace, self._settings, attempts, opened)
         calls: dict[str, list[Attempt]] = {}
         sizes: dict[str, int] = {}
         objects: set[str] = set()
-        for attempt, own, pin in zip(attempts, told, pins, strict=True):
+        for (attempt, own), pin in zip(told, pins, strict=True):
             said = self._say(attempt, own, pin, now_micros, formed)
             if said is None:
                 continue
@@ -164,7 +170,9 @@ class Wording:
         if isinstance(mapped, Unmappable) and others:
             return self._say(attempt, others, pin, now_micros, formed)
         if isinstance(mapped, Unmappable):
-            formed.refused.append(Refused(attempt, mapped.reason, mapped.message))
+            is_left_out = attempt.lacks_keys and mapped.reason == INELIGIBLE_REASON_NO_MATCH_KEY
+            why = "; ".join(filter(None, (mapped.message, _LEFT_OUT if is_left_out else "")))
+            formed.refused.append(Refused(attempt, mapped.reason, why))
             return None
         if pin is not None and self._policy.repeats_identifiers and not pin.is_repeated_by(mapped):
             if others:

@@ -20,19 +20,24 @@ from tributary.delivery.v1.delivery_service_pb2 import (
 from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.destinations.adapter import Home
+from tributary_delivery.key_consents import KeyConsents
 from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.match_keys import MatchKeyOpener
+from tributary_delivery.permissions import Permissions
 from tributary_delivery.senders import Senders
 from tributary_delivery.trial_runs import DestinationTests
+from tributary_domain.consent import Assumed
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.first_claims import FirstClaims
+from tributary_storage.redis.people import People
 
 WITH_TEST_VIEW = ("meta", "reddit", "tiktok")
 Answered = delivery_service_pb2.TestDestinationResponse  # pytest would take its own name for that of tests
@@ -48,7 +53,9 @@ async def states(redis_url: str) -> AsyncIterator[DestinationStates]:
 async def tried(states: DestinationStates, settings: DestinationSettings, code: str = "") -> Answered:
     opener = MatchKeyOpener(DataKeys(states._client, 4), lambda _: ())
     names = NameStores(FirstClaims(states._client), PastFamilies(None), lambda _: b"")  # type: ignore[arg-type]
-    senders = Senders(opener, ConversionHistory(None), names, lambda _: Home(), SystemClock(), 2.0)  # type: ignore[arg-type]
+    people, consents = People(states._client, 4), Consents(states._client, 4)
+    asks = KeyConsents(Permissions(people, consents, lambda _: Assumed()), lambda _: None)
+    senders = Senders(opener, asks, ConversionHistory(None), names, lambda _: Home(), SystemClock(), 2.0)  # type: ignore[arg-type]
     return await DestinationTests(senders, states, SystemClock()).test(LANE, settings, code)
 
 

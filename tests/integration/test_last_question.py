@@ -7,8 +7,18 @@ import threading
 
 import pytest
 
-from tests.support.batches import TOKEN, FakeTokens, a_batch_destination, a_purchase, oauth, publish, running_fake
-from tests.support.delivery import SHARDS, a_rig
+from tests.support.batches import (
+    TOKEN,
+    FakeTokens,
+    a_batch_destination,
+    a_purchase,
+    match_keys,
+    oauth,
+    publish,
+    running_fake,
+    seal,
+)
+from tests.support.delivery import IDENTIFICATION, SHARDS, a_rig
 from tests.support.eventually import eventually_async
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
@@ -36,11 +46,15 @@ async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
     def of_its_own_person(message: ConversionRevised) -> None:
         message.state.person_id = person_key(workspace, f"customer:{message.state.conversion_id}")
         message.match.click_ids.add(family="gclid", value="a-click").click_time.FromMicroseconds(clicked_micros)
+        if message.state.conversion_id == "c1:0006":
+            message.match.sealed_match_keys[:] = [of_another]
 
     async with a_rig(migrated_redis_url, clickhouse_url) as rig:
+        [address] = IDENTIFICATION.identify(match_keys("another@example.com").identifiers).tokens
+        of_another = await seal(rig, workspace, match_keys("another@example.com"))
         with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
             tokens.faults.append(Fault(takes=True, reply=None, until=may_go))
-            purchases = [a_purchase(lane, number) for number in range(6)]
+            purchases = [a_purchase(lane, number) for number in range(7)]
             await publish(rig, lane, purchases, of_its_own_person)
 
             async def is_waiting() -> bool:
@@ -62,6 +76,7 @@ async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
                     (clicked_micros + 1, GRANTED),
                 ]  # dropped with the click, and named again after it
                 decided[workspace, "customer:c1:0005"] = [VendorDecision(time, 755, state) for time, state in left]
+                decided[workspace, address] = [Decision(LATER, packed([0, 0, DENIED, 0, 0]))]
                 await Consents(rig.redis, SHARDS).record(decided)
                 may_go.set()
                 await eventually_async(is_idle)
@@ -76,14 +91,23 @@ async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
                 for event in json.loads(ask.body)["events"]
                 if event.get("adIdentifiers", {}).get("gclid")
             ]
-        assert consents == {"p-c1:0000": None, "p-c1:0002": "CONSENT_DENIED", "p-c1:0004": None, "p-c1:0005": None}
-        assert clicked == ["p-c1:0000", "p-c1:0002", "p-c1:0004"], "not of who did not want it told when they clicked"
+            unnamed = [
+                event["transactionId"]
+                for ask in server.asks
+                for event in json.loads(ask.body)["events"]
+                if "userData" not in event
+            ]
+        told = {f"p-c1:{number:04}": None for number in (0, 2, 4, 5, 6)}
+        assert consents == {**told, "p-c1:0002": "CONSENT_DENIED"}
+        assert sorted({*told} - {*clicked}) == ["p-c1:0005"], "who did not want it told when they clicked"
+        assert unnamed == ["p-c1:0006"], "whose address was another's, who withdrew it"
         lines = [await rig.deliveries(lane, one.conversion_id) for one in purchases]
         assert [[one.state for one in own] for own in lines] == [
             [DELIVERY_STATE_ACCEPTED],
             [DELIVERY_STATE_INELIGIBLE],
             [DELIVERY_STATE_ACCEPTED],
             [DELIVERY_STATE_INELIGIBLE],
+            [DELIVERY_STATE_ACCEPTED],
             [DELIVERY_STATE_ACCEPTED],
             [DELIVERY_STATE_ACCEPTED],
         ]

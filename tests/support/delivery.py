@@ -28,6 +28,7 @@ from tributary_cli.stack.services import ServiceProcess
 from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destinations import Destination
 from tributary_delivery.destinations.adapter import Home
+from tributary_delivery.key_consents import KeyConsents
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.lead_objects import NameStores
 from tributary_delivery.ledger_batches import LedgerBatches
@@ -39,6 +40,7 @@ from tributary_delivery.senders import Senders
 from tributary_domain.backoff import Backoff
 from tributary_domain.click_digests import click_key
 from tributary_domain.consent import Assumed
+from tributary_domain.identifiers import Identification
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
 from tributary_runtime.public_addresses import Lookup
@@ -65,6 +67,8 @@ WORKSPACE_KEY = bytes(range(32))
 """Wraps the data keys of tests."""
 CLICK_KEY = click_key(b"a pepper of tests")
 """Under which click ids are claimed."""
+IDENTIFICATION = Identification(b"a pepper of tests", "DE")
+"""Makes identity tokens."""
 INTERNAL_TOKEN = "internal-token-of-tests"
 PACE = Pace(concurrency=16, call_seconds=2.0, margin_seconds=2.0, alive_seconds=0.2)
 
@@ -139,6 +143,7 @@ class Rig:
         clock = clock or SystemClock()
         about = (
             opener,
+            KeyConsents(self.stores.permissions, lambda _: IDENTIFICATION),
             self.stores.memory,
             NameStores(FirstClaims(self.redis), PastFamilies(self.clickhouse), lambda _: CLICK_KEY),
             lambda _: Home("DE"),

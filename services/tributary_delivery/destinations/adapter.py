@@ -74,6 +74,10 @@ class Permits:
     """Whether a consent string, said with the conversion or later, does not name the destination."""
     withheld_until_micros: int = 0
     """It is told nothing that the person left before this moment, as `withheld.withheld_until`; 0: all of it."""
+    names: Mapping[str, Permits] = field(default_factory=dict)
+    """What those allow who are other people, and whose identifiers are among the match keys, by `ties.person_key`."""
+    homes: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Under which identifiers it was asked, by `ties.person_key`."""
 
     @property
     def basis(self) -> int:

@@ -41,7 +41,7 @@ class Kept:
 
 async def opened(kept: Kept, revised: ConversionRevised, *workspace_keys: bytes) -> PersonKeys:
     [keys] = await MatchKeyOpener(kept, lambda _: workspace_keys or (WORKSPACE_KEY,)).open("shop", [revised])
-    return keys
+    return keys.person()
 
 
 def revised(*sealed: bytes, device: bytes = b"", others: Sequence[bytes] = ()) -> ConversionRevised:
@@ -79,6 +79,19 @@ async def test_whose_key_is_gone_or_is_not_ours_is_not_recognised() -> None:
     assert (await opened(kept, revised(there), b"k" * 32)).emails == ()
     changed = there[:-1] + bytes([there[-1] ^ 1])
     assert (await opened(kept, revised(changed))).emails == ()
+
+
+async def test_what_is_withheld_is_left_out_wherever_it_is_named() -> None:
+    kept = Kept()
+    own = kept.seal(email="his@example.com", phone="0171 234")
+    newer = kept.seal(email="hers@example.com", email_sha256="aa" * 32)
+    [keys] = await MatchKeyOpener(kept, lambda _: (WORKSPACE_KEY,)).open("shop", [revised(own, newer)])
+    assert set(keys.values()) == {
+        *((("email", f"{whose}@example.com"), 0) for whose in ("his", "hers")),
+        *((("phone", "0171 234"), 0), (("email_sha256", "aa" * 32), 0)),
+    }
+    left = keys.without({("email", "hers@example.com"), ("phone", "0171 234")}).person()
+    assert (left.emails, left.email_digests, left.phones) == (("his@example.com",), ("aa" * 32,), ())
 
 
 async def test_nothing_that_is_printed_shows_whom_it_is_about() -> None:
