@@ -110,8 +110,8 @@ def next_steps(one: DestinationStatus, doubt: Doubt = Doubt.NONE) -> list[str]:
         steps.append(f"Take `paused: true` of {own} out of workspaces.yaml.")
     elif one.paused and one.last_outcome == OUTCOME_CLASS_CONFIG and "tributary deliveries" not in one.pause_reason:
         steps.append(
-            f"`tributary deliveries test {own}` says what is wrong. A change in workspaces.yaml is seen by itself; "
-            f"after any other, `tributary deliveries resume {own}`."
+            f"`tributary deliveries test {own}` says what is wrong. Another entry in workspaces.yaml, or another "
+            f"secret that it names, ends the pause by itself; after anything else, `tributary deliveries resume {own}`."
         )
     elif one.paused and "tributary deliveries" not in one.pause_reason:
         steps.append(f"`tributary deliveries resume {own}` ends the pause.")

@@ -39,6 +39,7 @@ from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import DurabilityMode, load
+from tributary_runtime.settings_digest import digests_by_id
 from tributary_runtime.warehouse_destinations import WarehouseDestination
 from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
@@ -128,9 +129,10 @@ async def main(settings: DeliverySettings) -> None:
             assumed_by_id(workspaces.find),
             lambda: state_continuity.loss_micros,
         )
-        awaited = AwaitedReports(jobs_store)
+        awaited, digest_of = AwaitedReports(jobs_store), digests_by_id(workspaces.find)
         stores = Stores(
-            jobs, states, newest, ledger, history, permissions, ObjectHolds(jobs_store), awaited, replication
+            *(jobs, states, newest, ledger, history, permissions, ObjectHolds(jobs_store), digest_of),
+            *(awaited, replication),
         )
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
@@ -148,7 +150,7 @@ async def main(settings: DeliverySettings) -> None:
         consumer = settings.delivery_consumer or socket.gethostname()
         progress = WarehouseProgress(jobs_store)
         exports = WarehouseLanes(
-            WarehouseBatches(exporting), WarehouseFiles(exporting), states, progress, consumer, clock
+            WarehouseBatches(exporting), WarehouseFiles(exporting), states, progress, consumer, clock, digest_of
         )
 
         def make_lane(lane: Lane, destination: DestinationSettings) -> Runner:
@@ -168,11 +170,11 @@ async def main(settings: DeliverySettings) -> None:
         tests = DestinationTests(TrialRuns(senders, WarehouseFiles(exporting)), states, clock)
         await serve(
             settings,
-            DeliveryServicer(workspaces, jobs, states, operations, tests, progress, clock),
+            DeliveryServicer(workspaces, jobs, states, operations, tests, progress, clock, digest_of),
             loops=[
                 workspaces,
                 dispatcher,
-                Reports(workspaces, awaited, senders, kept, ledger, taking_back, states, clock),
+                Reports(workspaces, awaited, senders, kept, ledger, taking_back, states, clock, digest_of),
                 Leftovers(AbandonedJobs(jobs_store), workspaces, clock),
                 ForgottenNames(
                     *(ErasedNames(state_store), NamesInJobs(jobs_store), RecordedLeads(clickhouse)),

@@ -74,6 +74,7 @@ class Calls:
     Args:
         lane: Which.
         settings: Of the destination.
+        digest: Of the settings.
         sender: How it is called.
         states: Where a pause is said to all replicas.
         rules: When to try again.
@@ -90,6 +91,7 @@ class Calls:
         self,
         lane: Lane,
         settings: DestinationSettings,
+        digest: str,
         sender: Sender,
         states: DestinationStates,
         rules: AttemptRules,
@@ -103,6 +105,7 @@ class Calls:
         ended: Callable[[], None],
     ) -> None:
         self._lane = lane
+        self._digest = digest
         self._type = metrics.DestinationType(settings.type)
         self._sender = sender
         self._states = states
@@ -312,7 +315,7 @@ class Calls:
         try:
             if told.outcome == OUTCOME_CLASS_CONFIG:
                 log.error("destination_paused", destination=self._lane.destination, reason=told.message)
-                await self._pause(CONFIG_PAUSE_SECONDS, told.message, is_config=True)
+                await self._pause(CONFIG_PAUSE_SECONDS, told.message, settings=self._digest)
                 return
             if told.status_code < _SERVER_ERROR:  # it counts our calls, and they are too many
                 await self._states.slow_down(self._lane)
@@ -321,6 +324,6 @@ class Calls:
         except UnavailableError as outage:
             log.warning("pause_not_kept", destination=self._lane.destination, reason=str(outage))
 
-    async def _pause(self, seconds: float, why: str, *, is_config: bool = False) -> None:
+    async def _pause(self, seconds: float, why: str, *, settings: str = "") -> None:
         until_millis = self._clock.unix_micros() // 1000 + round(seconds * 1000)
-        await self._states.pause(self._lane, until_millis, why, is_config=is_config)
+        await self._states.pause(self._lane, until_millis, why, settings=settings)

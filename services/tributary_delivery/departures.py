@@ -46,6 +46,7 @@ class Departures:
         sender: How it is called.
         jobs: Where attempts are noted, and what may not leave is given back.
         states: Tells whether the destination is paused.
+        settings: Digest of those that it is called under.
         preparation: Decides what is sent.
         admission: What calls may be made.
         overtaking: Which may be made about one object.
@@ -64,6 +65,7 @@ class Departures:
         sender: Sender,
         jobs: DeliveryJobs,
         states: DestinationStates,
+        settings: str,
         preparation: Preparation,
         admission: Admission,
         overtaking: Overtaking,
@@ -79,6 +81,7 @@ class Departures:
         self._sender = sender
         self._jobs = jobs
         self._states = states
+        self._settings = settings
         self._preparation = preparation
         self._admission = admission
         self._overtaking = overtaking
@@ -163,7 +166,8 @@ class Departures:
         """Lets a part of a call be made that was refused as a whole: see `calls.Again`."""
         ours = [one.job.conversion_id for one in (*attempts, *waiting)]
         while not self._is_stopping:
-            if (await self._states.read(self._lane)).is_paused(self._clock.unix_micros() // 1000):
+            state = await self._states.read(self._lane)
+            if state.is_paused(self._clock.unix_micros() // 1000, self._settings):
                 raise UnavailableError("The destination was paused meanwhile.")
             await self._jobs.renew(*self._ours, ours)
             begin_seconds = self._clock.monotonic_seconds()

@@ -34,13 +34,8 @@ class Runner(Protocol):
         """Tells it that there is something new."""
         ...
 
-    async def run(self, stop: asyncio.Event, *, is_mended: bool = False) -> None:
-        """Works until stopped.
-
-        Args:
-            stop: Ends it.
-            is_mended: Whether it runs under another configuration than before.
-        """
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until stopped."""
         ...
 
 
@@ -108,19 +103,16 @@ class Dispatcher:
             for destination in workspace.destinations
             if not destination.paused
         }
-        mended: set[Lane] = set()
         for lane, one in list(self._running.items()):
             if one.task.done():
                 self._look_back(lane, one)
                 del self._running[lane]
-                if lane in wanted and wanted[lane] != one.runner.settings:
-                    mended.add(lane)
             elif wanted.get(lane) != one.runner.settings:
                 one.stop.set()  # its calls end first; two lives of one lane would each have its own leases
         for lane, settings in wanted.items():
             if lane not in self._running and (runner := self._made(lane, settings)) is not None:
                 ended = asyncio.Event()
-                task = asyncio.create_task(runner.run(ended, is_mended=lane in mended))
+                task = asyncio.create_task(runner.run(ended))
                 self._running[lane] = _Running(runner, ended, task)
         self._seen = current
 

@@ -28,6 +28,7 @@ from tributary_delivery.turns import Turns
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import UnavailableError
+from tributary_runtime.settings_digest import DigestOf
 from tributary_storage.redis.awaited_reports import AwaitedReports
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
@@ -57,6 +58,8 @@ class Stores:
     memory: Memory
     permissions: Permissions
     holds: ObjectHolds
+    digest_of: DigestOf
+    """Tells settings apart, for pauses that are for some."""
     reports: AwaitedReports | None = None
     """Where requests are noted whose destination reports later; None: nobody reads reports."""
     replication: Replication | None = None
@@ -112,6 +115,7 @@ class LaneRunner:
         self._clock = clock
         self._pace = pace
         self._token = secrets.token_hex(8)
+        self._digest = stores.digest_of(lane.workspace, settings)
         rules = replace(
             rules,
             resend_seconds=sender.resend_seconds,
@@ -133,10 +137,10 @@ class LaneRunner:
             is_possible=sender.is_overtaken,
         )
         self._departures = Departures(
-            *(*ours, pace.margin_seconds, pace.concurrency, sender, stores.jobs, stores.states),
+            *(*ours, pace.margin_seconds, pace.concurrency, sender, stores.jobs, stores.states, self._digest),
             *(preparation, admission, overtaking, self._outbox, clock, stores.replication),
         )
-        about = (lane, settings, sender, stores.states, rules, clock, turns, overtaking)
+        about = (lane, settings, self._digest, sender, stores.states, rules, clock, turns, overtaking)
         self._calls = Calls(*about, self._outbox, admission, again=self._departures, ended=self.wake)
         self._company_seconds = 0.0
         self._look_seconds = _LOOK_SECONDS
@@ -147,16 +151,10 @@ class LaneRunner:
         """Tells the lane that there are new jobs."""
         self._wake.set()
 
-    async def run(self, stop: asyncio.Event, *, is_mended: bool = False) -> None:
-        """Works until stopped, then finishes the calls under way and writes down what came of them.
-
-        Args:
-            stop: Ends it.
-            is_mended: Whether it runs under another configuration than before.
-        """
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until stopped, then finishes the calls under way and writes down what came of them."""
         try:
-            if is_mended:
-                await self._mend()
+            await self._mend()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._outbox.run())
                 group.create_task(self._wake_when(stop))
@@ -170,7 +168,7 @@ class LaneRunner:
 
     async def _mend(self) -> None:
         try:
-            await self._states.mend(self._lane)
+            await self._states.mend(self._lane, self._digest)
         except UnavailableError as outage:
             log.warning("pause_not_ended", destination=self._lane.destination, reason=str(outage))
 
@@ -200,7 +198,7 @@ class LaneRunner:
         # One call's worth where a call holds many: the next step brings the next.
         most = min(room, self._departures.quota_room) if self._sender.most_per_call == 1 else self._sender.most_per_call
         ours = (self._lane, self._token, self._pace.lease_seconds)
-        leased = await self._jobs.lease(*ours, most, ours_too=self._may_have_lost)
+        leased = await self._jobs.lease(*ours, most, ours_too=self._may_have_lost, settings=self._digest)
         # What is ours still: it came due as its outcome could not be written, or we asked. Leased anew, not sent again.
         jobs = [job for job in leased.jobs if job.conversion_id not in self._outbox.held]
         self._may_have_lost &= bool(jobs)  # there may be more

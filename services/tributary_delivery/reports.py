@@ -24,6 +24,7 @@ from tributary_delivery.report_judgement import AGAIN_SECONDS, Judgement, judge
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import UnavailableError
+from tributary_runtime.settings_digest import DigestOf
 from tributary_runtime.workspaces import Workspaces
 from tributary_storage.redis.awaited_reports import Awaited, AwaitedReports
 from tributary_storage.redis.delivery_job import Lane
@@ -92,6 +93,7 @@ class Reports:
         taking_back: Corrects what jobs know.
         states: Where a pause is said.
         clock: Tells what is due.
+        digest_of: Tells settings apart, for pauses that are for some.
     """
 
     name = "reports"
@@ -106,6 +108,7 @@ class Reports:
         taking_back: TakingBack,
         states: DestinationStates,
         clock: Clock,
+        digest_of: DigestOf,
     ) -> None:
         self._workspaces = workspaces
         self._awaited = awaited
@@ -115,6 +118,7 @@ class Reports:
         self._taking_back = taking_back
         self._states = states
         self._clock = clock
+        self._digest_of = digest_of
         self._doors: dict[Lane, ReportDoor] = {}
         self._is_stopping = False
 
@@ -176,7 +180,8 @@ class Reports:
             due = await self._awaited.due(lane, self._clock.unix_micros(), most)
             if not due or not await self._awaited.lease(lane, secrets.token_hex(8), _LEASE_SECONDS):
                 return 0
-            return await door.read(due, partial(self._handle, lane), _LEASE_SECONDS)  # then another process may ask
+            handle = partial(self._handle, lane, settings)
+            return await door.read(due, handle, _LEASE_SECONDS)  # then another process may ask
 
     async def _door(self, lane: Lane, settings: DestinationSettings) -> ReportDoor:
         """Returns where a destination is asked: as long as its settings are the same, with the same token."""
@@ -189,11 +194,13 @@ class Reports:
             self._doors[lane] = door
         return door
 
-    async def _handle(self, lane: Lane, request: Awaited, report: RequestReport | None) -> None:
+    async def _handle(
+        self, lane: Lane, settings: DestinationSettings, request: Awaited, report: RequestReport | None
+    ) -> None:
         if report is None:
             await self._postpone(lane, request)
         else:
-            await self._take(lane, request, report)
+            await self._take(lane, settings, request, report)
 
     async def _postpone(self, lane: Lane, request: Awaited) -> None:
         now_micros = self._clock.unix_micros()
@@ -205,7 +212,7 @@ class Reports:
         wait_seconds = min(_LONGEST_SECONDS, max(FIRST_SECONDS, age_seconds))
         await self._awaited.postpone(lane, request, now_micros + round(wait_seconds * 1e6))
 
-    async def _take(self, lane: Lane, request: Awaited, report: RequestReport) -> None:
+    async def _take(self, lane: Lane, settings: DestinationSettings, request: Awaited, report: RequestReport) -> None:
         """Does what a report asks for. May run twice: what is in the ledger already is not judged again.
 
         What is stored of the request comes first: once the ledger has it, no line says any more how many it held.
@@ -213,7 +220,7 @@ class Reports:
         now_micros = self._clock.unix_micros()
         lines = await self._reports.of_request(lane, request.request_id, request.accept_micros)
         judged = judge(report, lines, now_micros, await self._reports.conversions_of(lane, request))
-        are_known = await self._correct(lane, judged, now_micros)
+        are_known = await self._correct(lane, settings, judged, now_micros)
         if not are_known:  # something of some is being sent: what comes of that counts
             await self._awaited.postpone(lane, request, now_micros + round(_BUSY_SECONDS * 1e6))
             return
@@ -224,12 +231,13 @@ class Reports:
         about = {"status": report.status, "conversions": judged.conversions, **judged.causes}
         log.info("report_read", destination=lane.destination, request_id=request.request_id, **about)
 
-    async def _correct(self, lane: Lane, judged: Judgement, now_micros: int) -> bool:
+    async def _correct(self, lane: Lane, settings: DestinationSettings, judged: Judgement, now_micros: int) -> bool:
         """Has the jobs know what was refused; returns whether all do. May run twice."""
         if judged.config:
             log.error("destination_paused", destination=lane.destination, reason=judged.config)
+            blamed = self._digest_of(lane.workspace, settings)
             until_millis = now_micros // 1000 + round(CONFIG_PAUSE_SECONDS * 1000)
-            await self._states.pause(lane, until_millis, judged.config, is_config=True)
+            await self._states.pause(lane, until_millis, judged.config, settings=blamed)
         plans: Sequence[tuple[list[Refusal], float]] = ((judged.again, AGAIN_SECONDS), (judged.dead, NEVER_AGAIN))
         taken_back: dict[tuple[str, int], TakenBack] = {}
         for refusals, delay_seconds in plans:

@@ -16,6 +16,7 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import FieldViolation, InvalidRequestError, NotFoundError
 from tributary_runtime.interceptors import INTERNAL, Access
+from tributary_runtime.settings_digest import DigestOf
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
@@ -71,6 +72,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         tests: DestinationTests,
         warehouses: WarehouseProgress,
         clock: Clock,
+        digest_of: DigestOf,
     ) -> None:
         self._warehouses = warehouses
         self._workspaces = workspaces
@@ -79,6 +81,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         self._operations = operations
         self._tests = tests
         self._clock = clock
+        self._digest_of = digest_of
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers with the server."""
@@ -168,7 +171,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
             reason = "Paused in workspaces.yaml."
         elif state.held_reason is not None:
             reason = state.held_reason or "Paused by an operator."
-        elif state.paused_until_millis > self._clock.unix_micros() // 1000:
+        elif state.is_paused(self._clock.unix_micros() // 1000, self._digest_of(workspace, destination)):
             reason = state.pause_reason or "Paused."
         status = delivery_service_pb2.DestinationStatus(
             destination_id=destination.id,

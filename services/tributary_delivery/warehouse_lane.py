@@ -27,6 +27,7 @@ from tributary_domain.backoff import Backoff
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import UnavailableError
+from tributary_runtime.settings_digest import DigestOf
 from tributary_runtime.warehouse_destinations import WarehouseDestination
 from tributary_storage.clickhouse.warehouse_batches import Waiting, WarehouseBatches
 from tributary_storage.clickhouse.warehouse_files import FileError, FileFault, WarehouseFiles
@@ -59,6 +60,8 @@ class WarehouseLanes:
     holder: str
     """Names this process among the replicas, the same after a restart."""
     clock: Clock
+    digest_of: DigestOf
+    """Tells settings apart, for pauses that are for some."""
 
     def make(self, lane: Lane, settings: WarehouseDestination) -> WarehouseLane:
         """Makes one; nothing connects."""
@@ -88,6 +91,7 @@ class WarehouseLane:
         self._export = export
         self._states, self._progress = shared.states, shared.progress
         self._holder, self._clock = shared.holder, shared.clock
+        self._digest = shared.digest_of(lane.workspace, settings)
         self._chance = random.Random()  # noqa: S311 - jitter
         self._failures = 0
         self._wake = asyncio.Event()
@@ -96,15 +100,9 @@ class WarehouseLane:
         """Has the lane look now."""
         self._wake.set()
 
-    async def run(self, stop: asyncio.Event, *, is_mended: bool = False) -> None:
-        """Works until stopped; what is under way then is done again by whoever comes next.
-
-        Args:
-            stop: Ends it.
-            is_mended: Whether it runs under another configuration than before.
-        """
-        if is_mended:
-            await self._unless_out(self._states.mend(self._lane))
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until stopped; what is under way then is done again by whoever comes next."""
+        await self._unless_out(self._states.mend(self._lane, self._digest))
         async with asyncio.TaskGroup() as group:
             work = group.create_task(self._work())
             await stop.wait()
@@ -132,7 +130,7 @@ class WarehouseLane:
             UnavailableError: A store does not answer.
         """
         state = await self._states.read(self._lane)
-        if state.is_paused(self._clock.unix_micros() // 1000):
+        if state.is_paused(self._clock.unix_micros() // 1000, self._digest):
             return 0.0
         if not await self._progress.hold(self._lane, self._holder, _LEASE_SECONDS):
             return 0.0
@@ -210,10 +208,10 @@ class WarehouseLane:
         log.error("destination_paused", **about)
         until_millis = self._clock.unix_micros() // 1000 + round(CONFIG_PAUSE_SECONDS * 1000)
         why = (
-            f"The bucket refuses: {error.said} Mend its permissions, or bucket and credentials in workspaces.yaml, "
-            f"then `tributary deliveries resume {self._lane.destination}`."
+            f"The bucket refuses: {error.said} Mend bucket or credentials in workspaces.yaml, which ends the pause; or "
+            f"its permissions, then `tributary deliveries resume {self._lane.destination}`."
         )
-        await self._states.pause(self._lane, until_millis, why, is_config=True)
+        await self._states.pause(self._lane, until_millis, why, settings=self._digest)
 
     async def _note(self, outcome: OutcomeClass.ValueType) -> None:
         said = metrics.Outcome(OutcomeClass.Name(outcome).removeprefix("OUTCOME_CLASS_"))

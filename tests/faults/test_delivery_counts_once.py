@@ -291,7 +291,6 @@ async def test_a_token_that_has_expired_is_renewed_or_waited_for(rig: Rig, works
         for stand in given:
             key = "secret" if stand.kind == "webhook" else "access_token"
             stand.declared[key] = {"value": stand.front.fake.token}
-            await rig.stores.states.mend(stand.lane)
         await row.deliver(rig)
         assert differences(all_of(row, lambda _: TAKEN), await row.fates(rig, IDS)) == []
 

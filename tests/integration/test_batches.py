@@ -213,7 +213,7 @@ async def test_a_destination_that_refuses_everything_is_paused_before_all_is_giv
     assert await rig.stores.jobs.waiting(lane) == 100 - dead
     assert "refuses whatever it is sent" in (await rig.stores.states.read(lane)).pause_reason
     # When it is called again, what is left comes after what others have planned by then: theirs need not wait for it.
-    await rig.stores.states.mend(lane)
+    await rig.stores.states.mend(lane, "others")
     await publish(rig, lane, [a_purchase(lane, 100)])
     with running_fake("meta") as server:
         async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
@@ -280,15 +280,18 @@ async def test_what_a_wrong_account_refuses_is_sent_once_it_is_set_right(rig: Ri
         server.fake.foreign.add("p-c1:0000")
         await publish(rig, lane, [a_purchase(lane)])
         for account in ("1", "2"):  # the second one is no better
+            said = partial(is_paused_for, rig, lane, f"Is {account} the account")
             async with rig.running_lane(lane, settings(server.url, customer_id=account)):
-                await eventually_async(lambda: is_paused_now(rig, lane))
-            assert f"Is {account} the account" in (await rig.stores.states.read(lane)).pause_reason
-            await rig.stores.states.mend(lane)
+                await eventually_async(said)
         server.fake.foreign.clear()
         async with rig.running_lane(lane, settings(server.url, customer_id="3")):
             await eventually_async(idle(rig, lane))
         assert server.fake.counted == {"p-c1:0000": 1}
     assert await rig.stores.jobs.dead(lane, 0) == 0
+
+
+async def is_paused_for(rig: Rig, lane: Lane, why: str) -> bool:
+    return why in (await rig.stores.states.read(lane)).pause_reason
 
 
 async def is_paused_now(rig: Rig, lane: Lane) -> bool:

@@ -231,11 +231,24 @@ async def test_a_destination_that_is_held_is_called_by_nobody_until_it_is_releas
     assert len((await rig.stores.jobs.lease(lane, "token", 30.0, 10)).jobs) == 1
 
 
-async def test_another_configuration_ends_a_pause_that_it_was_to_blame_for_and_no_other(rig: Rig, lane: Lane) -> None:
-    for is_config, until in ((True, 0), (False, 2**40)):
-        await rig.stores.states.pause(lane, 2**40, "why", is_config=is_config)
-        await rig.stores.states.mend(lane)
+async def test_other_settings_end_a_pause_that_settings_are_to_blame_for_and_no_other(rig: Rig, lane: Lane) -> None:
+    for blamed, now, until in (("before", "after", 0), ("before", "before", 2**40), ("", "after", 2**40)):
+        await rig.stores.states.pause(lane, 2**40, "why", settings=blamed)
+        await rig.stores.states.mend(lane, now)
         assert (await rig.stores.states.read(lane)).paused_until_millis == until
+
+
+async def test_who_still_runs_under_settings_that_are_to_blame_holds_up_nobody_who_has_others(
+    rig: Rig, lane: Lane
+) -> None:
+    await publish(rig, lane, [a_purchase(lane)])
+    await rig.stores.states.pause(lane, 2**43, "why", settings="before")
+    for settings, found in (("before", 0), ("", 0), ("after", 1)):
+        leased = await rig.stores.jobs.lease(lane, "token", 30.0, 10, settings=settings)
+        assert (len(leased.jobs), leased.wait_seconds > 1) == (found, not found)
+    await rig.stores.states.hold(lane, "the agency asked")
+    state = await rig.stores.states.read(lane)
+    assert [state.is_paused(0, one) for one in ("before", "after")] == [True, True]
 
 
 async def test_the_funnel_has_every_conversion_in_exactly_one_place(rig: Rig, lane: Lane) -> None:

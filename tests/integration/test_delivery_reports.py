@@ -22,7 +22,7 @@ from tests.support.batches import (
     publish,
     running_fake,
 )
-from tests.support.delivery import Rig, a_rig
+from tests.support.delivery import Rig, a_rig, digest_of
 from tests.support.delivery_funnel import funnel
 from tests.support.eventually import eventually_async
 from tributary.delivery.v1.delivery_pb2 import (
@@ -43,6 +43,7 @@ from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.report_judgement import AGAIN_SECONDS
 from tributary_delivery.reports import Reports
+from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.workspaces import Workspaces
 from tributary_storage.clickhouse.destination_reports import DestinationReports
@@ -107,6 +108,10 @@ class Google:
         assert isinstance(self.server.fake, FakeGoogle)
         return self.server.fake
 
+    @property
+    def settings(self) -> BatchDestination:
+        return a_batch_destination("google", self.server.url, **self.own)
+
     def reports(self) -> Reports:
         own = {"id": self.lane.workspace, "pepper": {"value": "a pepper of the tests"}}
         declared = {"workspaces": [{**own, "destinations": [declared_batches("google", self.server.url, **self.own)]}]}
@@ -122,14 +127,14 @@ class Google:
             TakingBack(client),
             stores.states,
             self.clock,
+            digest_of,
         )
 
     async def send(self) -> None:
         async def is_idle() -> bool:
             return (await self.rig.stores.jobs.lease(self.lane, "look", 0.0, 0)).jobs == [] and not await self.waiting()
 
-        settings = a_batch_destination("google", self.server.url, **self.own)
-        async with self.rig.running_lane(self.lane, settings, clock=self.clock):
+        async with self.rig.running_lane(self.lane, self.settings, clock=self.clock):
             await eventually_async(is_idle)
 
     async def waiting(self) -> int:
@@ -408,6 +413,9 @@ async def test_a_configuration_that_is_to_blame_pauses_the_destination(google: G
     state = await google.rig.stores.states.read(google.lane)
     assert "CUSTOM_VARIABLE_NOT_ENABLED" in state.pause_reason
     assert await google.rig.stores.jobs.waiting(google.lane) == 1, "sent again once it is mended"
+    mended = a_batch_destination("google", google.server.url, operating_account="4711")
+    blamed = [digest_of(google.lane.workspace, one) for one in (google.settings, mended)]
+    assert [state.is_paused(state.paused_until_millis - 1, one) for one in blamed] == [True, False]
 
 
 async def test_two_conversion_actions_are_two_requests(google: Google) -> None:

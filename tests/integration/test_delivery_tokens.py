@@ -88,7 +88,7 @@ async def test_where_no_token_can_be_had_nothing_is_sent_and_all_is_sent_later(r
         assert server.fake.accepted == 1
 
 
-async def test_a_wrong_refresh_token_pauses_the_destination(rig: Rig, workspace: str) -> None:
+async def test_a_wrong_refresh_token_pauses_the_destination_until_there_is_another(rig: Rig, workspace: str) -> None:
     lane = Lane(workspace, "google")
     await publish(rig, lane, [a_purchase(lane)])
     with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
@@ -96,7 +96,15 @@ async def test_a_wrong_refresh_token_pauses_the_destination(rig: Rig, workspace:
         async with rig.running_lane(lane, wrong):
             await eventually_async(lambda: is_paused(rig, lane))
         assert server.asks == []
-        assert (await rig.stores.states.read(lane)).pause_reason == "No token: HTTP 400, invalid_grant."
+        paused = await rig.stores.states.read(lane)
+        assert paused.pause_reason == "No token: HTTP 400, invalid_grant."
+        # A restart alone ends no pause; one with another token, as it takes where the file names the environment, does.
+        async with rig.running_lane(lane, wrong):
+            pass
+        assert await rig.stores.states.read(lane) == paused
+        async with rig.running_lane(lane, a_batch_destination("google", server.url, **oauth(tokens.url))):
+            await eventually_async(lambda: is_idle(rig, lane))
+        assert (server.fake.accepted, (await rig.stores.states.read(lane)).paused_until_millis) == (1, 0)
 
 
 async def is_paused(rig: Rig, lane: Lane) -> bool:

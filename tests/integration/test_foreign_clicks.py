@@ -62,7 +62,7 @@ async def test_an_account_is_judged_by_what_it_took_itself_and_no_end_of_a_pause
 
         assert [await told("1", [TAKEN]), await told("1", [FOREIGN] * (MANY - 1))] == [OK, PERMANENT]
         assert await told("2", [FOREIGN]) == CONFIG
-        await states.mend(lane)
+        await states.mend(lane, "others")
         await states.release(lane)
         assert await told("1", [FOREIGN]) == CONFIG
         assert [await told("2", [TAKEN]), await told("2", [FOREIGN])] == [OK, PERMANENT]

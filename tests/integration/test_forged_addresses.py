@@ -166,7 +166,7 @@ async def test_neither_a_redirect_nor_a_proxy_of_the_environment_leads_a_call_el
 
         await row.deliver(rig, have_answered)
         for stand in row:
-            await rig.stores.states.mend(stand.lane)
+            await rig.stores.states.mend(stand.lane, "others")
         await row.deliver(rig)
         found = await row.fates(rig, [C])
     assert differences(dict.fromkeys(found, TAKEN), found) == []

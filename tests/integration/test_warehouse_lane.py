@@ -126,12 +126,11 @@ async def test_a_bucket_that_refuses_us_pauses_the_destination_and_says_what_to_
     assert "tributary deliveries resume books" in state.pause_reason
     assert SECRET not in state.pause_reason
     asked = len(books.storage.requests)
-    await lane.step()
-    assert len(books.storage.requests) == asked
+    await books.a_lane(**ONE).step()
+    assert len(books.storage.requests) == asked, "a restart mends nothing"
     books.storage.fault = lambda method, path: None
-    await states(books).release(books.lane)
-    await lane.step()
-    assert [one["keys"] for one in books.manifests()] == [1]
+    await books.a_lane(**ONE, batch_rows=2).step()
+    assert [one["keys"] for one in books.manifests()] == [1], "under other settings it is tried at once"
 
 
 async def test_a_bucket_that_sends_us_elsewhere_is_not_followed(books: Warehousing, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ from tributary_domain.identifiers import Identification
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
 from tributary_runtime.public_addresses import Lookup
+from tributary_runtime.settings_digest import settings_digest
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -69,6 +70,13 @@ CLICK_KEY = click_key(b"a pepper of tests")
 """Under which click ids are claimed."""
 IDENTIFICATION = Identification(b"a pepper of tests", "DE")
 """Makes identity tokens."""
+
+
+def digest_of(workspace: str, settings: DestinationSettings) -> str:
+    """Tells the settings of destinations apart."""
+    return settings_digest(settings, workspace.encode())
+
+
 INTERNAL_TOKEN = "internal-token-of-tests"
 PACE = Pace(concurrency=16, call_seconds=2.0, margin_seconds=2.0, alive_seconds=0.2)
 
@@ -212,6 +220,7 @@ async def a_rig(redis_url: str, clickhouse_url: str, assumed: Assumed | None = N
             history,
             Permissions(People(client, SHARDS), Consents(client, SHARDS), lambda _: assumed or Assumed()),
             ObjectHolds(client),
+            digest_of,
             AwaitedReports(client),
         )
         yield Rig(Publisher(client, clickhouse), stores, client, clickhouse, history)

@@ -11,6 +11,7 @@ from typing import Any
 
 import redis.asyncio
 
+from tests.support.delivery import digest_of
 from tests.support.object_storage import ACCESS_KEY_ID, BUCKET, SECRET, ObjectStorage
 from tests.support.revisions import Revision
 from tributary_delivery.warehouse_export import WarehouseExport
@@ -69,7 +70,7 @@ class Warehousing:
         """Makes a lane as a process that has just started would."""
         batches, files = WarehouseBatches(self.clickhouse), WarehouseFiles(self.clickhouse)
         shared = (DestinationStates(self.redis), WarehouseProgress(self.redis), holder, SystemClock())
-        return WarehouseLanes(batches, files, *shared).make(self.lane, self.settings(**own))
+        return WarehouseLanes(batches, files, *shared, digest_of).make(self.lane, self.settings(**own))
 
     async def write(self, *revisions: Revision) -> None:
         """Stores revisions as attribution does."""

@@ -93,10 +93,13 @@ class DeliveryJobs:
             arguments += (one.conversion_id, one.revision, previous, one.plan_micros, only_if_sent)
         return [Plan(int(one)) for one in await self._run(_PLAN, names, arguments)]
 
-    async def lease(self, lane: Lane, token: str, lease_seconds: float, most: int, *, ours_too: bool = False) -> Leased:
+    async def lease(
+        self, lane: Lane, token: str, lease_seconds: float, most: int, *, ours_too: bool = False, settings: str = ""
+    ) -> Leased:
         """Takes up to `most` due jobs, the longest due first; none while the destination is paused.
 
-        With `ours_too`, what is leased under this token is due too: for who may not have heard what it took.
+        With `ours_too`, what is leased under this token is due too: for who may not have heard what it took. A pause
+        that is for other `settings` (their digest) holds nobody up.
 
         Raises:
             StorageUnavailableError: Some may be taken; ask for `ours_too`.
@@ -116,7 +119,7 @@ class DeliveryJobs:
         ]
         for one in ids:
             names += self._names(lane, one)
-        arguments: list[Argument] = [round(lease_seconds * 1000), token, int(ours_too), *ids]
+        arguments: list[Argument] = [round(lease_seconds * 1000), token, int(ours_too), settings, *ids]
         wait_millis, *answers = await self._run(_LEASE, names, arguments)
         jobs = [_job(one, answer) for one, answer in zip(ids, answers, strict=True) if answer]
         return Leased(jobs, wait_millis / 1000)

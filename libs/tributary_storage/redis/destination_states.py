@@ -36,10 +36,14 @@ class DestinationState:
     last_attempt_micros: int
     held_reason: str | None = None
     """Why somebody paused it until they resume it; None: nobody did."""
+    blamed_settings: str = ""
+    """Digest of the settings that the pause is for, and that it holds up alone; "": it holds up whatever they are."""
 
-    def is_paused(self, now_millis: int) -> bool:
-        """Tells whether nobody may call it now."""
-        return self.held_reason is not None or self.paused_until_millis > now_millis
+    def is_paused(self, now_millis: int, settings: str) -> bool:
+        """Tells whether nobody may call it now under settings of this digest."""
+        if self.held_reason is not None:
+            return True
+        return self.paused_until_millis > now_millis and self.blamed_settings in ("", settings)
 
 
 class DestinationStates:
@@ -67,6 +71,7 @@ class DestinationStates:
             last_outcome=int(fields.get(b"outcome", 0)),
             last_attempt_micros=int(fields.get(b"attempt", 0)),
             held_reason=fields[b"held"].decode() if b"held" in fields else None,
+            blamed_settings=fields.get(b"pause_settings", b"").decode(),
         )
 
     async def note(self, lane: Lane, outcome: int, attempt_micros: int) -> None:
@@ -102,33 +107,28 @@ class DestinationStates:
         except redis.RedisError as error:
             raise _failed(error) from error
 
-    async def pause(self, lane: Lane, until_millis: int, reason: str, *, is_config: bool = False) -> None:
+    async def pause(self, lane: Lane, until_millis: int, reason: str, *, settings: str = "") -> None:
         """Lets nobody call a destination before `until_millis`; 0 ends a pause.
 
         Args:
             lane: Which destination.
             until_millis: Unix.
             reason: For people.
-            is_config: Whether another configuration would end it.
+            settings: Digest of the settings that are to blame (`settings_digest`): under others it may be called. "":
+                none are.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        await self._set(lane, {"paused_until": until_millis, "pause_reason": reason, "pause_config": int(is_config)})
+        await self._set(lane, {"paused_until": until_millis, "pause_reason": reason, "pause_settings": settings})
 
-    async def mend(self, lane: Lane) -> None:
-        """Ends a pause that the configuration was to blame for: it is another one now.
+    async def mend(self, lane: Lane, settings: str) -> None:
+        """Ends a pause that other settings were to blame for than those of this digest, which hold from now on.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        try:
-            blamed = await self._client.hget(
-                job_keys.destination_state(lane.workspace, lane.destination), "pause_config"
-            )
-        except redis.RedisError as error:
-            raise _failed(error) from error
-        if blamed == b"1":
+        if (await self.read(lane)).blamed_settings not in ("", settings):
             await self.pause(lane, 0, "")
 
     async def hold(self, lane: Lane, reason: str) -> None:
