@@ -121,6 +121,7 @@ ONLY_COUNTED: Final = (
 COUNTED: Final = "counted"
 NOT_COUNTED: Final = "not counted: another one counts in its place"
 """What is expected of a conversion that counts otherwise than the rule of its name says."""
+_COUNTINGS: Final = (COUNTED, NOT_COUNTED)
 
 DIFFERENCE_KINDS: Final = (FindingKind.MISSING, FindingKind.DIFFERENT, FindingKind.LATE, FindingKind.MERGED)
 """What stream and batch say otherwise of a conversion."""
@@ -185,7 +186,8 @@ def finding(
 ) -> Finding:
     """Makes a finding; its id and severity follow from what it is about."""
     named = (conversion_id, deal_id, *([event_id] if event_id else []))
-    says_which = kind is FindingKind.SUM_WRONG or not any(named)  # several sums of one conversion may be wrong
+    # Several sums of one conversion may be wrong, and both its value and whether it counts beside others.
+    says_which = kind is FindingKind.SUM_WRONG or not any(named) or expected in _COUNTINGS
     about = "\x00".join((kind, cause, *named, message if says_which else ""))
     return Finding(
         finding_id="f1:" + hashlib.blake2b(about.encode(), digest_size=12).hexdigest(),
@@ -224,9 +226,14 @@ def _distance(one: Finding) -> int | None:
     return int(actual) - int(expected) if expected.isdecimal() and actual.isdecimal() else None
 
 
+def is_about_counting(one: Finding) -> bool:
+    """Tells whether a difference is that a conversion counts otherwise than the rule of its name says."""
+    return one.expected in _COUNTINGS
+
+
 def is_about_others(one: Finding) -> bool:
     """Tells whether a difference is one beside other conversions of the person: without those nobody sees it."""
-    return one.kind is FindingKind.MERGED or one.expected in (COUNTED, NOT_COUNTED)
+    return one.kind is FindingKind.MERGED or is_about_counting(one)
 
 
 def cause_of(

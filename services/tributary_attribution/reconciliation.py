@@ -32,6 +32,7 @@ from tributary_domain.findings import (
     FindingState,
     Severity,
     finding,
+    is_about_counting,
 )
 from tributary_domain.settings import SECOND
 from tributary_runtime.clock import Clock
@@ -186,7 +187,6 @@ class Reconciliation:
         known = {one.conversion_id for one in differences}
         stale = [one for one in stale if one.conversion_id not in known]
         known |= {one.conversion_id for one in stale}
-        miscounted = [one for one in miscounted if one.conversion_id not in known]
         now = self._clock.unix_micros()
         found = [
             *await self._repair.explain(scope, differences, now, settled.accepted_until_micros),
@@ -195,7 +195,7 @@ class Reconciliation:
         ]
         if found and run.repairs:
             tokens = [read.tokens_of(one) for one in differences]
-            ids = [*known, *(one.conversion_id for one in miscounted)]
+            ids = [*known, *(one.conversion_id for one in miscounted if one.conversion_id not in known)]
             tokens_of = dict(zip((one.conversion_id for one in differences), tokens, strict=True))
             revisions = await self._repair.repair(scope, workspace, [tokens_of.get(one, ()) for one in ids], ids)
             await self._settle()
@@ -222,9 +222,13 @@ class Reconciliation:
         whenever = Settled(_FOREVER, _FOREVER)
         again = {one.conversion_id for one in await self._differences(scope, workspace, part, whenever, read)}
         again |= {one.conversion_id for one in await self._comparison.stale_people(scope, part, whenever)}
-        again |= {one.conversion_id for one in await self._miscounted(scope, workspace, part, whenever, read)}
+        miscounted = await self._miscounted(scope, workspace, part, whenever, read)
+        miscounted_again = {one.conversion_id for one in miscounted}
         return [
-            one if one.conversion_id in again else one.repaired(revisions.get(one.conversion_id, 0)) for one in found
+            one
+            if one.conversion_id in (miscounted_again if is_about_counting(one) else again)
+            else one.repaired(revisions.get(one.conversion_id, 0))
+            for one in found
         ]
 
     async def _differences(

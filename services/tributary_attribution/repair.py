@@ -36,6 +36,7 @@ _PEOPLE_AT_ONCE: Final = 50
 _KINDS: Final = {FindingCause.MISSING_CONVERSION: FindingKind.MISSING, FindingCause.LOST_ROW: FindingKind.MISSING}
 
 _SOMEBODY_ELSES: Final = "It is stored under a person id that no identifier of its person has."
+_MISCOUNTED: Final = "Whether it counts is not what the rule of its name says, beside the others of its person."
 _LATE: Final = FindingKind.LATE
 _DIFFERENT: Final = FindingKind.DIFFERENT
 
@@ -179,7 +180,7 @@ class Repair:
             finding(
                 scope.reconciliation_id,
                 FindingKind.DIFFERENT,
-                _MESSAGES[FindingCause.WRONG_VALUE],
+                _MISCOUNTED,
                 cause=FindingCause.WRONG_VALUE,
                 conversion_id=one.conversion_id,
                 expected=NOT_COUNTED if one.is_repeat else COUNTED,

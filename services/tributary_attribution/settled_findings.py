@@ -19,6 +19,7 @@ from tributary_domain.findings import (
     FindingCause,
     FindingKind,
     FindingState,
+    is_about_counting,
     is_about_others,
 )
 from tributary_storage.clickhouse.reconciliation_comparison import Settled, Standing
@@ -123,7 +124,7 @@ class SettledFindings:
         return resolved
 
     async def _named_by(self, run: Run) -> set[str]:
-        """Returns the conversions that a run says differ, whatever became of that."""
+        """Returns the conversions that a run says differ by themselves, whatever became of that."""
         named: set[str] = set()
         after = ""
         while True:
@@ -135,7 +136,7 @@ class SettledFindings:
                 after=after,
                 limit=MAX_FINDINGS,
             )
-            named.update(one.conversion_id for one in page)
+            named.update(one.conversion_id for one in page if not is_about_counting(one))
             if len(page) < MAX_FINDINGS:
                 return named - {""}
             after = page[-1].finding_id

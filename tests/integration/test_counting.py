@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -15,7 +16,7 @@ from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, 
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason, RevisionCause
 from tributary.event.v1.event_pb2 import Traffic
-from tributary_domain.findings import FindingCause, FindingState
+from tributary_domain.findings import COUNTED, NOT_COUNTED, FindingCause, FindingState, is_about_counting
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.redis.conversions import Conversions, Publication
 
@@ -229,7 +230,7 @@ def _people(events: Events, rule: str) -> list[Admitted]:
 
 
 @pytest.mark.parametrize("rule", ["once_per_person", "once_per_session", "once_per_click"])
-async def test_stream_and_batch_agree_on_which_count_and_a_wrong_count_is_found_and_repaired(
+async def test_stream_and_batch_agree_on_which_count_and_a_wrong_count_is_found_beside_a_wrong_value_and_repaired(
     redis_url: str, clickhouse_url: str, workspace: str, rule: str
 ) -> None:
     world = _people(Events(workspace), rule)
@@ -240,21 +241,28 @@ async def test_stream_and_batch_agree_on_which_count_and_a_wrong_count_is_found_
             await running.happen(*world[start : start + 5])
         await running.run()
         assert await running.differences() == []
-        before = await running.attribution.stored("order_id, counted, not_counted_reason")
-        assert {counts for _, counts, _ in before} == {True, False}
+        columns = "order_id, counted, not_counted_reason, value_micros"
+        before = await running.attribution.stored(columns)
+        assert {counts for _, counts, *_ in before} == {True, False}
         for is_counted in (True, False):
             one = next(
-                order_id for order_id, counts, reason in before if counts is is_counted and reason != "RETRACTED"
+                order_id for order_id, counts, reason, _ in before if counts is is_counted and reason != "RETRACTED"
             )
             await running.execute(
-                "ALTER TABLE conversions UPDATE counted = NOT counted, not_counted_reason = if(counted, %(r)s, '')"
-                " WHERE workspace = %(w)s AND order_id = %(o)s",
+                "ALTER TABLE conversions UPDATE counted = NOT counted, not_counted_reason = if(counted, %(r)s, ''),"
+                " value_micros = value_micros + if(counted, 7, 0) WHERE workspace = %(w)s AND order_id = %(o)s",
                 r=rule.upper(),
                 o=one,
             )
         run = await running.run()
         found = await running.differences()
-        assert [finding.cause for finding in found] == [FindingCause.WRONG_VALUE] * 2
+        assert [finding.cause for finding in found] == [FindingCause.WRONG_VALUE] * 3
         assert {finding.state for finding in found} == {FindingState.RESOLVED}
-        assert run.counts["repaired"] == 2
-        assert await running.attribution.stored("order_id, counted, not_counted_reason") == before
+        assert sorted(Counter(finding.conversion_id for finding in found).values()) == [1, 2]
+        counting = [finding for finding in found if is_about_counting(finding)]
+        assert sorted((finding.expected, finding.actual) for finding in counting) == [
+            (COUNTED, f"not counted: {rule.upper()}"),
+            (NOT_COUNTED, COUNTED),
+        ]
+        assert run.counts["repaired"] == 3
+        assert await running.attribution.stored(columns) == before

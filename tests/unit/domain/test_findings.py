@@ -1,10 +1,10 @@
-"""What somebody acknowledged is what a finding said."""
+"""A finding is the same as long as it is about the same; what somebody acknowledged is what it said."""
 
 from __future__ import annotations
 
 import pytest
 
-from tributary_domain.findings import FindingKind, finding, is_as_acknowledged
+from tributary_domain.findings import COUNTED, NOT_COUNTED, FindingCause, FindingKind, finding, is_as_acknowledged
 
 _LOST = "; of those that are not named, nothing is known any more"
 
@@ -34,3 +34,26 @@ def test_what_was_acknowledged_is_so_as_long_as_it_is_no_worse(
     )
     assert before.finding_id == now.finding_id
     assert is_as_acknowledged(now, before) is is_same
+
+
+@pytest.mark.parametrize(
+    ("expected", "is_as_ever"),
+    [
+        pytest.param("80 micros EUR, counted, 1 observations", True, id="its-value"),
+        pytest.param(COUNTED, False, id="that-it-does-not-count"),
+        pytest.param(NOT_COUNTED, False, id="that-it-counts"),
+    ],
+)
+def test_whether_a_conversion_counts_beside_others_is_another_finding_than_its_value(
+    expected: str, is_as_ever: bool
+) -> None:
+    found = finding(
+        "r1:x",
+        FindingKind.DIFFERENT,
+        "It is wrong.",
+        cause=FindingCause.WRONG_VALUE,
+        conversion_id="c1:x",
+        expected=expected,
+    )
+    kept = "f1:f6e954fea1edc0b2e182c39c"  # stored so by every release
+    assert (found.finding_id == kept) is is_as_ever

@@ -204,7 +204,9 @@ class _FindingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingC
     FINDING_CAUSE_EXTRA_CONVERSION: _FindingCause.ValueType  # 3
     """It is stored, and no recorded event observed it. Not repaired: look at it."""
     FINDING_CAUSE_WRONG_VALUE: _FindingCause.ValueType  # 4
-    """Its value, currency, or whether it counts."""
+    """Its value, currency, or whether it counts. Whether it counts beside the others of its person, by the rule of its name,
+    is a finding of its own: of one that is wrong in both there are two.
+    """
     FINDING_CAUSE_WRONG_FACTS: _FindingCause.ValueType  # 5
     """Its time, name, order or observations."""
     FINDING_CAUSE_DELETED_JOURNEY: _FindingCause.ValueType  # 6
@@ -239,7 +241,9 @@ FINDING_CAUSE_MISSING_CONVERSION: FindingCause.ValueType  # 2
 FINDING_CAUSE_EXTRA_CONVERSION: FindingCause.ValueType  # 3
 """It is stored, and no recorded event observed it. Not repaired: look at it."""
 FINDING_CAUSE_WRONG_VALUE: FindingCause.ValueType  # 4
-"""Its value, currency, or whether it counts."""
+"""Its value, currency, or whether it counts. Whether it counts beside the others of its person, by the rule of its name,
+is a finding of its own: of one that is wrong in both there are two.
+"""
 FINDING_CAUSE_WRONG_FACTS: FindingCause.ValueType  # 5
 """Its time, name, order or observations."""
 FINDING_CAUSE_DELETED_JOURNEY: FindingCause.ValueType  # 6
