@@ -11,6 +11,7 @@ from tributary_attribution.cut_answers import Answers
 from tributary_attribution.deal_checks import DealChecks
 from tributary_attribution.odd_conversions import odd_conversions
 from tributary_attribution.waiting_checks import WaitingChecks
+from tributary_domain.attribution import WHOLE
 from tributary_domain.findings import Finding, FindingKind, finding
 from tributary_domain.outliers import Outlier, find_outliers
 from tributary_runtime.workspaces import Workspace
@@ -20,6 +21,7 @@ from tributary_storage.clickhouse.reconciliation_sources import (
     SeveralFirstCycles,
     SplitOrder,
     Sums,
+    WrongSum,
 )
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 
@@ -90,9 +92,22 @@ def _sums(scope: Scope, sums: Sums, now_micros: int) -> list[list[Finding]]:
         finding(run, kind, text, event_id=one, expected="1", actual=str(times), find_micros=now_micros)
         for one, times in sums.repeated_events
     ]
-    text = "The credit or money of the conversion does not add up."
-    wrong = [finding(run, kind, text, conversion_id=one, find_micros=now_micros) for one, _ in sums.wrong_sums]
-    return [*found, events, wrong]
+    return [*found, events, [_wrong_sum(scope, one, now_micros) for one in sums.wrong_sums]]
+
+
+def _wrong_sum(scope: Scope, one: WrongSum, now_micros: int) -> Finding:
+    def sums(credit_micros: int, value_micros: int) -> str:
+        return f"{credit_micros} micros of credit, {value_micros} micros {one.currency}".rstrip()
+
+    return finding(
+        scope.reconciliation_id,
+        FindingKind.SUM_WRONG,
+        "The credit or money of the conversion does not add up.",
+        conversion_id=one.conversion_id,
+        expected=sums(WHOLE, one.value_micros),
+        actual="; ".join(f"{model}: {sums(credit, value)}" for model, credit, value in one.models),
+        find_micros=now_micros,
+    )
 
 
 def _orders(split: int, merged: int) -> Sequence[tuple[str, int]]:

@@ -639,6 +639,14 @@ async def test_what_is_true_no_more_is_resolved_by_a_run_that_would_have_found_i
         assert await _open(world) == {FindingKind.DIFFERENT, FindingKind.SUM_WRONG}
         states = {one.cause: one.state for one in await world.differences() if one.kind is FindingKind.DIFFERENT}
         assert states == {FindingCause.WRONG_VALUE: FindingState.RESOLVED, FindingCause.WRONG_CREDIT: FindingState.OPEN}
+        sums = await world.runs.findings(workspace, kinds=[FindingKind.SUM_WRONG])
+        assert [(one.conversion_id, one.expected, one.actual) for one in sums] == [
+            (
+                make.conversion_id(),
+                "1000000 micros of credit, 90000000 micros EUR",
+                "linear: 999999 micros of credit, 90000000 micros EUR",
+            )
+        ]
         await world.execute(harm.format("linear_credit_micros = [1000000]"), c=make.conversion_id())
         assert (await world.run(world.a_run(repairs=False))).counts["resolved"] == 2
         assert await _open(world) == set()

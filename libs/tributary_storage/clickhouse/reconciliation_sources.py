@@ -111,6 +111,18 @@ class OddConversions(NamedTuple):
     """Some of them, in the order of their ids; none of what a run only counts."""
 
 
+class WrongSum(NamedTuple):
+    """A counted conversion whose credit or money does not add up."""
+
+    conversion_id: str
+    value_micros: int
+    """What it is worth."""
+    currency: str
+    """Empty: nobody said what it is worth."""
+    models: Sequence[tuple[str, int, int]]
+    """Model, credit and money in micros, of each under which they do not add up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sums:
     """What must be nothing, each named with how often it is there, and how much was looked at."""
@@ -121,8 +133,7 @@ class Sums:
     """Orders that are more than one counted conversion, by these, apart by commas."""
     repeated_conversions: list[tuple[str, int]]
     """Conversions that are counted more than once."""
-    wrong_sums: list[tuple[str, int]]
-    """Counted conversions whose credit or money does not add up."""
+    wrong_sums: list[WrongSum]
     conversions: int
     changed: int
     """Of these not of the days of the run: what was accepted in these days may have changed them."""
@@ -188,7 +199,8 @@ class ReconciliationSources:
         """Returns what must be nothing."""
         values = {**scope.values, "limit": self.MOST}
         [row] = await self._clickhouse.execute(reconciliation_statement("sums"), values)
-        return Sums(*row)
+        events, orders, repeated, wrong, *numbers = row
+        return Sums(events, orders, repeated, [WrongSum(*one) for one in wrong], *numbers)
 
     async def verdict_rows(self, scope: Scope) -> VerdictRows:
         """Returns how many rows a workspace has, by verdict."""

@@ -1,6 +1,7 @@
 -- What must be nothing, of some days and of what came in these: events that were recorded twice, orders and conversions
 -- that are counted twice, and conversions whose credit or money does not add up, under any model that they are credited
--- under. Each is named, some at once: what is left of them is found by the next run.
+-- under, with what they are worth and what the sums of these models are. Each is named, some at once: what is left of
+-- them is found by the next run.
 WITH
     targets AS
     (
@@ -88,10 +89,45 @@ SELECT
         )
     ) AS repeated_conversions,
     (
-        SELECT groupArray((conversion_id, 1))
+        SELECT groupArray((conversion_id, value_micros, currency, wrong))
         FROM
         (
-            SELECT DISTINCT conversion_id
+            SELECT
+                conversion_id,
+                value_micros,
+                toString(currency) AS currency,
+                arrayFilter(
+                    (model, credit, value) -> credit != 1000000 OR value != value_micros,
+                    arrayZip(
+                        [
+                            'first_touch',
+                            'last_touch',
+                            'last_non_direct',
+                            'linear',
+                            'position_based',
+                            'time_decay',
+                            'data_driven'
+                        ],
+                        [
+                            arraySum(first_touch_credit_micros),
+                            arraySum(last_touch_credit_micros),
+                            arraySum(last_non_direct_credit_micros),
+                            arraySum(linear_credit_micros),
+                            arraySum(position_based_credit_micros),
+                            arraySum(time_decay_credit_micros),
+                            if(empty(data_driven_credit_micros), 1000000, arraySum(data_driven_credit_micros))
+                        ],
+                        [
+                            arraySum(first_touch_value_micros),
+                            arraySum(last_touch_value_micros),
+                            arraySum(last_non_direct_value_micros),
+                            arraySum(linear_value_micros),
+                            arraySum(position_based_value_micros),
+                            arraySum(time_decay_value_micros),
+                            if(empty(data_driven_credit_micros), value_micros, arraySum(data_driven_value_micros))
+                        ]
+                    )
+                ) AS wrong
             FROM conversions FINAL
             WHERE workspace = %(workspace)s
                 AND (
@@ -102,28 +138,11 @@ SELECT
                     OR (%(with_changes)s AND conversion_id IN (SELECT conversion_id FROM targets))
                 )
                 AND counted
-                AND arrayExists(
-                    (credits, values) -> arraySum(credits) != 1000000 OR arraySum(values) != value_micros,
-                    [
-                        first_touch_credit_micros,
-                        last_touch_credit_micros,
-                        last_non_direct_credit_micros,
-                        linear_credit_micros,
-                        position_based_credit_micros,
-                        time_decay_credit_micros,
-                        if(empty(data_driven_credit_micros), [1000000], data_driven_credit_micros)
-                    ],
-                    [
-                        first_touch_value_micros,
-                        last_touch_value_micros,
-                        last_non_direct_value_micros,
-                        linear_value_micros,
-                        position_based_value_micros,
-                        time_decay_value_micros,
-                        if(empty(data_driven_credit_micros), [value_micros], data_driven_value_micros)
-                    ]
-                )
-            ORDER BY conversion_id
+                AND notEmpty(wrong)
+            ORDER BY
+                conversion_id,
+                conversion_time
+            LIMIT 1 BY conversion_id
             LIMIT %(limit)s
         )
     ) AS wrong_sums,
