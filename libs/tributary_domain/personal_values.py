@@ -109,20 +109,20 @@ def is_telling_property(name: str, value: str) -> bool:
     )
 
 
-def is_telling_object(name: str, value: str) -> bool:
-    """Tells the same of an object of JSON by its text, after its members were asked by their names.
+def is_telling_key(around: str, key: str) -> bool:
+    """Tells the same of the key of a member of an object of JSON: whose it is may stand there, too.
 
-    What a name decides, which are numbers, is not asked again: the text has no name that is nearer than a member's.
+    Args:
+        around: The name of the property, and the keys that its objects are under, with dots between.
+        key: The member's.
 
-    >>> [is_telling_object("cart", text) for text in ('{"ids":["10.20.30.40","10.20.30.41"]}', '{"2001:db8::7":1}')]
-    [False, True]
+    >>> md5 = "b4c9a289323b21a01c3e940f150eb9b8"
+    >>> [is_telling_key("cart", key) for key in (md5, f"em={md5}", "YW5uQGV4YW1wbGUuY29t", "file_hash", "item")]
+    [True, True, True, False, False]
     """
-    if is_hashed_property(name, value) or holds_encoded_address(value) or holds_encoded_part(value):
+    if any(is_hashed_property(name, key) for name in ("", around)):  # no name says of a key of what thing it is
         return True
-    if not _may_be_telling(value):
-        return False
-    plain = plainer(value)[-1]
-    return holds_sixth(plain) or ("/" in plain and shows_agent(plain))
+    return len(key) >= SHORTEST and (holds_encoded_address(key) or holds_encoded_part(key))
 
 
 def is_telling_parameter(name: str, value: str) -> bool:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from tributary_domain.personal import PHONE
 from tributary_domain.personal_devices import holds_device
+from tributary_domain.personal_hashes import is_hashed_property
 from tributary_domain.personal_names import is_personal_property, plainer
-from tributary_domain.personal_values import is_telling_object, is_telling_property
+from tributary_domain.personal_values import is_telling_key, is_telling_property
 from tributary_domain.url_parts import holds_inner, holds_telling_inner
 from tributary_domain.urls import read_url
 
@@ -22,8 +23,13 @@ _DEEPEST: Final = 16
 _TAKEN_OUT: Final = object()
 
 
-def clean_property(name: str, value: str) -> str | None:
+def clean_property(name: str, value: str, around: str = "") -> str | None:
     """Returns a property's value without what is somebody's; the same text if there was nothing.
+
+    Args:
+        name: Its name; of what is a member of an object of JSON, its key.
+        value: As sent.
+        around: Of a member, the name of the property and the keys that its objects are under, with dots between.
 
     Returns:
         `None` if nothing of it may be kept.
@@ -36,17 +42,25 @@ def clean_property(name: str, value: str) -> str | None:
     ('{"at":"/"}', None)
     >>> clean_property("cart", '{"item_ids":["10.20.30.40","10.20.30.41"],"203.0.113.7":1}')
     '{"item_ids":["10.20.30.40","10.20.30.41"]}'
+    >>> md5 = "b4c9a289323b21a01c3e940f150eb9b8"
+    >>> [clean_property(name, f'{{"order":"{md5}","em":"{md5}","n":1}}') for name in ("seen", "customer")]
+    ['{"order":"b4c9a289323b21a01c3e940f150eb9b8","n":1}', '{"n":1}']
     """
     if value.lstrip().startswith(_OBJECTS):
-        return _clean_objects(name, value)
+        return _clean_objects(name, value, around)
     if any(sign in value for sign in _PARTS_OF_LINKS) and _LINK.match(value) is not None:
         value = _clean_link(value)
-        return None if is_telling_property(name, value) else value
-    return _clean_text(name, value)
+        return None if _is_telling(name, value, around) else value
+    return _clean_text(name, value, around)
 
 
-def _clean_text(name: str, value: str) -> str | None:
-    if is_telling_property(name, value):
+def _is_telling(name: str, value: str, around: str) -> bool:
+    """Tells whether a value is somebody's; what is in a customer's object is theirs, though it be called an order."""
+    return is_telling_property(name, value) or (bool(around) and is_hashed_property(f"{around}.{name}", value))
+
+
+def _clean_text(name: str, value: str, around: str) -> str | None:
+    if _is_telling(name, value, around):
         return None
     if "://" in value:
         return _clean_link(value)
@@ -68,35 +82,47 @@ def _clean_link(value: str) -> str:
     return read.cleaned if read.is_cut else value
 
 
-def _clean_objects(name: str, value: str) -> str | None:
+def _clean_objects(name: str, value: str, around: str) -> str | None:
+    if is_hashed_property(name, ""):
+        return None
+    is_repeated = False
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal is_repeated
+        found = dict(pairs)
+        is_repeated = is_repeated or len(found) < len(pairs)
+        return found
+
     try:
-        read = json.loads(value)
+        read = json.loads(value, object_pairs_hook=members)
     except (ValueError, RecursionError):  # no JSON, or cut off
-        return _clean_text(name, value)
-    kept = _clean(name, read, 0)
+        return _clean_text(name, value, around)
+    kept = _clean(name, read, around, 0)
     if kept is _TAKEN_OUT:
         return None
-    if kept != read:
-        text = json.dumps(kept, ensure_ascii=value.isascii(), separators=(",", ":"))
-        value = text.encode(errors="replace").decode()  # half a character, which only an escape can write
-    return None if is_telling_object(name, value) else value  # of the name of a member, too
+    if kept == read and not is_repeated:  # of members with one key nobody has asked about any but the last
+        return value
+    text = json.dumps(kept, ensure_ascii=value.isascii(), separators=(",", ":"))
+    return text.encode(errors="replace").decode()  # half a character, which only an escape can write
 
 
-def _clean(name: str, value: Any, depth: int) -> Any:
+def _clean(name: str, value: Any, around: str, depth: int) -> Any:
     """Returns what may be kept of a value of JSON."""
     if isinstance(value, str):
-        kept = clean_property(name, value)
+        kept = clean_property(name, value, around)
         return _TAKEN_OUT if kept is None else kept
     if not isinstance(value, (dict, list)):
         return value
     if depth == _DEEPEST:
         return _TAKEN_OUT
     if isinstance(value, list):
-        return [kept for one in value if (kept := _clean(name, one, depth + 1)) is not _TAKEN_OUT]
+        return [kept for one in value if (kept := _clean(name, one, around, depth + 1)) is not _TAKEN_OUT]
+    within = f"{around}.{name}" if around else name
     return {
-        inner: kept
-        for inner, one in value.items()
-        if not is_personal_property(inner)
-        and not holds_device(inner)
-        and (kept := _clean(inner, one, depth + 1)) is not _TAKEN_OUT
+        key: kept
+        for key, one in value.items()
+        if not is_personal_property(key)
+        and not holds_device(key)
+        and not is_telling_key(within, key)
+        and (kept := _clean(key, one, within, depth + 1)) is not _TAKEN_OUT
     }

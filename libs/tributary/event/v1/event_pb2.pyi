@@ -241,8 +241,9 @@ class Event(_message.Message):
         numbers with dots are a version where the name speaks of one ("app_version"), and an address elsewhere; digits behind
         "00" an order's where it does ("order_id"). A link loses what `Context.page_url` loses, with its host or without
         ("/reset?token=x", "?token=x"); one that is percent-encoded, and holds what it would lose, is cut as a whole. An
-        object of JSON loses the members that a property of their name would. A phone number without its country code is found
-        by its name alone: in free text it looks like any other number.
+        object of JSON loses the members that a property of their name would, and under the name of a person ("customer",
+        "user") every hash. A phone number without its country code is found by its name alone: in free text it looks like any
+        other number.
         """
 
     @_builtins.property

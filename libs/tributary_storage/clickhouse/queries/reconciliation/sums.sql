@@ -89,13 +89,13 @@ SELECT
         )
     ) AS repeated_conversions,
     (
-        SELECT groupArray((conversion_id, value_micros, currency, wrong))
+        SELECT groupArray((conversion_id, value_micros, toString(currency), wrong))
         FROM
         (
             SELECT
                 conversion_id,
                 value_micros,
-                toString(currency) AS currency,
+                currency,
                 arrayFilter(
                     (model, credit, value) -> credit != 1000000 OR value != value_micros,
                     arrayZip(
