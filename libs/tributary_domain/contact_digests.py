@@ -7,7 +7,7 @@ has no key cannot tell whose address it is of.
 from hashlib import blake2b
 from typing import Final
 
-FIELD: Final = "contact"
+CONTACT_FIELD: Final = "contact"
 """What the digest is called in the ledger."""
 _DIGEST_BYTES: Final = 16
 

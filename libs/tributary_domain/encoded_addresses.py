@@ -11,7 +11,7 @@ from binascii import Error, a2b_base64
 from typing import Final
 from urllib.parse import unquote
 
-from tributary_domain.personal import holds_address
+from tributary_domain.personal import holds_email
 from tributary_domain.personal_names import plainer
 
 ENCODED_CHARACTERS: Final = 8
@@ -49,7 +49,7 @@ def holds_encoded_address(value: str) -> bool:
     if b"@" not in decoded:
         return False
     try:
-        return holds_address(decoded.decode())
+        return holds_email(decoded.decode())
     except UnicodeDecodeError:
         return False
 

@@ -63,7 +63,7 @@ _ENCODED: Final = re.compile(
 """What every percent-encoded spelling of an `@`, and of a phone number, begins with."""
 
 
-def may_hold_address(text: str) -> bool:
+def may_hold_email(text: str) -> bool:
     """Tells whether a text has what every spelling of an `@` has; false for nearly all texts, and quick."""
     if "@" in text or "\\" in text:
         return True
@@ -74,20 +74,20 @@ def may_hold_address(text: str) -> bool:
     return not text.isascii() and ("\uff20" in text or "\ufe6b" in text)
 
 
-def holds_address(text: str) -> bool:
+def holds_email(text: str) -> bool:
     """Tells whether a text holds what looks like an e-mail address.
 
-    >>> holds_address("ann@example.com"), holds_address("sold @ 5.99"), holds_address("https://x.org/@ann")
+    >>> holds_email("ann@example.com"), holds_email("sold @ 5.99"), holds_email("https://x.org/@ann")
     (True, False, False)
-    >>> holds_address("next=ann%2540example.com"), holds_address("ann&#64;example%2Ecom"), holds_address("ann@почта.рф")
+    >>> holds_email("next=ann%2540example.com"), holds_email("ann&#64;example%2Ecom"), holds_email("ann@почта.рф")
     (True, True, True)
     """
-    return may_hold_address(text) and IN_TEXT.search(text) is not None
+    return may_hold_email(text) and IN_TEXT.search(text) is not None
 
 
 def may_hold_personal(text: str) -> bool:
     """Tells whether a text may hold an e-mail address, or holds a phone number; false for nearly all, and quick."""
-    # What may_hold_address does, not called but repeated: this is asked of every event.
+    # What may_hold_email does, not called but repeated: this is asked of every event.
     if "@" in text or "\\" in text or ("+" in text and PHONE.search(text) is not None):
         return True
     if "%" in text and _ENCODED.search(text) is not None:
@@ -113,4 +113,4 @@ def without_personal(text: str) -> str:
     ('Engraving: for -, with love', 'call - now')
     """
     cut = PHONE.sub("-", WHOLE.sub("-", text)) if may_hold_personal(text) else text
-    return "-" if holds_address(cut) else cut
+    return "-" if holds_email(cut) else cut

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from tributary_domain.click_id_proofs import names_a_click
 from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
-from tributary_domain.personal import AT_SIGN, PHONE, holds_address
+from tributary_domain.personal import AT_SIGN, PHONE, holds_email
 from tributary_domain.personal_devices import holds_device
 from tributary_domain.personal_names import plainer
 from tributary_domain.personal_values import agent_begins
@@ -245,7 +245,7 @@ def _judge(pair: str) -> tuple[str, str, str]:
     texts = plainer(pair)
     plain = texts[-1]
     # As it stands too: a "+" that is meant, as in ann+shop@example.com, is a blank only to whoever decodes it.
-    if holds_address(pair) or holds_address(plain) or holds_user(plain):
+    if holds_email(pair) or holds_email(plain) or holds_user(plain):
         return PERSONAL, name, value
     if kind is not CLICK and (
         any(PHONE.search(text) is not None for text in texts) or holds_inner(plain, is_campaign=kind is UTM)

@@ -21,7 +21,7 @@ from tributary_delivery.sender import Formed, Refused
 from tributary_delivery.sent_values import written
 from tributary_delivery.visible_ids import is_named, object_id, visible_id
 from tributary_domain.click_digests import click_digest, old_click_digest
-from tributary_domain.contact_digests import FIELD, contact_digest
+from tributary_domain.contact_digests import CONTACT_FIELD, contact_digest
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.crm_destinations import CrmDestination
 from tributary_storage.redis.delivery_job import KnownAs, Lane
@@ -84,7 +84,7 @@ class Naming:
 
     def contact(self, email: str) -> dict[str, str]:
         """Returns by what it is remembered which contact is told, for the ledger."""
-        return {FIELD: contact_digest(self._click_key, email)}
+        return {CONTACT_FIELD: contact_digest(self._click_key, email)}
 
     def _known_as(self, attempt: Attempt, lead_name: str) -> KnownAs:
         """Returns it as it was sent first, in whatever job or ledger know of that."""

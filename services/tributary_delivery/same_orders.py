@@ -18,7 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, DELIVE
 from tributary_delivery.ledger import is_refused, remembered
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.visible_ids import shared_id
-from tributary_domain.contact_digests import FIELD
+from tributary_domain.contact_digests import CONTACT_FIELD
 from tributary_domain.stand_ins import is_stand_in
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
@@ -153,7 +153,7 @@ class SameOrders:
         """Returns which contact has a conversion; "": none, or it is not known."""
         own = [one for one in lines if one.destination_id == self._lane.destination and one.attempts]
         taken = [one for one in own if one.state == DELIVERY_STATE_ACCEPTED]
-        return taken[-1].identifier_digests.get(FIELD, "") if taken else ""
+        return taken[-1].identifier_digests.get(CONTACT_FIELD, "") if taken else ""
 
     async def _is_to_be_told(self, counted: str, plan_micros: int, recalled: Recollection) -> bool:
         """Tells whether a contact is yet to be told what counts in an order's place, or not to be told.

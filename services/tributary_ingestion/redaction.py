@@ -12,7 +12,7 @@ from typing import Any, Final
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
 from tributary_domain.network_addresses import holds_address_of
-from tributary_domain.personal import holds_address, holds_personal, may_hold_address, without_personal
+from tributary_domain.personal import holds_email, holds_personal, may_hold_email, without_personal
 from tributary_domain.personal_devices import holds_device, may_hold_device, number_holds_device
 from tributary_domain.personal_names import is_personal_property
 from tributary_domain.personal_texts import may_name_somebody, names_somebody, number_names_somebody
@@ -174,7 +174,7 @@ def _may_hold_personal(message: Any) -> bool:
     if b"+" in written or any(spelling in written for spelling in _WIDE):
         return True
     text = written.decode("latin-1")
-    return may_hold_device(text) or may_hold_address(text)
+    return may_hold_device(text) or may_hold_email(text)
 
 
 def _is_no_version(text: str, client_ip: str) -> bool:
@@ -194,7 +194,7 @@ def _client_ip(readings: texts.Readings) -> str:
 
 def redacted_url(url: str, field: str) -> Reason | None:
     """Returns the warning that an e-mail address was cut out of a URL; `None` where what was cut is another thing."""
-    return _redacted(field) if holds_address(url) else None
+    return _redacted(field) if holds_email(url) else None
 
 
 def _redact_conversion(conversion: Any, client_ip: str, token: Token, changed: list[str]) -> None:

@@ -133,7 +133,7 @@ def read_properties(entries: Sequence[bytes]) -> bytes | None:
     return encode_properties(said)
 
 
-def holds_address(entries: Sequence[bytes], client_ip: str) -> bool:
+def may_hold_client_ip(entries: Sequence[bytes], client_ip: str) -> bool:
     """Tells whether any of some properties, serialised, may hold the address that the event says it came from."""
     written = (client_ip.rpartition(":")[2] if "." in client_ip else client_ip).encode()
     return any(written in entry for entry in entries)

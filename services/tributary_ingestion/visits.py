@@ -36,8 +36,8 @@ from tributary_ingestion.visit_parts import (
     KnownTouch,
     VisitParts,
     Who,
-    holds_address,
     keep,
+    may_hold_client_ip,
     read_properties,
 )
 from tributary_ingestion.workspace_rules import WorkspaceRules
@@ -168,7 +168,7 @@ class Visits:
             agent_evidence = self._addresses[client_ip]
         except KeyError:
             agent_evidence = keep(self._addresses, client_ip, self._parts.address(client_ip))
-        if properties and client_ip and holds_address(event.properties, client_ip):
+        if properties and client_ip and may_hold_client_ip(event.properties, client_ip):
             return None
         page = read_url(page_url)
         host, path, _, clicks, _, is_cut, mailer, campaign = page

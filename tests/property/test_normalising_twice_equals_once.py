@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tributary_domain.normalization import is_blocked, normalize_email
-from tributary_domain.personal import holds_address
+from tributary_domain.personal import holds_email
 from tributary_domain.phone_numbers import NoNumber, read_phone
 from tributary_domain.urls import read_url
 
@@ -52,8 +52,8 @@ def test_a_url(url: str) -> None:
 )
 def test_no_e_mail_address_is_left_in_a_url(email: str, template: str) -> None:
     for written in (email, email.replace("@", "%40")):
-        assert not holds_address(read_url(template.format(written)).cleaned)
+        assert not holds_email(read_url(template.format(written)).cleaned)
 
 
 def test_an_address_with_a_plus_is_cut_though_decoding_makes_it_a_blank() -> None:
-    assert not holds_address(read_url("https://a.example/?x=+@0.aa").cleaned)
+    assert not holds_email(read_url("https://a.example/?x=+@0.aa").cleaned)

@@ -7,9 +7,9 @@ from time import process_time
 import pytest
 
 from tributary_domain.personal import (
-    holds_address,
+    holds_email,
     holds_personal,
-    may_hold_address,
+    may_hold_email,
     may_hold_personal,
     without_personal,
 )
@@ -58,16 +58,16 @@ HARMLESS = [
 
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_an_address_is_found_however_it_is_spelt(text: str) -> None:
-    assert may_hold_address(text)
+    assert may_hold_email(text)
     assert may_hold_personal(text)
-    assert holds_address(text)
-    assert holds_address(f"some words {text} and more")
-    assert not holds_address(without_personal(f"some words {text} and more"))
+    assert holds_email(text)
+    assert holds_email(f"some words {text} and more")
+    assert not holds_email(without_personal(f"some words {text} and more"))
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_only_looks_a_little_like_one_is_left_alone(text: str) -> None:
-    assert not holds_address(text)
+    assert not holds_email(text)
     assert without_personal(text) == text
 
 
@@ -98,7 +98,7 @@ def test_what_stands_around_an_address_stays() -> None:
 )
 def test_a_hostile_text_costs_little(text: str) -> None:
     started = process_time()
-    holds_address(text)
+    holds_email(text)
     without_personal(text)
     holds_personal(text)
     assert process_time() - started < 0.05

@@ -12,7 +12,7 @@ from tributary.event.v1.verdict_pb2 import ReasonCode as WireCode
 from tributary_domain import texts
 from tributary_domain.amounts import MAX_AMOUNT_MICROS
 from tributary_domain.event_times import AcceptWindow, clock_correction, read_micros
-from tributary_domain.personal import holds_address
+from tributary_domain.personal import holds_email
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.unexpected_amounts import ExpectedAmounts
 from tributary_domain.validation import Expectations, refuse, suspect, warn
@@ -193,7 +193,7 @@ def test_every_problem_is_told_at_once() -> None:
     [("ann@example.com", True), ("to ann%40example.com", True), ("5 @ 3.99", False), ("@ann", False), ("", False)],
 )
 def test_properties_that_look_like_e_mail_addresses_are_refused(value: str, is_personal: bool) -> None:
-    assert holds_address(value) is is_personal
+    assert holds_email(value) is is_personal
     event = a_visit()
     event.properties["note"] = value
     assert problems(event) == ([("PERSONAL_DATA_IN_CLEAR", "properties")] if is_personal else [])
