@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import pytest
@@ -120,6 +120,8 @@ class Observed:
     collector: Collector
     workspaces: Mapping[str, KeyedWorkspace]
     inbox: Inbox
+    replies: list[bytes] = field(default_factory=list)
+    """To what `test_personal_data` sent: it is sent once, however often that module is begun."""
 
 
 @pytest.fixture(scope="package")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -53,9 +54,10 @@ def traced(observed: Observed) -> Iterator[Traced]:
         Tributary(target, api_key=workspace.api_key, traceparent=lambda: CALLER) as client,
     ):
         shop.wait_until_logs_are_read()  # what is handled in one batch with others may hang on a trace of theirs
-        (verdict,) = client.ingest([an_order("traced", customer_id="c-1")])
+        order_id = f"traced-{secrets.token_hex(4)}"  # another one each time
+        (verdict,) = client.ingest([an_order(order_id, customer_id=f"c-{order_id}")])
         (webhook,) = shop.wait_for_webhooks(
-            verdict.conversion_id, shop.wait_for_value("traced", 100_000_000).newest.revision
+            verdict.conversion_id, shop.wait_for_value(order_id, 100_000_000).newest.revision
         )
         yield Traced(observed, shop, webhook)
 

@@ -49,7 +49,7 @@ class Installation:
                     mask, position = fields[b"mask"].decode(), 0
                     for admission in AdmittedEvents.FromString(fields[b"payload"]).admissions:
                         for event in admission.events:
-                            if mask[position] == "A" and admission.workspace == self.workspace:
+                            if mask[position] == "A" and admission.workspace == self.door.ids[self.workspace]:
                                 seen[AdmittedEvent.FromString(event).event.event_id] += 1
                             position += 1
         return seen

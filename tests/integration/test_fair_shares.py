@@ -82,16 +82,17 @@ def refused(door: Door, events: list[Event], api_key: str) -> Failure | None:
     return None
 
 
-def lanes(redis_url: str) -> dict[str, Counter[str]]:
+def lanes(door: Door, redis_url: str) -> dict[str, Counter[str]]:
     """Returns per lane how many events the log holds of each workspace."""
     found: dict[str, Counter[str]] = {}
+    names = {workspace_id: name for name, workspace_id in door.ids.items()}
     with redis.Redis.from_url(redis_url) as client:
         for lane in keys.LANES:
             counts = found[lane] = Counter[str]()
             for shard in range(4):
                 for _, fields in client.xrange(keys.event_log(shard, lane)):
                     for admission in AdmittedEvents.FromString(fields[b"payload"]).admissions:
-                        counts[admission.workspace] += len(admission.events)
+                        counts[names[admission.workspace]] += len(admission.events)
     return found
 
 
@@ -103,11 +104,11 @@ def test_a_workspace_that_floods_while_nobody_else_is_there_leaves_the_live_lane
 
     def moved() -> None:
         door.send(*visits(1), workspace="alone")
-        assert lanes(redis_url)["bulk"]["alone"] > 0
+        assert lanes(door, redis_url)["bulk"]["alone"] > 0
 
     eventually(moved)
     door.send(*visits(5), workspace="quiet")
-    assert lanes(redis_url)["live"]["quiet"] == 5
+    assert lanes(door, redis_url)["live"]["quiet"] == 5
 
 
 @pytest.mark.parametrize(("key", "size"), [pytest.param(SLOW, 0, id="events"), pytest.param(FAST, 200, id="bytes")])
@@ -176,7 +177,7 @@ def test_what_exceeds_a_workspaces_live_rate_goes_on_in_the_bulk_lane(door: Door
         nonlocal sent
         assert {verdict.verdict for verdict in door.send(*visits(200), workspace="bursty")} == {ACCEPTED}
         sent += 200
-        found = {lane: counts["bursty"] for lane, counts in lanes(redis_url).items()}
+        found = {lane: counts["bursty"] for lane, counts in lanes(door, redis_url).items()}
         assert found["bulk"]
         return Counter(found)
 
@@ -192,13 +193,13 @@ def test_a_workspace_beyond_its_share_of_the_live_lane_goes_on_in_bulk_and_other
 
     def moved() -> None:
         door.send(*visits(200, 500), workspace="flood")
-        assert lanes(redis_url)["bulk"]["flood"] > 0
+        assert lanes(door, redis_url)["bulk"]["flood"] > 0
 
     eventually(moved)
-    before = lanes(redis_url)
+    before = lanes(door, redis_url)
     door.send(*visits(5), workspace="quiet")
     door.send(*visits(50), workspace="flood")
-    after = lanes(redis_url)
+    after = lanes(door, redis_url)
     assert after["live"]["quiet"] == before["live"]["quiet"] + 5
     assert after["live"]["flood"] == before["live"]["flood"]
 
@@ -211,7 +212,7 @@ def test_a_workspace_that_holds_its_share_of_the_room_is_refused_and_others_are_
 
     failure = eventually(over)
     assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "BACKLOG_SHARE_EXCEEDED")
-    assert failure.quotas == ["workspace:flood"]
+    assert failure.quotas == [f"workspace:{door.ids['flood']}"]
     assert failure.retry_seconds == 2
     with pytest.raises(grpc.RpcError) as raised:
         door.send(*visits(1), workspace="flood", backfill=True)

@@ -89,15 +89,16 @@ def spend(door: Door, *slices: SpendSlice, **more: Any) -> list[str]:
     return call(door, "ImportSpend", ImportSpendRequest(slices=slices, **more))
 
 
-def costs(stores: Stores, account: str) -> dict[tuple[str, str], int]:
+def costs(door: Door, stores: Stores, account: str) -> dict[tuple[str, str], int]:
     """Returns what counts now: the lines of each day's newest slice."""
+    shop = door.ids["shop"]
     rows = stores.clickhouse.execute(
         "SELECT toString(date), campaign_id, sum(cost_micros) FROM (SELECT * FROM spend FINAL) AS lines"  # noqa: S608
         " INNER JOIN (SELECT workspace, date, destination, account_id, content_digest, slice_version"
         " FROM spend_slices FINAL ORDER BY slice_version DESC"
         " LIMIT 1 BY workspace, date, destination, account_id) AS newest"
         " USING (workspace, date, destination, account_id, slice_version, content_digest)"
-        f" WHERE workspace = 'shop' AND account_id = '{account}' GROUP BY date, campaign_id FORMAT TSV"
+        f" WHERE workspace = '{shop}' AND account_id = '{account}' GROUP BY date, campaign_id FORMAT TSV"
     )
     return {(date[-2:], campaign): int(cost) for date, campaign, cost in (row.split("\t") for row in rows.splitlines())}
 
@@ -108,15 +109,15 @@ def test_a_slice_replaces_what_was_known_of_its_days_whatever_its_campaigns_are_
     account = next(accounts)
     assert spend(door, a_slice(account, 1, a_row(1, 10), a_row(2, 20, "old"), a_row(3, 30))) == ["STORED"]
     assert spend(door, a_slice(account, 2, a_row(2, 25, "new"), start=2, end=2)) == ["STORED"]
-    assert costs(stores, account) == {("01", "c-1"): 10, ("02", "new"): 25, ("03", "c-1"): 30}
+    assert costs(door, stores, account) == {("01", "c-1"): 10, ("02", "new"): 25, ("03", "c-1"): 30}
     assert spend(door, a_slice(account, 3, start=3, end=3)) == ["STORED"]
-    assert costs(stores, account) == {("01", "c-1"): 10, ("02", "new"): 25}
+    assert costs(door, stores, account) == {("01", "c-1"): 10, ("02", "new"): 25}
 
 
 def test_an_older_report_never_replaces_a_newer_one(door: Door, stores: Stores) -> None:
     account = next(accounts)
     assert spend(door, a_slice(account, 9, a_row(1, 90)), a_slice(account, 5, a_row(1, 50))) == ["STORED", "OUTDATED"]
-    assert costs(stores, account) == {("01", "c-1"): 90}
+    assert costs(door, stores, account) == {("01", "c-1"): 90}
 
 
 def test_the_same_again_is_known_and_another_of_its_time_is_a_contradiction(door: Door, stores: Stores) -> None:
@@ -128,7 +129,7 @@ def test_the_same_again_is_known_and_another_of_its_time_is_a_contradiction(door
     metadata = [("authorization", f"Bearer {door.keys['shop']}")]
     answer = IngestionServiceStub(door.channel).ImportSpend(ImportSpendRequest(slices=[other]), metadata=metadata)
     assert [reason.code for reason in answer.results[0].reasons] == [REASON_CODE_STATEMENT_DIFFERS]
-    assert costs(stores, account) == {("01", "c-1"): 10, ("02", "c-1"): 20}
+    assert costs(door, stores, account) == {("01", "c-1"): 10, ("02", "c-1"): 20}
 
 
 def test_a_slice_is_the_same_in_whatever_order_its_rows_are_told(door: Door, stores: Stores) -> None:
@@ -140,7 +141,7 @@ def test_a_slice_is_the_same_in_whatever_order_its_rows_are_told(door: Door, sto
     first, same = a_slice(account, 1, *rows), a_slice(account, 1, *again)
     assert spend(door, first, same, a_slice(account, 1, *other)) == ["STORED", "DUPLICATE", "CONFLICT"]
     assert spend(door, same, first, a_slice(account, 1, *rows[1:])) == ["DUPLICATE", "DUPLICATE", "CONFLICT"]
-    assert costs(stores, account) == {("01", "c-1"): 20, ("01", "c-0"): 10, ("02", "c-1"): 20}
+    assert costs(door, stores, account) == {("01", "c-1"): 20, ("01", "c-0"): 10, ("02", "c-1"): 20}
 
 
 async def test_a_slice_that_an_earlier_release_kept_by_the_order_of_its_rows_is_known_when_it_comes_again_in_it(
@@ -148,7 +149,7 @@ async def test_a_slice_that_an_earlier_release_kept_by_the_order_of_its_rows_is_
 ) -> None:
     kept = a_slice(next(accounts), 1, a_row(2, 20), a_row(1, 10))
     async with connect(stores.clickhouse_url, name="earlier") as clickhouse:
-        rows = list(zip(*import_rows.slice_rows("shop", kept), strict=True))
+        rows = list(zip(*import_rows.slice_rows(door.ids["shop"], kept), strict=True))
         await clickhouse.insert("spend_slices", import_rows.SLICE_COLUMNS, rows)
     assert spend(door, kept, a_slice(kept.account_id, 1, a_row(1, 11))) == ["DUPLICATE", "CONFLICT"]
 
@@ -160,10 +161,16 @@ async def test_what_an_earlier_release_kept_with_words_that_are_cut_now_is_known
     deal = a_deal("d-kept", 1, created_by="Tributary API 203.0.113.7")
     by_nobody = a_deal("d-phone", 1, created_by="Ann +49 171 2345678")
     async with connect(stores.clickhouse_url, name="earlier") as clickhouse:
-        rows = list(zip(*import_rows.slice_rows("shop", kept), strict=True))
+        rows = list(zip(*import_rows.slice_rows(door.ids["shop"], kept), strict=True))
         await clickhouse.insert("spend_slices", import_rows.SLICE_COLUMNS, rows)
         states = [
-            ("shop", one.system, one.deal_id, micros(one.modify_time), *import_rows.deal_state(one, "", creator))
+            (
+                door.ids["shop"],
+                one.system,
+                one.deal_id,
+                micros(one.modify_time),
+                *import_rows.deal_state(one, "", creator),
+            )
             for one, creator in ((deal, deal.created_by), (by_nobody, ""))
         ]
         await clickhouse.insert("deals", import_rows.DEAL_COLUMNS, list(zip(*states, strict=True)))
@@ -177,25 +184,26 @@ async def test_lines_of_an_import_that_failed_never_count_beside_those_that_came
     door: Door, stores: Stores
 ) -> None:
     account = next(accounts)
-    failed = import_rows.spend_rows("shop", a_slice(account, 1, a_row(1, 10), a_row(2, 20), a_row(2, 30, "ghost")))
+    ghost = a_slice(account, 1, a_row(1, 10), a_row(2, 20), a_row(2, 30, "ghost"))
+    failed = import_rows.spend_rows(door.ids["shop"], ghost)
     async with connect(stores.clickhouse_url, name="failed") as clickhouse:  # stopped before it said that they count
         await clickhouse.insert("spend", import_rows.SPEND_COLUMNS, list(zip(*failed, strict=True)))
-    assert costs(stores, account) == {}
+    assert costs(door, stores, account) == {}
     assert spend(door, a_slice(account, 1, a_row(1, 11), a_row(2, 21))) == ["STORED"]
-    assert costs(stores, account) == {("01", "c-1"): 11, ("02", "c-1"): 21}
+    assert costs(door, stores, account) == {("01", "c-1"): 11, ("02", "c-1"): 21}
 
 
 def test_a_wrong_slice_is_refused_as_a_whole_and_its_neighbours_are_taken(door: Door, stores: Stores) -> None:
     account = next(accounts)
     wrong = a_slice(account, 2, a_row(1, 99), a_row(9, 1))
     assert spend(door, wrong, a_slice(account, 1, a_row(1, 10))) == ["REJECTED", "STORED"]
-    assert costs(stores, account) == {("01", "c-1"): 10}
+    assert costs(door, stores, account) == {("01", "c-1"): 10}
 
 
 def test_validate_only_stores_nothing(door: Door, stores: Stores) -> None:
     account = next(accounts)
     assert spend(door, a_slice(account, 1, a_row(1, 10)), validate_only=True) == ["VALID"]
-    assert costs(stores, account) == {}
+    assert costs(door, stores, account) == {}
 
 
 def test_a_slice_over_months_is_one(door: Door, stores: Stores) -> None:
@@ -214,7 +222,7 @@ def test_a_word_of_spend_that_is_somebodys_is_cut_and_told_and_its_cost_counts(d
         assert ImportOutcome.Name(told.outcome) == f"IMPORT_OUTCOME_{outcome}"
         found = [(reason.code, reason.field) for reason in told.reasons]
         assert found == [(REASON_CODE_PERSONAL_DATA_REDACTED, "rows[0].campaign_name")]
-    assert costs(stores, account) == {("01", "c-1"): 10, ("02", "c-1"): 20}
+    assert costs(door, stores, account) == {("01", "c-1"): 10, ("02", "c-1"): 20}
     names = f"SELECT campaign_name FROM spend WHERE account_id = '{account}' ORDER BY date FORMAT TSV"  # noqa: S608
     assert stores.clickhouse.execute(names) == "\nSale\n"
 
@@ -296,7 +304,8 @@ def test_no_state_of_a_deal_comes_back_whose_person_was_erased(door: Door, store
     token = stores.clickhouse.execute("SELECT contact_token FROM deals WHERE deal_id = 'd-4' FORMAT TSV").strip()
     stores.clickhouse.execute("ALTER TABLE deals UPDATE erased = 1 WHERE deal_id = 'd-4' SETTINGS mutations_sync = 2")
     columns = "workspace, erasure_id, version, until_time, mode, state, person_keys"
-    row = f"'shop', 'er', 1, {NOVEMBER + 5}, 'sever', 'finished', ['{person_id('shop', token)}']"
+    shop = door.ids["shop"]
+    row = f"'{shop}', 'er', 1, {NOVEMBER + 5}, 'sever', 'finished', ['{person_id(shop, token)}']"
     stores.clickhouse.execute(f"INSERT INTO erasures ({columns}) VALUES ({row})")  # noqa: S608 - of the test
     same, later, before, after = (
         a_deal("d-4", 1, contact_email_sha256=email_sha256, order_id="o-erased"),
@@ -316,9 +325,10 @@ def test_no_deal_comes_in_that_names_an_order_or_a_lead_of_somebody_erased(door:
     numbers = [("order", "", "7001"), ("order", "de", "7001"), ("lead", "", "l-7"), ("order", "", "7002")]
     digests = ", ".join(digest.format(first, second, *one) for one in numbers)
     columns = "workspace, erasure_id, version, mode, state, deal_numbers"
-    row = f"'shop', 'n', 1, 'sever', 'finished', [{digests}]"
+    shop = door.ids["shop"]
+    row = f"'{shop}', 'n', 1, 'sever', 'finished', [{digests}]"
     stores.clickhouse.execute(f"INSERT INTO erasures ({columns}) SELECT {row}")
-    columns, row = "workspace, conversion_id, conversion_time, order_id", f"'shop', 'c1:again', {NOVEMBER}, '7002'"
+    columns, row = "workspace, conversion_id, conversion_time, order_id", f"'{shop}', 'c1:again', {NOVEMBER}, '7002'"
     stores.clickhouse.execute(f"INSERT INTO conversions ({columns}) VALUES ({row})")  # noqa: S608 - of the test
     hers = (
         a_deal("n-1", 1, order_id="7001"),
@@ -386,13 +396,13 @@ def test_a_file_of_spend_is_imported_and_known_when_it_comes_again(door: Door, s
     about = ["--destination", "google", "--account", account, "--time-zone", "Europe/Berlin", "--currency", "EUR"]
     status, said = run(door, "spend", file, *about)
     assert (status, said["lines"], said["outcomes"]["stored"]) == (0, 3, 1)
-    assert costs(stores, account) == {("01", "c-1"): 12_340_000, ("03", "c-2"): 1, ("03", "c,3"): -2_000_000}
+    assert costs(door, stores, account) == {("01", "c-1"): 12_340_000, ("03", "c-2"): 1, ("03", "c,3"): -2_000_000}
     status, said = run(door, "spend", file, *about)
     assert (status, said["outcomes"]["duplicate"]) == (0, 1)
     cleared = tmp_path / "later.csv"
     cleared.write_text("date,campaign_id,cost\n2026-11-02,c-1,1\n")
     assert run(door, "spend", cleared, *about, "--start", "2026-11-01", "--end", "2026-11-03")[0] == 0
-    assert costs(stores, account) == {("02", "c-1"): 1_000_000}
+    assert costs(door, stores, account) == {("02", "c-1"): 1_000_000}
 
 
 def test_each_line_that_is_wrong_is_told_and_keeps_only_its_own_slice_back(
@@ -417,7 +427,8 @@ def test_each_line_that_is_wrong_is_told_and_keeps_only_its_own_slice_back(
         (0, ""),
         (6, "campaign_id"),
     ]
-    assert (costs(stores, good), costs(stores, bad), costs(stores, refused)) == ({("01", "c-1"): 1_000_000}, {}, {})
+    found = [costs(door, stores, account) for account in (good, bad, refused)]
+    assert found == [{("01", "c-1"): 1_000_000}, {}, {}]
 
 
 def test_a_file_of_deals_hashes_addresses_before_they_leave(door: Door, tmp_path: Path) -> None:

@@ -368,7 +368,7 @@ def test_a_backfill_of_before_what_is_kept_of_people_is_refused(door: Door, clic
     async def retain() -> None:
         async with clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse:
             state, now = RetentionState(kept.event_time.seconds * 10**6), int(time.time())  # noqa: TID251
-            await RetentionRecords(clickhouse).write("kept", state, now, now)
+            await RetentionRecords(clickhouse).write(door.ids["kept"], state, now, now)
 
     run_apart(retain())
     told = door.send(older, kept, workspace="kept", backfill=True)
@@ -519,12 +519,12 @@ def test_a_workspace_whose_pepper_is_another_than_before_is_refused_and_no_other
         async with connect(module_redis_url, name="tests") as client:
             await client.execute_command(*command)
 
-    asyncio.run(on_redis("HSET", "trb:peppers", "moved", "check value of another pepper"))
+    asyncio.run(on_redis("HSET", "trb:peppers", door.ids["moved"], "check value of another pepper"))
     code, status = refused(door, IngestEventsRequest(events=[a_visit()]), door.keys["moved"])
     assert code is grpc.StatusCode.FAILED_PRECONDITION
     assert "Bring that one back" in status.message
     assert door.send(a_visit())[0].verdict == ACCEPTED
-    asyncio.run(on_redis("HDEL", "trb:peppers", "moved"))
+    asyncio.run(on_redis("HDEL", "trb:peppers", door.ids["moved"]))
     assert door.send(a_visit(), workspace="moved")[0].verdict == ACCEPTED
 
 

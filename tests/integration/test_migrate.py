@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -42,9 +42,13 @@ class Migrated:
 
 
 @pytest.fixture(scope="module")
-def migrated(stores: Stores) -> Migrated:
+def migrated(stores: Stores) -> Iterator[Migrated]:
+    """A database that was not there before; it goes, so that it is not there when this is asked for again."""
     url = f"{stores.clickhouse_url}_migrated"
-    return Migrated(url, run_apart(migrate(url)))
+    try:
+        yield Migrated(url, run_apart(migrate(url)))
+    finally:
+        stores.clickhouse.execute(f"DROP DATABASE {url.rpartition('/')[2]} SYNC")
 
 
 @pytest.fixture

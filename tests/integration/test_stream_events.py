@@ -215,7 +215,7 @@ def test_each_batch_leaves_a_line_with_its_trace(door: Door, stream: Stream) -> 
         return [line for line in lines if line["event"] == "rpc_handled" and line.get("batch") == 4711]
 
     (line,) = eventually(written)
-    assert (line["method"], line["code"], line["workspace"]) == ("StreamEvents", "OK", "shop")
+    assert (line["method"], line["code"], line["workspace"]) == ("StreamEvents", "OK", door.ids["shop"])
     assert (line["events"], line["accepted"], line["trace_id"]) == (2, 2, TRACE_ID)
 
 

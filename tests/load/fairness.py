@@ -106,7 +106,7 @@ def measure(pairs: int, seconds: float, flight: int) -> list[dict[str, Any]]:
         workspaces: dict[str, dict[str, Any]] = {QUIET: {}, FLOOD: {}, LIMITED: {"api_keys": [limited]}}
         with running_door(Path(scratch), stores.redis.url, stores.clickhouse_url, workspaces) as started:
             keyed = {**started.keys, LIMITED: key.key.get_secret_value()}
-            door = Door(started.ingestion, started.dedup, keyed, started.channel)
+            door = Door(started.ingestion, started.dedup, keyed, started.ids, started.channel)
             quiet(door, 2, "warm")
             for pair in range(pairs):
                 found["alone"].append(quiet(door, seconds, f"alone-{pair}"))

@@ -29,7 +29,9 @@ class Door:
     ingestion: ServiceProcess
     dedup: ServiceProcess
     keys: Mapping[str, str]
-    """Workspace id, or "<workspace id>/<scope>" -> API key."""
+    """Workspace, or "<workspace>/<scope>", as it is called in `running_door` -> API key."""
+    ids: Mapping[str, str]
+    """Workspace, likewise -> its id."""
     channel: grpc.Channel
 
     def call(self, request: IngestEventsRequest | bytes, api_key: str, timeout: float = 30.0) -> IngestEventsResponse:
@@ -61,11 +63,13 @@ def running_door(
         directory: For logs and `workspaces.yaml`.
         redis_url: Migrated, empty.
         clickhouse_url: Migrated.
-        workspaces: Per workspace id what the file shall say beside id, pepper and keys.
+        workspaces: Per workspace what the file shall say beside id, pepper and keys. Its id is another one each time:
+            ClickHouse knows those of the doors before.
         settings: Per service what its environment shall say beside.
         credentials: Of the channel; None: in the clear.
     """
-    text, keys = _render(workspaces)
+    ids = {name: f"{name}-{secrets.token_hex(4)}" for name in workspaces}
+    text, keys = _render(workspaces, ids)
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "workspaces.yaml"
     file.write_text(text)
@@ -94,17 +98,17 @@ def running_door(
             if credentials is None
             else grpc.secure_channel(ingestion.address, credentials)
         )
-        yield Door(ingestion, dedup, keys, channel)
+        yield Door(ingestion, dedup, keys, ids, channel)
 
 
-def _render(workspaces: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, str]]:
+def _render(workspaces: Mapping[str, Mapping[str, Any]], ids: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """Returns a workspaces.yaml with two keys per workspace: one with every ingestion scope, one per single scope."""
     entries, keys = [], {}
-    for workspace_id, own in workspaces.items():
+    for workspace, own in workspaces.items():
         api_keys = []
         for name, scopes in (("", ["ingest", "backfill"]), ("/ingest", ["ingest"]), ("/query", ["query"])):
             key = new_key()
-            keys[f"{workspace_id}{name}"] = key.key.get_secret_value()
+            keys[f"{workspace}{name}"] = key.key.get_secret_value()
             api_keys.append({"id": key.id, "sha256": key.sha256, "scopes": scopes})
-        entries.append({"id": workspace_id, "pepper": {"value": secrets.token_hex(16)}, "api_keys": api_keys, **own})
+        entries.append({"id": ids[workspace], "pepper": {"value": secrets.token_hex(16)}, "api_keys": api_keys, **own})
     return yaml.safe_dump({"workspaces": entries}), keys
