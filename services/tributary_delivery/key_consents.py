@@ -7,7 +7,7 @@ apart. What they do not allow holds up nobody else's conversion: it is told with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -16,7 +16,8 @@ from tributary_delivery.destinations.adapter import Permits, PersonKeys
 from tributary_delivery.match_keys import OpenedKeys, Value, alone
 from tributary_delivery.permissions import Permissions, without_homes
 from tributary_domain.consent import DENIED
-from tributary_domain.identifiers import Identification
+from tributary_domain.identifiers import CUSTOMER, Identification
+from tributary_domain.ties import type_of
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.ties import person_key
@@ -58,19 +59,21 @@ class KeyConsents:
             StorageUnavailableError: Nobody can tell now.
         """
         identification = self._identification_of(workspace)
-        names = [_names(workspace, ways, identification) for ways in opened]
-        named = [_times(ways, own) for ways, own in zip(opened, names, strict=True)]
+        named = [_named(workspace, ways, identification) for ways in opened]
         asked = [
             (one.revised, {} if one.permits is None else without_homes(own, one.permits))
             for one, own in zip(attempts, named, strict=True)
         ]
         answers = await self._permissions.of_names(workspace, asked, settings.tcf_vendor)
         heeded = []
-        for one, ways, own, times, answer in zip(attempts, opened, names, named, answers, strict=True):
+        for one, ways, own, answer in zip(attempts, opened, named, answers, strict=True):
             permits = one.permits and replace(one.permits, names=answer)
-            withheld = {value for value, name in own.items() if permits and is_withheld(name, permits, settings)}
+            withheld: set[Value] = set()
+            if permits and answer:  # of most nobody else decided anything, and which value is whose need not be known
+                whose = _whose(workspace, ways, identification)
+                withheld = {value for value, name in whose.items() if is_withheld(name, permits, settings)}
             told = [(revised, (keys.without(withheld) if withheld else keys).person()) for revised, keys in ways]
-            heeded.append((replace(one, permits=permits, named=times, lacks_keys=bool(withheld)), told))
+            heeded.append((replace(one, permits=permits, named=own, lacks_keys=bool(withheld)), told))
         return heeded
 
 
@@ -92,25 +95,31 @@ def identifications(find: Callable[[str], Workspace | None]) -> Callable[[str], 
     return of
 
 
-def _names(workspace: str, ways: Sequence[Opened], identification: Identification | None) -> dict[Value, str]:
-    """Returns under which name the consent ledger has each match key; what cannot be read has none."""
-    found: dict[Value, str] = {}
+def _named(workspace: str, ways: Sequence[Opened], identification: Identification | None) -> dict[str, int]:
+    """Returns under which names the consent ledger has what the match keys name, each with when it was left.
+
+    0: with the conversion, whenever else. Whose the customer id is, the conversion is.
+    """
+    found: dict[str, int] = {}
     if identification is None:
         return found
-    for value in {value: None for _, keys in ways for value, _ in keys.values()}:
-        for token in identification.identify(alone(value)).tokens:
-            found[value] = person_key(workspace, token)
-    return found
-
-
-def _times(ways: Sequence[Opened], names: Mapping[Value, str]) -> dict[str, int]:
-    """Returns when what each name stands for was left; 0: with the conversion, whenever else."""
-    found: dict[str, int] = {}
-    for _, keys in ways:
-        for value, left_micros in keys.values():
-            if name := names.get(value):
+    for left_micros, identifiers in (event for _, keys in ways for event in keys.events()):
+        for token in identification.identify(identifiers).tokens:
+            if type_of(token) != CUSTOMER:
+                name = person_key(workspace, token)
                 found[name] = min(left_micros, found.get(name, left_micros))
     return found
+
+
+def _whose(workspace: str, ways: Sequence[Opened], identification: Identification | None) -> dict[Value, str]:
+    """Returns under which name the consent ledger has each match key; what cannot be read has none."""
+    if identification is None:
+        return {}
+    return {
+        value: person_key(workspace, token)
+        for value in {value for _, keys in ways for value in keys.values()}
+        for token in identification.identify(alone(value)).tokens
+    }
 
 
 def is_withheld(name: str, permits: Permits, settings: BatchDestination) -> bool:

@@ -27,7 +27,7 @@ Value = tuple[str, str]
 
 _SINGLE: Final = ("email", "email_sha256", "phone", "phone_sha256", "visitor_id")
 _LISTED: Final = ("apple_advertising_ids", "android_advertising_ids")
-"""What destinations are told that may be somebody else's; whose the customer id is, the conversion is."""
+"""What destinations are told that may be somebody else's."""
 
 
 class DataKeyStore(Protocol):
@@ -129,12 +129,14 @@ class OpenedKeys:
             ),
         )
 
-    def values(self) -> Iterator[tuple[Value, int]]:
-        """Yields what names somebody, each with when it was left; 0: with the conversion itself."""
-        for keys in self.own:
-            yield from ((value, 0) for value in _values(keys.identifiers))
-        for time_micros, keys in self.others:
-            yield from ((value, time_micros) for value in _values(keys.identifiers))
+    def events(self) -> Iterator[tuple[int, Identifiers]]:
+        """Yields what names somebody, event by event, each with when that was left; 0: with the conversion itself."""
+        yield from ((0, keys.identifiers) for keys in self.own)
+        yield from ((time_micros, keys.identifiers) for time_micros, keys in self.others)
+
+    def values(self) -> Iterator[Value]:
+        """Yields what of it destinations are told and may be somebody else's."""
+        return (value for _, identifiers in self.events() for value in _values(identifiers))
 
     def without(self, withheld: Collection[Value]) -> OpenedKeys:
         """Returns the same, but for some values."""
