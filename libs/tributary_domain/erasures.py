@@ -51,6 +51,10 @@ class Erasure:
     """Digests by which the orders of these are recognised when somebody tells them again (`severed_orders`)."""
     orders_over: tuple[str, ...] = ()
     """Ids of what stands in for conversions of orders of which nobody is left: what changed these is kept no more."""
+    own_names: tuple[str, ...] = ()
+    """By what else changes name the orders of these: ids of conversions, and of the names of orders (`families`)."""
+    adjusted: tuple[str, ...] = ()
+    """Ids of conversions beside these with which changes may be kept that name the person: others', or nobody's yet."""
     families: tuple[str, ...] = ()
     """Ids of what their leads are known by, where others keep that too."""
     is_asked_last: bool = False

@@ -5,9 +5,10 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 1. What is needed to go on is kept in the state store: from here on it happens.
 2. That somebody is erased is stored in ClickHouse, naming nobody; then the tombstones: no event brings them back.
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
-4. The conversions are noted, what stands in for those that others are counted or credited by (`stand_ins`), and by
-   what they are recognised if somebody tells them again (`severed_orders`): from here on that does not count, also what
-   was told meanwhile. Their revisions are copied to random ids (where they go too, what closed books have) and deleted.
+4. The conversions are noted, and where changes wait that the person told (`shared_orders`), what stands in for those
+   that others are counted or credited by (`stand_ins`), and by what they are recognised if somebody tells them again
+   (`severed_orders`): from here on that does not count, also what was told meanwhile. Their revisions are copied to
+   random ids (where they go too, what closed books have) and deleted.
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; deals
    of the CRM are stripped.
 6. Journeys, ties, consent, click ids, conversions and what data_driven learned (of these: where they go too) in the
@@ -185,7 +186,7 @@ class Erasing:
         keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
         counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
         counts |= {"data_keys": len(keys), "dead_letters": await self._letters.left(erasure)}
-        counts |= await self._heirs.left(erasure)
+        counts |= {**await self._heirs.left(erasure), **await self._shared.left(erasure)}
         return {**counts, **await self._records.found(erasure), "deals": await self._deals.count(erasure)}
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
@@ -317,7 +318,8 @@ class Erasing:
         # What a family goes on knowing of an order that was told without its cycle waits at the order itself: it stays.
         stays = taking_place(erasure)
         conversions = await self._erasures.forget_conversions(erasure, stays)
-        return counted(erasure, {**forgotten, "live_conversions": conversions})
+        changes = await self._shared.forget(erasure)  # of what was the person's, these said what it was worth
+        return counted(erasure, {**forgotten, "live_conversions": conversions, "live_changes": changes})
 
     async def _credit_others(self, erasure: Erasure) -> Erasure:
         await self._stand_ins.credit_others(erasure)

@@ -44,7 +44,8 @@ class ErasureNotes:
         noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)))
         theirs |= await self._records.once_of_person(noted)
         theirs |= {one.conversion_id for one in await self._records.observed_of_others(noted)}  # in no journey any more
-        noted = await self._with_joined(noted)
+        noted = await self._shared.noted(await self._with_joined(noted))
+        theirs.update(set(noted.adjusted).difference(noted.own_names))
         noted = replace(noted, relatives=tuple(sorted(theirs.union(again, erasure.relatives, noted.joined))))
         return replace(noted, deal_numbers=await self._deals.numbers(noted))  # of those that are not severed yet
 

@@ -3,7 +3,8 @@
 The one rule: as among what is recorded and published. An event is that of its most telling identifier
 (`erased_identifiers`), but what it says of a conversion is that conversion's (`shared_orders`), and a revision is of
 its conversion's person (`heirs_of_erased`). What somebody else did on a device that they shared was accepted, and
-counts when the letter is put back; so does a refund of somebody else's order, whoever told it.
+counts when the letter is put back; so does a refund of somebody else's order, or of one that nobody told yet, whoever
+told it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class LettersOfErased:
     Args:
         letters: Of all.
         heirs: Tell what is left of a revision of somebody else's conversion.
-        shared: Tell what is somebody else's.
+        shared: Tell what stays.
     """
 
     def __init__(self, letters: DeadLetters, heirs: HeirsOfErased, shared: SharedOrders) -> None:
@@ -60,10 +61,10 @@ class LettersOfErased:
 
     async def _events(self, letters: Sequence[DeadLetter], erasure: Erasure) -> list[tuple[DeadLetter, bytes]]:
         events = [(letter, AdmittedEvent.FromString(letter.payload)) for letter in letters]
-        are_of_others = await self._shared.told_of_others(erasure, [one for _, one in events])
+        stay = await self._shared.stay(erasure, [one for _, one in events])
         return [
-            (letter, _left(letter, one, erasure, is_of_others=is_of_others))
-            for (letter, one), is_of_others in zip(events, are_of_others, strict=True)
+            (letter, _left(letter, one, erasure, stays=stays))
+            for (letter, one), stays in zip(events, stay, strict=True)
         ]
 
     async def _revisions(self, letters: Sequence[DeadLetter], erasure: Erasure) -> list[tuple[DeadLetter, bytes]]:
@@ -82,19 +83,19 @@ class LettersOfErased:
         return found
 
 
-def _left(letter: DeadLetter, admitted: AdmittedEvent, erasure: Erasure, *, is_of_others: bool) -> bytes:
+def _left(letter: DeadLetter, admitted: AdmittedEvent, erasure: Erasure, *, stays: bool) -> bytes:
     """Returns what stays of a dead letter with an event that names somebody who is erased; nothing, if it is theirs.
 
     Args:
         letter: It.
         admitted: Its event.
         erasure: Of the person.
-        is_of_others: Whether it is about somebody else's conversion.
+        stays: Whether what it says stays without who said it (`SharedOrders.stay`).
     """
     if admitted.conversion_id in erasure.conversion_ids:
         return b""
     if most_telling(admitted.identity_tokens) not in erasure.tokens:
         return admitted_without(admitted, erasure.tokens).SerializeToString(deterministic=True)
-    if is_of_others and letter.text("letter") != _QUARANTINED:
+    if stays and letter.text("letter") != _QUARANTINED:
         return anonymous_observation(admitted).SerializeToString(deterministic=True)
     return b""

@@ -7,7 +7,7 @@ first cycles: one that nobody told before is none of those that are severed, unl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from tributary_attribution.affected import Affected
 from tributary_attribution.kinship import order_names
@@ -74,6 +74,18 @@ def severed_orders(erasure: Erasure, workspace: Workspace, conversions: Iterable
     key = _key(workspace)
     names = {name for one in conversions if _stays(one, erasure) for name in _names(one)}
     return tuple(sorted({*erasure.severed_orders, *(severed_digest(key, name) for name in names)}))
+
+
+def are_severed(workspace: Workspace, names: Iterable[str], digests: Collection[str]) -> bool:
+    """Tells whether any of the names of an order is one by which it is recognised as severed.
+
+    Args:
+        workspace: Whose.
+        names: Conversion ids, and names of orders as `families.first_name` gives them.
+        digests: Of all orders that were severed.
+    """
+    key = _key(workspace)
+    return any(severed_digest(key, name) in digests for name in names)
 
 
 def counts_on(one: Affected, erasure: Erasure) -> bool:

@@ -7,7 +7,7 @@ then. Every method may run twice, and raises `StorageUnavailableError` if ClickH
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, NamedTuple
@@ -206,8 +206,32 @@ class ErasureRecords:
         return await self._to_be_stripped("observed_of_others", erasure)
 
     async def adjusted(self, erasure: Erasure) -> list[ToBeStripped]:
-        """Returns what a person told that changes conversions, once per conversion that it may be kept with."""
+        """Returns what names a person and changes conversions, once per conversion that it may be kept with."""
         return await self._to_be_stripped("adjusted_by_person", erasure)
+
+    async def orders(self, erasure: Erasure) -> list[ToBeStripped]:
+        """Returns what observed a person's conversions, and what else the person told of any."""
+        return await self._to_be_stripped("orders_of_person", erasure)
+
+    async def orders_of_others(
+        self, workspace: str, conversion_ids: Collection[str], order_ids: Collection[str]
+    ) -> set[tuple[str, str, str]]:
+        """Returns name, store and number of those orders that other conversions than some are of, too.
+
+        Args:
+            workspace: Whose.
+            conversion_ids: The conversions.
+            order_ids: Numbers of orders.
+        """
+        if not order_ids:
+            return set()
+        asked = {"conversions": list(conversion_ids) or list(_NONE), "order_ids": list(order_ids)}
+        rows = await self._clickhouse.execute(statement("erasure/orders_of_others"), {"workspace": workspace, **asked})
+        return {(str(name), str(store), str(number)) for name, store, number in rows}
+
+    async def severed_orders(self, workspace: str) -> set[str]:
+        """Returns by what the orders of a workspace are recognised that were severed."""
+        return {digest for one in await self.all() if one.workspace == workspace for digest in one.severed_orders}
 
     async def order_of_event(self, workspace: str, event_id: str) -> str:
         """Returns the conversion that an event observed; "": none, or it was an erased person's."""

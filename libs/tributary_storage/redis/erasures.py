@@ -30,7 +30,10 @@ from tributary_storage.redis.trace_layout import time_of
 
 _FORGET: Final = Script("forget_conversions")
 
-_LISTS: Final = ("relatives", "joined", "touches", "deal_numbers", "severed_orders", "orders_over", "families")
+_LISTS: Final = (
+    *("relatives", "joined", "touches", "deal_numbers", "severed_orders", "orders_over", "families", "own_names"),
+    "adjusted",
+)
 """Of an erasure, what an older release may have kept without."""
 
 

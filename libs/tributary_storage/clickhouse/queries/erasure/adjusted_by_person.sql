@@ -1,5 +1,6 @@
--- What a person told until a moment that changes conversions which are not theirs: one row per conversion that such an
--- adjustment may be kept with, which is the one that it names, and the order of the event that it names.
+-- What changes conversions and names a person, until a moment: one row per conversion that such an adjustment may be kept
+-- with, which is the one that it names, and the order of the event that it names. That of its most telling identifier is
+-- who told it.
 SELECT
     toUnixTimestamp64Micro(a.event_time) AS time,
     a.event_id AS adjustment,
@@ -26,8 +27,6 @@ FROM
             WHERE workspace = %(workspace)s
                 AND identity_token IN %(tokens)s
         )
-        AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
-            IN %(tokens)s
 ) AS a
 LEFT JOIN
 (

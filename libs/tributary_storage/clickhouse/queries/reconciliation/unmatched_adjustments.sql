@@ -1,7 +1,8 @@
 -- Adjustments that were accepted before a moment, of conversions that nobody observed: of the run's days, of those that
 -- came due in its days, and those that a finding is about which is not resolved. An order may be named by an observation
 -- of it that is in quarantine, if another is not. One that was told as a first cycle is adjusted without the cycle, too,
--- also by the id that it had without, if who told it so was erased.
+-- also by the id that it had without, if who told it so was erased. What went with its order as its person was erased
+-- changes nothing any more.
 -- One row per adjustment.
 WITH
     late AS
@@ -83,6 +84,7 @@ SELECT
 FROM events
 WHERE workspace = %(workspace)s
     AND kind = 'adjustment'
+    AND NOT startsWith(conversion_id, 's1:')
     AND event_id IN (SELECT event_id FROM unmatched)
     AND NOT (
         cycle = ''

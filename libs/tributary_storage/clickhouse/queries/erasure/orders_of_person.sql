@@ -1,0 +1,32 @@
+-- What observed the conversions of a person, whoever told it, and what the person told until a moment of any: one row per
+-- event. What is in quarantine is told as well.
+SELECT
+    toUnixTimestamp64Micro(event_time) AS time,
+    event_id,
+    conversion_id,
+    toUnixTimestamp64Micro(accept_time),
+    admitted
+FROM events FINAL
+WHERE workspace = %(workspace)s
+    AND kind = 'conversion'
+    AND admitted != ''
+    AND (
+        conversion_id IN %(conversions)s
+        OR (
+            event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+            AND (event_time, event_id) IN
+            (
+                SELECT
+                    event_time,
+                    event_id
+                FROM events_by_identifier
+                WHERE workspace = %(workspace)s
+                    AND identity_token IN %(tokens)s
+            )
+            AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+                IN %(tokens)s
+        )
+    )
+ORDER BY
+    time,
+    event_id
