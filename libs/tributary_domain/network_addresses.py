@@ -1,8 +1,8 @@
 """Network addresses in a text, told from the versions, dates and prices that look like one.
 
-The one rule: an address of the sixth version is none of these, wherever it stands, but within a longer text it has to
-be one that a device can have, for campaigns and numbers of orders are chains of words and years ("Search::2025::01");
-four numbers with dots may be any of them, and what stands around them decides: a moment in seconds, a port, another
+The one rule: an address of the sixth version is none of these, wherever it stands, but it has to be one that a device
+can have, for campaigns and numbers of orders are chains of words and years ("Search::2025::01", "2025::0001"); four
+numbers with dots may be any of them, and what stands around them decides: a moment in seconds, a port, another
 address, or a word that says so.
 """
 
@@ -43,8 +43,10 @@ _WORD_BEFORE: Final = re.compile(r"([A-Za-z]+)(?:[^\w\x00]|_){0,2}\Z")
 _CHARACTERS_BEFORE: Final = 24
 _COLONS: Final = re.compile(r"(?<![^\W_])[23f][\da-f]{3}(?::[\da-f]{0,4}){2,7}(?![^\W_])", re.IGNORECASE)
 """What may be an address of the sixth version that a device has: of the world, of a site, or of a link."""
-_GIVEN_OUT: Final = re.compile(r"200[1-3]|2[468ac]|f[cd]|fe[89ab]", re.IGNORECASE)
+_GIVEN_OUT: Final = re.compile(r"(?:200[1-3]|2[468ac][\da-f]{2}|f[cd][\da-f]{2}|fe[89ab][\da-f]):", re.IGNORECASE)
 """What those begin with that devices have: of the world, from what the registries have, of a site, or of a link."""
+_OF_FOURTH: Final = re.compile(r"(?:::|(?:0{1,4}:){5})ffff:|64:ff9b:|[\da-f:]*:\d+\.", re.IGNORECASE)
+"""The same of one of the fourth version that is written as one of the sixth."""
 _GROUPS: Final = 3
 """Of the least of one of the world: 2001:db8::7. With two, it is a year or a number, and a word: "2001::ad"."""
 _COLONS_OF_WHOLE: Final = 7
@@ -114,8 +116,8 @@ def holds_sixth(text: str) -> bool:
 
     >>> holds_sixth("u:2001:db8::7:1795000000"), holds_sixth("[2001:db8::7]:443"), holds_sixth("00:1a:2b:3c:4d:5e")
     (True, True, False)
-    >>> holds_sixth("user::2001:db8::7::x"), holds_sixth("Search::2025::01"), holds_sixth("2025::01")
-    (True, False, True)
+    >>> [holds_sixth(text) for text in ("user::2001:db8::7::x", "Search::2025::01", "2025::01", "::ffff:cb00:7107")]
+    [True, False, False, True]
     """
     if "::" not in text and text.count(":") < _COLONS_OF_WHOLE:
         return False
@@ -189,7 +191,10 @@ def _is_of_device(found: re.Match[str]) -> bool:
 
 
 def _is_sixth(text: str) -> bool:
-    return _COLONS.fullmatch(text) is not None and _reads(text)
+    """Tells whether a text is nothing but an address of the sixth version that a device can have."""
+    if _ADDRESS.fullmatch(text) is None:
+        return False
+    return (_GIVEN_OUT.match(text) is not None or _OF_FOURTH.match(text) is not None) and _reads(text)
 
 
 def _may_be_address(numbers: list[str]) -> bool:
@@ -209,6 +214,8 @@ def _says_address(name: str) -> bool:
 def _is_address(text: str) -> bool:
     if len(text) < SHORTEST or text.endswith(_NOBODYS):
         return False
+    if ":" in text:
+        return _is_sixth(text)
     return _ADDRESS.fullmatch(text) is not None and _reads(text)  # what the library raises is slow
 
 

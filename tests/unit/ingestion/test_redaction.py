@@ -474,6 +474,7 @@ def test_an_id_that_is_like_an_ip_address_but_none_is_kept(text: str) -> None:
 _CHAINS = (
     *("Search::Brand::2025::01", "fb::retargeting::2024::de", "spring::2026::ad", "DE::2024::11", "Brand|2025::1"),
     *("gg:2024::de", "x::2001::ad", "2001::ad::x", "a 2003::1 b", "SHOP::2025::0001", "SHOP::2400::0001", "x::fd00::1"),
+    *("2025::0001", "2025::01", "2026::11::27", "2026:11:27:12:30:45:1:7", "[2025::01]", "12:34::5", "3000::1", "::1"),
 )
 """Of words, years and numbers, as campaigns and orders are named, which read in part like addresses of the sixth
 version."""
@@ -482,7 +483,10 @@ _WITHIN = (
     *("by fe80::1c2a:3bff:fe4d:5e6f on", "x::fe80::1c2a:3bff:fe4d:5e6f", "a|2400:cb00::1", "s fd00::1"),
 )
 """Addresses of it within longer texts."""
-_ALONE = ("2025::01", "[2001:db8::7]", "2c0f::1", " 2001:db8::7 ")
+_ALONE = (
+    *("[2001:db8::7]", "2c0f::1", " 2001:db8::7 ", "fe80::1%eth0", "fd00::1", "2400::1", "2001::ad"),
+    *("::ffff:203.0.113.7", "::FFFF:cb00:7107", "0:0:0:0:0:ffff:cb00:7107", "64:ff9b::cb00:7107"),
+)
 
 
 @pytest.mark.parametrize(

@@ -197,8 +197,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     version, a price or the number of an order or an item ("order_id"; of a list if each of it is such a number; a nearer
     name decides: "u:203.0.113.7"), unless they are the `client_ip`. Within a longer text
     they are one where a moment, a port, another address or a word beside them says so ("client 203.0.113.7:443",
-    "ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere, but within a longer text only if a
-    device can have it ("u:2001:db8::7"; not "Search::2025::01").
+    "ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere if a device can have it
+    ("u:2001:db8::7"; not "Search::2025::01", nor "2025::0001").
     """
     REASON_CODE_ADDRESS_UNREADABLE: _ReasonCode.ValueType  # 108
     """Warning: the client address is none, and was ignored."""
@@ -340,8 +340,8 @@ There four numbers are an address where they are all that is said; of a property
 version, a price or the number of an order or an item ("order_id"; of a list if each of it is such a number; a nearer
 name decides: "u:203.0.113.7"), unless they are the `client_ip`. Within a longer text
 they are one where a moment, a port, another address or a word beside them says so ("client 203.0.113.7:443",
-"ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere, but within a longer text only if a
-device can have it ("u:2001:db8::7"; not "Search::2025::01").
+"ip_203.0.113.7"; not "Sale 1.2.3.4"); one of the sixth version is one everywhere if a device can have it
+("u:2001:db8::7"; not "Search::2025::01", nor "2025::0001").
 """
 REASON_CODE_ADDRESS_UNREADABLE: ReasonCode.ValueType  # 108
 """Warning: the client address is none, and was ignored."""
