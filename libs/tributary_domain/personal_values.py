@@ -35,6 +35,8 @@ _LISTED: Final = re.compile(r"[,;|]")
 """What parts the addresses of a header."""
 _SAID_OF: Final = re.compile(r"[\s\"'({\[]*([A-Za-z_][\w.-]{0,63})[\"']?\s*[=:]\s*", re.ASCII)
 """Before one, of what it is: `for="[2001:db8::7]:4711"`, as proxies write it, or `u:203.0.113.7`."""
+_AROUND_LISTED: Final = AROUND + "[]"
+"""What may stand around a part of a list that is no JSON: "['10.20.30.40', '10.20.30.41']"."""
 _LONGEST: Final = 64
 """An address with its port, or a number with blanks, and what stands around it."""
 _BROWSER: Final = r"Mozilla/\d\.\d+ \(|\bDalvik/\d[\d.]* \("
@@ -109,20 +111,32 @@ def is_telling_property(name: str, value: str) -> bool:
     )
 
 
-def is_telling_key(around: str, key: str) -> bool:
+def is_telling_key(name: str, around: str, key: str) -> bool:
     """Tells the same of the key of a member of an object of JSON: whose it is may stand there, too.
 
     Args:
+        name: What the object is called; for its keys it decides as for its values.
         around: The name of the property, and the keys that its objects are under, with dots between.
         key: The member's.
 
     >>> md5 = "b4c9a289323b21a01c3e940f150eb9b8"
-    >>> [is_telling_key("cart", key) for key in (md5, f"em={md5}", "YW5uQGV4YW1wbGUuY29t", "file_hash", "item")]
+    >>> [is_telling_key("cart", "cart", key) for key in (md5, f"em={md5}", "YW5uQGV4YW1wbGUuY29t", "file_hash", "item")]
+    [True, True, True, False, False]
+    >>> [is_telling_key(name, name, "10.20.30.40") for name in ("seen", "item_ids")]
+    [True, False]
+    """
+    if any(is_hashed_property(one, key) for one in ("", around)):  # no name says of a key of what thing's hash it is
+        return True
+    return is_telling_property(name, key)
+
+
+def is_of_numbers(name: str) -> bool:
+    """Tells whether a name speaks of versions, numbers or prices, which may be four numbers with dots.
+
+    >>> [is_of_numbers(name) for name in ("versions", "item_ids", "order no", "seen", "cart")]
     [True, True, True, False, False]
     """
-    if any(is_hashed_property(name, key) for name in ("", around)):  # no name says of a key of what thing it is
-        return True
-    return len(key) >= SHORTEST and (holds_encoded_address(key) or holds_encoded_part(key))
+    return _is_named(name, _NAMES_OF_VERSIONS) or _is_numbered(name)
 
 
 def is_telling_parameter(name: str, value: str) -> bool:
@@ -281,7 +295,7 @@ def _said_in(names: list[str], part: str) -> Iterator[str]:
 
 def _are_numbers(parts: list[str]) -> bool:
     """Tells whether each part of a value is four numbers with dots, as the ids of a list are."""
-    bare = (part.strip(AROUND) for part in parts)
+    bare = (part.strip(_AROUND_LISTED) for part in parts)
     return all(not part or _NUMBER.fullmatch(part) is not None for part in bare)
 
 

@@ -11,7 +11,7 @@ from tributary_domain.personal import PHONE
 from tributary_domain.personal_devices import holds_device
 from tributary_domain.personal_hashes import is_hashed_property
 from tributary_domain.personal_names import is_personal_property, plainer
-from tributary_domain.personal_values import is_telling_key, is_telling_property
+from tributary_domain.personal_values import is_of_numbers, is_telling_key, is_telling_property
 from tributary_domain.url_parts import holds_inner, holds_telling_inner
 from tributary_domain.urls import read_url
 
@@ -42,6 +42,8 @@ def clean_property(name: str, value: str, around: str = "") -> str | None:
     ('{"at":"/"}', None)
     >>> clean_property("cart", '{"item_ids":["10.20.30.40","10.20.30.41"],"203.0.113.7":1}')
     '{"item_ids":["10.20.30.40","10.20.30.41"]}'
+    >>> [clean_property(name, '{"10.20.30.40":2}') for name in ("item_ids", "versions", "seen")]
+    ['{"10.20.30.40":2}', '{"10.20.30.40":2}', '{}']
     >>> md5 = "b4c9a289323b21a01c3e940f150eb9b8"
     >>> [clean_property(name, f'{{"order":"{md5}","em":"{md5}","n":1}}') for name in ("seen", "customer")]
     ['{"order":"b4c9a289323b21a01c3e940f150eb9b8","n":1}', '{"n":1}']
@@ -122,7 +124,7 @@ def _clean(name: str, value: Any, around: str, depth: int) -> Any:
         key: kept
         for key, one in value.items()
         if not is_personal_property(key)
-        and not holds_device(key)
-        and not is_telling_key(within, key)
+        and not is_telling_key(name, within, key)
+        and not (holds_device(key) and not is_of_numbers(name))
         and (kept := _clean(key, one, within, depth + 1)) is not _TAKEN_OUT
     }

@@ -245,6 +245,8 @@ SHA256, MD5 = (hashlib.new(name, b"ann@example.com").hexdigest() for name in ("s
         *(("order_id", said) for said in ("203.0.113.7:443", "203.0.113.7-1795000000", "2001:db8::7")),
         *((name, "203.0.113.7") for name in ("order_address", "customer", "item_seen_by", "visitor_id")),
         *(("item_id", f"{said}203.0.113.7") for said in ("u:", "client=", "for=", "x;", "a|", "order-1, ")),
+        *(("item_ids", said) for said in ("['10.20.30.40', 'u:203.0.113.7']", "[10.20.30.40,203.0.113.7:443]")),
+        *(("seen", said) for said in ("['203.0.113.7', '203.0.113.8']", "[203.0.113.7,203.0.113.8]")),
         ("items", "203.0.113.7, 10.20.30.40; x"),
         ("note", "order:25.11.27.104, u:203.0.113.7"),
         ("remote_addr", "203.0.113.7 51234"),
@@ -296,6 +298,13 @@ def test_a_property_that_looks_like_somebodys_is_cut_and_told(name: str, value: 
         (f'{{"{MD5}":1,"em={SHA256}":1,"{ENCODED}":1,"n":2}}', '{"n":2}'),
         (f'{{"\\u{ord(MD5[0]):04x}{MD5[1:]}":1,"n":2}}', '{"n":2}'),
         (f'{{"x":"{MD5}","x":"a","y":"203.0.113.7","y":1}}', '{"x":"a","y":1}'),
+        ('{"of":[{"seen":"00491712345678","seen":"x"}]}', '{"of":[{"seen":"x"}]}'),
+        (
+            '{"item_ids":{"10.20.30.40":2,"u:203.0.113.7":1,"203.0.113.7-1795000000":1,"2001:db8::7":1}}',
+            '{"item_ids":{"10.20.30.40":2}}',
+        ),
+        ('{"items":{"a":{"10.20.30.40":2}},"cart":{"10.20.30.40":2}}', '{"items":{"a":{}},"cart":{}}'),
+        ('{"seen":{"00491712345678":1,"tel:01712345678":1,"okhttp/4.9.3":1,"n":1}}', '{"seen":{"n":1}}'),
         (f'{{"to":"https://a.example/?u={MD5}&b=1"}}', '{"to":"https://a.example/?b=1"}'),
         (
             '{"item_ids": ["10.20.30.40", "203.0.113.7:443", "u:203.0.113.7"], "seen": ["203.0.113.7", "a"]}',
@@ -388,6 +397,10 @@ def test_a_campaign_keeps_nothing_that_looks_like_somebodys(name: str, value: st
         ),
         *((name, "25.11.27.104") for name in ("order_id", "orderNumber", "invoice no", "items", "transaction-ref")),
         *(("item_ids", said) for said in ("10.20.30.40,10.20.30.41", "10.20.30.40; 300.1.2.3;", '"10.20.30.40"|')),
+        *(("item_ids", said) for said in ("['10.20.30.40', '10.20.30.41']", "[10.20.30.40,10.20.30.41]")),
+        *(("item_ids", said) for said in ('{"10.20.30.40":2}', '[{"10.20.30.40":{"n":1}}]')),
+        *(("versions", said) for said in ('{"10.2.1.4":true}', '{"ios-10.2.1.4":1}', "['10.2.1.4', '10.2.1.5']")),
+        ("order_ids", '{"00491712345678":1}'),
         *((name, "order:25.11.27.104; red") for name in ("note", "u")),
         *(
             ("cart", said)

@@ -242,8 +242,8 @@ class Event(_message.Message):
         "00" an order's where it does ("order_id"). A link loses what `Context.page_url` loses, with its host or without
         ("/reset?token=x", "?token=x"); one that is percent-encoded, and holds what it would lose, is cut as a whole. An
         object of JSON loses the members that a property of their name would, and under the name of a person ("customer",
-        "user") every hash. A phone number without its country code is found by its name alone: in free text it looks like any
-        other number.
+        "user") every hash; its keys are asked like values of its name ("item_ids"). A phone number without its country code is
+        found by its name alone: in free text it looks like any other number.
         """
 
     @_builtins.property
