@@ -110,6 +110,11 @@ class Identification:
         value = visitor.strip()
         return "" if self._is_nobody(value) else self._make(VISITOR, sha256(value.encode()).digest())
 
+    def email_token(self, text: str) -> str:
+        """Makes the token of an e-mail address, also of one that stands for nobody; empty if it is none."""
+        email = normalize_email(text)
+        return "" if email is None else self._make(EMAIL, sha256(email.encode()).digest())
+
     def _is_nobody(self, value: str) -> bool:
         return not value if self._blocked is None else is_blocked(value, self._blocked)
 

@@ -4,7 +4,7 @@ The one rule: a statement that is sent again changes nothing, whatever became of
 for the event log: what is imported is read from ClickHouse, so ClickHouse acknowledges it.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 from zoneinfo import available_timezones
 
@@ -14,7 +14,7 @@ from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.import_result_pb2 import ImportOutcome as Outcome
 from tributary.ingestion.v1.import_result_pb2 import ImportResult
 from tributary.ingestion.v1.spend_pb2 import SpendSlice
-from tributary_domain.deal_creators import formerly_stored_creator, stored_creator
+from tributary_domain.deal_creators import kept_creators, stored_creator
 from tributary_domain.deals import check_deal
 from tributary_domain.exchange_rates import check_rate
 from tributary_domain.import_outcomes import ImportOutcome, outcome_of
@@ -52,8 +52,8 @@ class _Statement(NamedTuple):
     stated_micros: int
     subjects: Sequence[Subject]
     content: Hashable
-    formerly: Hashable = None
-    """What an earlier release kept of the same content."""
+    likewise: Collection[Hashable] = ()
+    """As what the same content may be kept, too: by an earlier release, or while the workspace declared otherwise."""
 
 
 class Importing:
@@ -104,12 +104,12 @@ class Importing:
             (rules.workspace_id, deal.system, deal.deal_id, micros(deal.modify_time), *_deal_state(deal, rules))
             for deal in good
         ]
-        formerly = [_formerly(row[4:], deal, rules) for row, deal in zip(rows, good, strict=True)]
+        likewise = [_kept_states(row[4:], deal, rules) for row, deal in zip(rows, good, strict=True)]
         subjects, times = [row[1:3] for row in rows], [row[3] for row in rows]
         known = await self._imports.known_deals(rules.workspace_id, subjects, times)
         new = [row for row in rows if row[1:3] not in known]  # of the others somebody was erased, or it is nobody's
         erased = await self._imports.of_erased(rules.workspace_id, new, rules.deal_key)
-        stated = [_Statement(row[3], [row[1:3]], row[4:], was) for row, was in zip(rows, formerly, strict=True)]
+        stated = [_Statement(row[3], [row[1:3]], row[4:], kept) for row, kept in zip(rows, likewise, strict=True)]
         outcomes = _decide(stated, known)
         contacts = [row[_CONTACT] for row in rows]
         until = await self._imports.erased_until(rules.workspace_id, {contact for contact in contacts if contact})
@@ -143,7 +143,7 @@ class Importing:
 def _of_slice(spend: SpendSlice, formerly: bytes) -> _Statement:
     """Returns what a slice states, given as it is stored now and the digest of it as it was sent, as it was known."""
     days = [(spend.destination, spend.account_id, day) for day in import_rows.days_of(spend)]
-    return _Statement(micros(spend.reported_at_time), days, import_rows.slice_digest(spend), formerly)
+    return _Statement(micros(spend.reported_at_time), days, import_rows.slice_digest(spend), (formerly,))
 
 
 def _of_rate(rate: ExchangeRate) -> _Statement:
@@ -156,10 +156,13 @@ def _deal_state(deal: Deal, rules: WorkspaceRules) -> import_rows.Row:
     return import_rows.deal_state(deal, contact, stored_creator(deal.created_by, _email_token(rules), token, is_own))
 
 
-def _formerly(state: import_rows.Row, deal: Deal, rules: WorkspaceRules) -> import_rows.Row:
-    """Returns a state of a deal as earlier releases stored it."""
-    created_by = formerly_stored_creator(deal.created_by, _email_token(rules))
-    return (*state[:_CREATOR], created_by, *state[_CREATOR + 1 :])
+def _kept_states(state: import_rows.Row, deal: Deal, rules: WorkspaceRules) -> set[import_rows.Row]:
+    """Returns all as what a state of a deal may be stored that is stored as `state` today.
+
+    What is kept of its creator depends on what was declared when it came: that is no other statement.
+    """
+    kept = kept_creators(deal.created_by, rules.identification.email_token, rules.redaction_token)
+    return {(*state[:_CREATOR], created_by, *state[_CREATOR + 1 :]) for created_by in kept}
 
 
 def _email_token(rules: WorkspaceRules) -> Callable[[str], str]:
@@ -174,10 +177,8 @@ def _token(rules: WorkspaceRules, identifiers: Identifiers) -> str:
 def _decide(statements: Iterable[_Statement], known: dict[Subject, Known]) -> list[ImportOutcome]:
     """Decides on statements in order, each knowing those before it."""
     outcomes = []
-    for stated, subjects, content, formerly in statements:
-        about = [known.get(subject, _UNKNOWN) for subject in subjects]
-        if formerly is not None:
-            about = [_as_now(one, stated, content, formerly) for one in about]
+    for stated, subjects, content, likewise in statements:
+        about = [_as_now(known.get(subject, _UNKNOWN), stated, content, likewise) for subject in subjects]
         outcome = outcome_of(stated, content, [one.contents for one in about], [one.newest_micros for one in about])
         outcomes.append(outcome)
         if outcome in (ImportOutcome.STORED, ImportOutcome.OUTDATED):
@@ -187,9 +188,9 @@ def _decide(statements: Iterable[_Statement], known: dict[Subject, Known]) -> li
     return outcomes
 
 
-def _as_now(known: Known, stated: int, content: Hashable, formerly: Hashable) -> Known:
-    """Returns what is known of a subject as this release would have kept it."""
-    if known.contents.get(stated) != formerly:
+def _as_now(known: Known, stated: int, content: Hashable, likewise: Collection[Hashable]) -> Known:
+    """Returns what is known of a subject as it would be kept now."""
+    if known.contents.get(stated) not in likewise:
         return known
     return known._replace(contents={**known.contents, stated: content})
 

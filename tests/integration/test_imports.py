@@ -33,7 +33,9 @@ from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceSt
 from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
 from tributary_cli.command_line import cli
 from tributary_domain.deal_creators import OWN_CREATOR
+from tributary_domain.identifiers import Identification
 from tributary_domain.ids import person_id
+from tributary_domain.redacted_ids import redaction_tokens
 from tributary_domain.severed_orders import deal_key
 from tributary_storage.clickhouse import import_rows
 from tributary_storage.clickhouse.client import connect
@@ -42,6 +44,8 @@ from tributary_storage.clickhouse.names import micros
 NOVEMBER = 1_793_491_200
 """2026-11-01."""
 PEPPER = "a pepper of the tests"
+NOBODY = "robot@shop.example"
+"""An address that the workspace says stands for nobody."""
 accounts = (f"account-{number}" for number in itertools.count())
 
 
@@ -49,7 +53,8 @@ accounts = (f"account-{number}" for number in itertools.count())
 def door(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     redis_url = stores.empty_redis_url()
     run_apart(create_test_epoch(redis_url))
-    declared: dict[str, Any] = {"shop": {"pepper": {"value": PEPPER}}, "other": {}}
+    shop = {"pepper": {"value": PEPPER}, "identity": {"blocked_identifiers": [NOBODY]}}
+    declared: dict[str, Any] = {"shop": shop, "other": {}}
     with running_door(tmp_path_factory.mktemp("imports"), redis_url, clickhouse_url, declared) as door:
         yield door
 
@@ -178,6 +183,33 @@ async def test_what_an_earlier_release_kept_with_words_that_are_cut_now_is_known
     assert spend(door, kept, other) == ["DUPLICATE", "CONFLICT"]
     other_deal = a_deal("d-kept", 1, created_by="Bob")
     assert deals(door, deal, by_nobody, other_deal) == ["DUPLICATE", "DUPLICATE", "CONFLICT"]
+
+
+async def test_a_state_of_a_deal_is_known_again_whatever_was_declared_of_its_creator_when_it_came(
+    door: Door, stores: Stores
+) -> None:
+    email_token, token = Identification(PEPPER.encode(), None).email_token, redaction_tokens(PEPPER.encode())
+    kept = {
+        "Sync (sync@shop.example)": OWN_CREATOR,
+        "sync@shop.example": OWN_CREATOR,
+        "tributary@shop.example": email_token("tributary@shop.example"),
+        "Tributary (sync@shop.example)": token("Tributary (sync@shop.example)"),
+        "API 203.0.113.7": OWN_CREATOR,
+        NOBODY: email_token(NOBODY),
+        "crm@shop.example": token("crm@shop.example"),
+    }
+    found = [a_deal(f"d-declared-{number}", 1, created_by=name) for number, name in enumerate([*kept, "Bob"])]
+    shop = door.ids["shop"]
+    states = [
+        (shop, one.system, one.deal_id, micros(one.modify_time), *import_rows.deal_state(one, "", creator))
+        for one, creator in zip(found, [*kept.values(), OWN_CREATOR], strict=True)
+    ]
+    async with connect(stores.clickhouse_url, name="earlier") as clickhouse:
+        await clickhouse.insert("deals", import_rows.DEAL_COLUMNS, list(zip(*states, strict=True)))
+    assert deals(door, *found) == ["DUPLICATE"] * len(kept) + ["CONFLICT"]
+    for one in found:
+        one.stage = "lost"
+    assert deals(door, *found) == ["CONFLICT"] * len(found)
 
 
 async def test_lines_of_an_import_that_failed_never_count_beside_those_that_came_in_their_place(

@@ -10,7 +10,7 @@ import pytest
 from tributary.ingestion.v1.deal_pb2 import Deal
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
-from tributary_domain.deal_creators import OWN_CREATOR, own_creators, stored_creator
+from tributary_domain.deal_creators import OWN_CREATOR, kept_creators, own_creators, stored_creator
 from tributary_domain.deals import check_deal
 from tributary_domain.exchange_rates import check_rate
 from tributary_domain.import_outcomes import ImportOutcome, outcome_of
@@ -181,8 +181,10 @@ def test_who_made_a_deal_is_kept_as_a_token_if_it_is_somebodys_and_as_ours_if_it
     def email_token(email: str) -> str:
         return "" if " " in email else f"email:{email}"
 
-    is_own = own_creators(["*tributary*", "api@shop.example"])
-    assert stored_creator(said, email_token, "x1:{}".format, is_own) == stored
+    is_own, token = own_creators(["*tributary*", "api@shop.example"]), "x1:{}".format
+    assert stored_creator(said, email_token, token, is_own) == stored
+    undeclared = stored_creator(said, email_token, token, own_creators([]))
+    assert {stored, undeclared} <= kept_creators(said, email_token, token), "the same state, declared then or not"
 
 
 def test_nobody_makes_our_deals_where_nobody_is_declared() -> None:

@@ -99,7 +99,8 @@ class Deal(_message.Message):
     """Required. Who made it, in the CRM's words: tells our own deals from others. A keyed token is kept of what is
     somebody's: an e-mail address, a phone number, a network address, a user agent; and of such a one that `own_creators`
     of the workspace names when the deal comes, that it is ours. One that is added to `own_creators` later tells of
-    deals that are known by then only where it names such a creator as it was sent, without `*`.
+    deals that are known by then only where it names such a creator as it was sent, without `*`. A state that is sent
+    again is the same, whatever `own_creators` says by then.
     """
     conversion_name: _builtins.str
     """Optional. The conversion name it is an outcome of; it is compared with no other. One that says none may be any
