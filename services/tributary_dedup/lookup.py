@@ -15,9 +15,10 @@ from tributary_domain.ids import event_digest
 from tributary_storage.clickhouse.quarantine import StoredDecision
 from tributary_storage.clickhouse.recorded_events import RecordedEvent, RecordedRefusal
 from tributary_storage.redis.claim_layout import Kind
-from tributary_storage.redis.claim_lookup import KnownClaim
+from tributary_storage.redis.claim_lookup import KnownClaim, Silent
 
 MAX_IDS: Final = 1000
+_UNANSWERED: Final = -1
 
 _VERDICTS: Final = {
     Kind.ACCEPTED: verdict_pb2.VERDICT_ACCEPTED,
@@ -34,6 +35,10 @@ class Claimed(Protocol):
 
     async def events(self, digests: Sequence[bytes]) -> list[KnownClaim | None]:
         """Returns what is claimed of each event; may raise `StorageUnavailableError`."""
+        ...
+
+    async def events_that_answer(self, digests: Sequence[bytes]) -> list[KnownClaim | Silent | None]:
+        """Returns the same, or that nobody says; may raise `StorageUnavailableError`, if nobody says anything."""
         ...
 
 
@@ -72,16 +77,17 @@ class Lookup:
         self._decisions = decisions
 
     async def first_accepted(self, digests: Sequence[bytes]) -> list[int]:
-        """Returns when each event was accepted first, by its claim, in microseconds; 0: nothing says that it was.
+        """Returns when each event was accepted first, by its claim, in microseconds.
+
+        0: nothing says that it was; -1: its claims did not answer, those of others did.
 
         Args:
             digests: 16 bytes of each event.
 
         Raises:
-            StorageUnavailableError: The claims did not answer.
+            StorageUnavailableError: No claims answered.
         """
-        claims = await self._claimed.events(digests)
-        return [0 if one is None or one.kind is Kind.REGISTERED else one.accept_micros for one in claims]
+        return [_first_accepted(one) for one in await self._claimed.events_that_answer(digests)]
 
     async def find(self, workspace: str, event_ids: Sequence[str]) -> list[EventFate]:
         """Returns what became of each id, in order.
@@ -106,6 +112,12 @@ class Lookup:
             fate.first_accept_time.FromMicroseconds(decided[0].first_accept_micros)
             fate.is_time_rounded = False
         return [fates[event_id] for event_id in event_ids]
+
+
+def _first_accepted(claim: KnownClaim | Silent | None) -> int:
+    if isinstance(claim, Silent):
+        return _UNANSWERED
+    return 0 if claim is None or claim.kind is Kind.REGISTERED else claim.accept_micros
 
 
 def _fate(

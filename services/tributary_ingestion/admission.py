@@ -59,7 +59,10 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 
 _MARGIN: Final = 0.9
 """Share of the caller's remaining time that dedup gets, so that our own answer still arrives."""
-_RETRY_DELAY_SECONDS: Final = 1.0
+RETRY_DELAY_SECONDS: Final = 1.0
+"""When to send again what a part that does not answer left undecided, where it does not say."""
+UNANSWERED: Final = -1
+"""In place of the time when an event was accepted first: the claims of its shard did not answer."""
 _UNDECIDED: Final = bytes([verdict_pb2.VERDICT_UNDECIDED])
 _FULL: Final = OUTCOME_RECORD.pack(verdict_pb2.VERDICT_UNDECIDED, verdict_pb2.REASON_CODE_LOG_FULL, 0, 0)
 
@@ -139,13 +142,13 @@ class Admission:
                 return _told_apart(await outcomes)
         except TimeoutError as late:
             message = "A part of Tributary does not answer now; send the same again."
-            raise UnavailableError(message, retry_delay_seconds=_RETRY_DELAY_SECONDS) from late
+            raise UnavailableError(message, retry_delay_seconds=RETRY_DELAY_SECONDS) from late
 
     async def first_accepted(self, event_digests: Sequence[bytes], remaining_seconds: float | None) -> Sequence[int]:
-        """Returns when each event was accepted first, in microseconds; 0: it is not known.
+        """Returns when each event was accepted first, in microseconds; 0: it is not known; or `UNANSWERED`.
 
         Raises:
-            UnavailableError: Dedup does not answer.
+            UnavailableError: Dedup does not answer, or no claims do.
         """
         request = dedup_service_pb2.FindClaimsRequest(event_digests=b"".join(event_digests))
         timeout = self._deadline_seconds
@@ -156,7 +159,7 @@ class Admission:
         except grpc.aio.AioRpcError as failure:
             if failure.code() is grpc.StatusCode.UNIMPLEMENTED:  # for as long as an upgrade takes
                 message = "A part of Tributary is of an earlier version still; send the same again."
-                raise UnavailableError(message, retry_delay_seconds=_RETRY_DELAY_SECONDS) from failure
+                raise UnavailableError(message, retry_delay_seconds=RETRY_DELAY_SECONDS) from failure
             raise _told(error_of(failure)) from failure
 
     async def run(self, stop: asyncio.Event) -> None:

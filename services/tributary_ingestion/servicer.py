@@ -8,6 +8,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from tributary.common.v1.status_pb2 import Status
+from tributary.event.v1.verdict_pb2 import REASON_CODE_KEY_STORE_UNREACHABLE, REASON_CODE_STORE_UNREACHABLE
 from tributary.ingestion.v1.ingestion_service_pb2 import (
     IngestEventsRequest,
     IngestEventsResponse,
@@ -15,10 +16,11 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
     StreamEventsResponse,
 )
 from tributary_domain.event_times import read_micros
-from tributary_ingestion import intake, retries, unsealed_events, verdicts
+from tributary_ingestion import held_events, intake, retries, verdicts
 from tributary_ingestion.admission import Admission
 from tributary_ingestion.caller_events import Sender
 from tributary_ingestion.fraud import Fraud
+from tributary_ingestion.held_events import Held
 from tributary_ingestion.import_methods import ImportMethods
 from tributary_ingestion.match_keys import Sealed, Sealing
 from tributary_ingestion.packed import Packed
@@ -174,6 +176,7 @@ class IngestionServicer:
     async def _decide(
         self, request: _Batch, size: int, receive_micros: int, remaining_seconds: float | None
     ) -> Answers:
+        deadline = None if remaining_seconds is None else self._clock.monotonic_seconds() + remaining_seconds
         caller = current_caller()
         if request.backfill:
             caller.require(Scope.BACKFILL)
@@ -189,29 +192,36 @@ class IngestionServicer:
             if request.validate_only:
                 answers = verdicts.validated(packed)
             else:
-                packed = await retries.recognise(self._admission, packed, receive_micros, remaining_seconds)
+                known = await retries.recognise(self._admission, packed, receive_micros, self._left(deadline))
+                packed = known.packed
                 if any(one.token is not None for one in packed):  # a provider is slow: nobody shall wait for it
-                    started = self._clock.monotonic_seconds()
                     async with turn.pause():
-                        packed = await self._fraud.judge(packed, rules, remaining_seconds)
-                    if remaining_seconds is not None:
-                        remaining_seconds -= self._clock.monotonic_seconds() - started
+                        packed = await self._fraud.judge(packed, rules, self._left(deadline))
                     sealed = await self._sealing.seal(packed, rules)
                 else:
                     packed, sealed = await self._judge_and_seal(packed, rules)
                 sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)
-                outcomes = await unsealed_events.admit(
+                held = (
+                    Held(known.unanswered, REASON_CODE_STORE_UNREACHABLE, known.retry_delay_seconds),
+                    Held(sealed.unsealed, REASON_CODE_KEY_STORE_UNREACHABLE, sealed.retry_delay_seconds),
+                )
+                outcomes = await held_events.admit(
                     self._admission,
                     sender,
                     receive_micros,
                     packed,
-                    sealed,
-                    remaining_seconds,
+                    sealed.fields,
+                    held,
+                    self._left(deadline),
                     is_crowded=self._turns.is_crowded(caller.workspace_id),
                 )
                 answers = verdicts.decided(packed, outcomes)
         verdicts.tell(answers)
         return answers
+
+    def _left(self, deadline: float | None) -> float | None:
+        """Returns how long a caller still waits: whoever was asked before has taken of it; `None`: for ever."""
+        return None if deadline is None else deadline - self._clock.monotonic_seconds()
 
     async def _judge_and_seal(self, packed: Sequence[Packed], rules: WorkspaceRules) -> tuple[Sequence[Packed], Sealed]:
         """Asks the counters of bursts and the data keys at once: what is sealed does not depend on what is judged."""

@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from tests.support.admissions import age_claims, sweep_all
 from tests.support.door import Door, running_door
+from tests.support.earlier_dedup import running_earlier_dedup
 from tests.support.eventually import eventually, eventually_async
 from tests.support.stores import Stores, create_test_epoch, run_apart, running_redis
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AdmittedEvents
@@ -51,7 +52,10 @@ DUPLICATE = verdict_pb2.VERDICT_DUPLICATE
 CONFLICT = verdict_pb2.VERDICT_CONFLICT
 REJECTED = verdict_pb2.VERDICT_REJECTED
 QUARANTINED = verdict_pb2.VERDICT_QUARANTINED
+UNDECIDED = verdict_pb2.VERDICT_UNDECIDED
 VALID = verdict_pb2.VERDICT_VALID
+STORE_UNREACHABLE = verdict_pb2.REASON_CODE_STORE_UNREACHABLE
+KEY_STORE_UNREACHABLE = verdict_pb2.REASON_CODE_KEY_STORE_UNREACHABLE
 
 BROWSER = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -468,14 +472,15 @@ def test_an_accepted_event_carries_tokens_channel_and_digest(door: Door, module_
 def cut_off(
     stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Door, RedisServer]]:
-    """A door whose dedup and whose state store may be taken away, and that store."""
+    """A door whose dedup, of an earlier version, and whose state store may be taken away, and that store."""
     directory, url = tmp_path_factory.mktemp("door"), stores.empty_redis_url()
     run_apart(create_test_epoch(url))
     sealing = {"shop": {"data_key": {"value": base64.b64encode(bytes(32)).decode()}}}
-    with running_redis(directory / "state") as state:
+    with running_redis(directory / "state") as state, running_earlier_dedup("FindClaims") as earlier:
         run_apart(create_test_epoch(state.url))
-        own = {"ingestion": {"TRIBUTARY_STATE_URL": state.url}}
+        own = {"ingestion": {"TRIBUTARY_STATE_URL": state.url, "TRIBUTARY_DEDUP_TARGET": earlier.address}}
         with running_door(directory, url, clickhouse_url, sealing, settings=own) as running:
+            earlier.real = running.dedup.address
             yield running, state
 
 
@@ -491,19 +496,45 @@ def test_without_dedup_the_door_says_unavailable_with_a_delay_and_recovers(cut_o
     assert eventually(lambda: retried(own, event) == ACCEPTED)
 
 
+def test_where_nobody_can_tell_whether_old_events_are_known_they_are_undecided_and_all_others_are_decided(
+    cut_off: tuple[Door, RedisServer],
+) -> None:
+    own, state = cut_off
+    old, older, wrong, first, again, new = (a_visit() for _ in range(6))
+    for event in (old, older):
+        event.event_time.seconds -= 60 * 86_400
+    wrong.ClearField("identifiers")
+    again.identifiers.CopyFrom(first.identifiers)
+    answers = own.send(old, first, older, wrong)
+    assert [answer.verdict for answer in answers] == [UNDECIDED, ACCEPTED, UNDECIDED, REJECTED]
+    assert {reason.code for answer in answers[::2] for reason in answer.reasons} == {STORE_UNREACHABLE}
+    assert min(answer.retry_delay.ToMilliseconds() for answer in answers[::2]) > 0
+    assert refused(own, IngestEventsRequest(events=[old, older]), own.keys["shop"])[0] is grpc.StatusCode.UNAVAILABLE
+    state.kill()
+    try:
+        answers = own.send(again, old, new)
+        assert [answer.verdict for answer in answers] == [ACCEPTED, UNDECIDED, UNDECIDED]
+        assert [answer.reasons[0].code for answer in answers[1:]] == [STORE_UNREACHABLE, KEY_STORE_UNREACHABLE]
+        assert refused(own, IngestEventsRequest(events=[old, new]), own.keys["shop"])[0] is grpc.StatusCode.UNAVAILABLE
+    finally:
+        state.start()
+        state.wait_until_ready()
+    assert eventually(lambda: retried(own, new) == ACCEPTED)
+
+
 def test_without_the_state_store_somebody_new_is_undecided_and_all_others_are_decided(
     cut_off: tuple[Door, RedisServer],
 ) -> None:
     own, state = cut_off
     first, again, new, wrong = (a_visit() for _ in range(4))
     again.identifiers.CopyFrom(first.identifiers)
-    wrong.event_time.Clear()
+    wrong.ClearField("identifiers")
     assert own.send(first)[0].verdict == ACCEPTED
     state.kill()
     try:
         answers = own.send(new, again, wrong)
-        assert [answer.verdict for answer in answers] == [verdict_pb2.VERDICT_UNDECIDED, ACCEPTED, REJECTED]
-        assert [reason.code for reason in answers[0].reasons] == [verdict_pb2.REASON_CODE_KEY_STORE_UNREACHABLE]
+        assert [answer.verdict for answer in answers] == [UNDECIDED, ACCEPTED, REJECTED]
+        assert [reason.code for reason in answers[0].reasons] == [KEY_STORE_UNREACHABLE]
         assert answers[0].retry_delay.ToMilliseconds() > 0
         assert refused(own, IngestEventsRequest(events=[new]), own.keys["shop"])[0] is grpc.StatusCode.UNAVAILABLE
     finally:

@@ -37,6 +37,7 @@ from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
 from tributary_dedup.continuity import Continuity as LogContinuity
 from tributary_dedup.continuity import Positions
+from tributary_domain.ids import event_digest
 from tributary_domain.shards import shard_of_key
 from tributary_ingestion.match_keys import Sealing
 from tributary_runtime.channels import open_channel
@@ -360,6 +361,14 @@ async def test_dedup_serves_and_records_all_of_it_and_the_other_shards_while_a_n
 
                 await eventually_async(recorded)
 
+            async def first_accepted(told: dict[str, int]) -> dict[str, int]:
+                digests = b"".join(event_digest(workspace, event_id) for event_id in told)
+                found = await stub.FindClaims(dedup_service_pb2.FindClaimsRequest(event_digests=digests), timeout=30)
+                return dict(zip(told, found.first_accept_micros, strict=True))
+
+            def undecided(told: dict[str, int]) -> set[str]:
+                return {event_id for event_id, verdict in told.items() if verdict == UNDECIDED}
+
             async def guards_have_looked() -> None:
                 """Once a second: by then as often as takes a process out of the load balancer."""
                 assert (tmp_path / "dedup.log").read_text().count("backlog_unknown") >= TRIES + 2
@@ -388,6 +397,10 @@ async def test_dedup_serves_and_records_all_of_it_and_the_other_shards_while_a_n
                 await are_recorded(begun)
                 lost.kill()
                 assert set((await send("later")).values()) == {ACCEPTED, UNDECIDED}
+                again, times = await send("before"), await first_accepted(before)
+                assert set(again.values()) == {DUPLICATE, UNDECIDED}
+                assert {name for name, micros in times.items() if micros == -1} == undecided(again)
+                assert min(micros for micros in times.values() if micros != -1) > 0
             finally:
                 lost.kill()
                 lost.start()

@@ -12,7 +12,7 @@ from typing import Any
 import redis.asyncio
 
 from tributary_domain.shards import CLAIM_BYTES, claim_field
-from tributary_runtime.errors import TributaryError
+from tributary_runtime.errors import StorageUnavailableError, TributaryError
 from tributary_storage.redis.claim_layout import (
     ACCEPT,
     MERGE,
@@ -47,6 +47,14 @@ class KnownClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class Silent:
+    """In place of a claim: the node that has it does not answer."""
+
+    failure: StorageUnavailableError
+    """Why."""
+
+
+@dataclass(frozen=True, slots=True)
 class LostClaim:
     """A claim to be written again."""
 
@@ -75,27 +83,47 @@ class ClaimLookup:
         """Returns what is claimed of each event, None where nothing is; each is found through its own shard.
 
         Raises:
-            StorageUnavailableError: Redis did not answer.
+            StorageUnavailableError: Redis did not answer, or some node of a cluster.
+        """
+        found: list[KnownClaim | None] = []
+        for claim in await self.events_that_answer(digests):
+            if isinstance(claim, Silent):
+                raise claim.failure
+            found.append(claim)
+        return found
+
+    async def events_that_answer(self, digests: Sequence[bytes]) -> list[KnownClaim | Silent | None]:
+        """Returns the same, and where a node of a cluster does not answer that nobody says.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer for any event.
         """
         shard = self._placement.shard
         places = [self._placement.claims_key(digest, shard(digest)) for digest in digests]
-        values = await self._read([(place, claim_field(digest)) for place, digest in zip(places, digests, strict=True)])
+        values = await self._ask([(place, claim_field(digest)) for place, digest in zip(places, digests, strict=True)])
+        if values and all(isinstance(value, Silent) for value in values):
+            raise values[0].failure
         now = await self._now_micros()
-        found = [
-            None if value is None else KnownClaim(claim_kind(value), claim_time_micros(value, now)) for value in values
-        ]
-        registered = [at for at, claim in enumerate(found) if claim is not None and claim.kind is Kind.REGISTERED]
+
+        def read(value: bytes | Silent | None) -> KnownClaim | Silent | None:
+            if value is None or isinstance(value, Silent):
+                return value
+            return KnownClaim(claim_kind(value), claim_time_micros(value, now))
+
+        found = [read(value) for value in values]
+        registered = [at for at, claim in enumerate(found) if _is_registered(claim)]
         homes = [home_digest(digests[at]) for at in registered]
-        shards = [home_shard(values[at] or b"") for at in registered]
-        at_home = await self._read(
+        shards = [home_shard(values[at]) for at in registered]
+        at_home = await self._ask(
             [
                 (self._placement.claims_key(home, shard), claim_field(home))
                 for home, shard in zip(homes, shards, strict=True)
             ]
         )
         for at, value in zip(registered, at_home, strict=True):
-            if value is not None and claim_kind(value) is not Kind.REGISTERED:
-                found[at] = KnownClaim(claim_kind(value), claim_time_micros(value, now))
+            claim = read(value)
+            if claim is not None and not _is_registered(claim):
+                found[at] = claim
         return found
 
     async def orders(self, digests: Sequence[bytes]) -> list[dict[int, bytes] | None]:
@@ -106,7 +134,11 @@ class ClaimLookup:
         """
         shard = self._placement.shard
         where = [(self._placement.orders_key(one, shard(one)), claim_field(one)) for one in digests]
-        return [None if value is None else order_values(value) for value in await self._read(where)]
+        values = await self._ask(where)
+        for value in values:
+            if isinstance(value, Silent):
+                raise value.failure
+        return [None if value is None else order_values(value) for value in values]
 
     async def restore(self, events: Sequence[LostClaim], orders: Mapping[bytes, Mapping[int, bytes]]) -> int:
         """Writes claims again; what is there stays as it is. May run twice.
@@ -157,17 +189,18 @@ class ClaimLookup:
             (shard, place, pack_claim(digest, mark, REGISTER[home_at])),
         ]
 
-    async def _read(self, where: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
+    async def _ask(self, where: Sequence[tuple[str, bytes]]) -> list[Any]:
+        """Returns per place its value, None where there is none, or `Silent`."""
         if not where:
             return []
         pipeline = self._client.pipeline(transaction=False)
         for bucket, field in where:
             pipeline.hget(bucket, field)
         try:
-            values: list[bytes | None] = await pipeline.execute()
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
         except redis.RedisError as error:
             raise _failed(error) from error
-        return values
+        return [_answer(one) for one in answers]
 
     async def _now_micros(self) -> int:
         try:
@@ -175,6 +208,21 @@ class ClaimLookup:
         except redis.RedisError as error:
             raise _failed(error) from error
         return int(seconds) * 1_000_000 + int(micros)
+
+
+def _is_registered(claim: KnownClaim | Silent | None) -> bool:
+    return isinstance(claim, KnownClaim) and claim.kind is Kind.REGISTERED
+
+
+def _answer(answer: Any) -> Any:
+    """Returns one place's answer of a pipeline; raises what is no outage."""
+    if not isinstance(answer, redis.RedisError):
+        return answer
+    failure = _failed(answer)
+    failure.__cause__ = answer
+    if isinstance(failure, StorageUnavailableError):
+        return Silent(failure)
+    raise failure
 
 
 def _failed(error: redis.RedisError) -> TributaryError:

@@ -248,7 +248,7 @@ class FindClaimsResponse(_message.Message):
     @_builtins.property
     def first_accept_micros(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """One per digest, in request order: when it was accepted first, quarantined included, in microseconds since 1970 UTC,
-        rounded down to 128 seconds; 0: nothing is claimed, or nothing is decided.
+        rounded down to 128 seconds; 0: nothing is claimed, or nothing is decided; -1: its claims did not answer.
         """
 
     def __init__(

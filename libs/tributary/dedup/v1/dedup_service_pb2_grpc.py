@@ -90,8 +90,9 @@ class DedupServiceServicer:
 
     def FindClaims(self, request, context):
         """Says of events, by digest, when their claims say that they were accepted first. Asks the claims alone, and makes none.
+        While a node of a cluster does not answer, it says so of the events whose claims lie there, and answers for the others.
 
-        UNAVAILABLE: they did not answer.
+        UNAVAILABLE: no claims answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,8 +49,9 @@ class DedupServiceStub:
     """
     FindClaims: _grpc.UnaryUnaryMultiCallable[_dedup_service_pb2.FindClaimsRequest, _dedup_service_pb2.FindClaimsResponse]
     """Says of events, by digest, when their claims say that they were accepted first. Asks the claims alone, and makes none.
+    While a node of a cluster does not answer, it says so of the events whose claims lie there, and answers for the others.
 
-    UNAVAILABLE: they did not answer.
+    UNAVAILABLE: no claims answered.
     """
     DecideQuarantinedEvents: _grpc.UnaryUnaryMultiCallable[_dedup_service_pb2.DecideQuarantinedEventsRequest, _dedup_service_pb2.DecideQuarantinedEventsResponse]
     """Releases or rejects quarantined events. OK means that every outcome but UNDECIDED is on stable storage, in the event
@@ -83,8 +84,9 @@ class DedupServiceAsyncStub(DedupServiceStub):
     """
     FindClaims: _aio.UnaryUnaryMultiCallable[_dedup_service_pb2.FindClaimsRequest, _dedup_service_pb2.FindClaimsResponse]  # type: ignore[assignment]
     """Says of events, by digest, when their claims say that they were accepted first. Asks the claims alone, and makes none.
+    While a node of a cluster does not answer, it says so of the events whose claims lie there, and answers for the others.
 
-    UNAVAILABLE: they did not answer.
+    UNAVAILABLE: no claims answered.
     """
     DecideQuarantinedEvents: _aio.UnaryUnaryMultiCallable[_dedup_service_pb2.DecideQuarantinedEventsRequest, _dedup_service_pb2.DecideQuarantinedEventsResponse]  # type: ignore[assignment]
     """Releases or rejects quarantined events. OK means that every outcome but UNDECIDED is on stable storage, in the event
@@ -132,8 +134,9 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dedup_service_pb2.FindClaimsResponse, _abc.Awaitable[_dedup_service_pb2.FindClaimsResponse]]:
         """Says of events, by digest, when their claims say that they were accepted first. Asks the claims alone, and makes none.
+        While a node of a cluster does not answer, it says so of the events whose claims lie there, and answers for the others.
 
-        UNAVAILABLE: they did not answer.
+        UNAVAILABLE: no claims answered.
         """
 
     @_abc_1.abstractmethod

@@ -79,7 +79,8 @@ class IngestionServiceServicer:
 
         What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
         longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand. So is, while the state
-        store does not answer, what somebody did who was not seen lately.
+        store does not answer, what somebody did who was not seen lately; and, while nobody can tell whether it was accepted
+        before, what is refused for nothing but its time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,8 @@ class IngestionServiceStub:
 
     What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
     longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand. So is, while the state
-    store does not answer, what somebody did who was not seen lately.
+    store does not answer, what somebody did who was not seen lately; and, while nobody can tell whether it was accepted
+    before, what is refused for nothing but its time.
     """
     StreamEvents: _grpc.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]
     """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
@@ -99,7 +100,8 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
 
     What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
     longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand. So is, while the state
-    store does not answer, what somebody did who was not seen lately.
+    store does not answer, what somebody did who was not seen lately; and, while nobody can tell whether it was accepted
+    before, what is refused for nothing but its time.
     """
     StreamEvents: _aio.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
@@ -155,7 +157,8 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
         longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand. So is, while the state
-        store does not answer, what somebody did who was not seen lately.
+        store does not answer, what somebody did who was not seen lately; and, while nobody can tell whether it was accepted
+        before, what is refused for nothing but its time.
         """
 
     @_abc_1.abstractmethod
