@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tributary_cli.console import messages, output, print_json
+from tributary_cli.delivery_filters import delivery_filter, filter_options
 from tributary_cli.delivery_funnel import funnel
 from tributary_cli.delivery_lines import Doubt, delivery_line, destination_line, next_steps, replay_line, step_line
 from tributary_cli.query_calls import calling_query
-from tributary_cli.report_times import read_span
 from tributary_cli.rpc import connection_options
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from tributary.delivery.v1.delivery_pb2 import Delivery, DeliveryFilter
+    from tributary.delivery.v1.delivery_pb2 import Delivery
     from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus
     from tributary.query.v1.query_service_pb2 import ReplayDeliveriesRequest, ReplayDeliveriesResponse
     from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 
 _CALL_SECONDS = 60.0
 _MOST_PER_PAGE = 1_000
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _filters(command: _Command) -> _Command:
-    """Adds the options that choose deliveries."""
-    for option in (
-        click.option("--until", metavar="TIME", help="Up to this day, included, or moment, as --since."),
-        click.option(
-            "--since",
-            metavar="TIME",
-            help="Last attempted, or decided not to be sent, from this day or moment on, UTC. What waits for its first "
-            "attempt has no such time, and is left out.",
-        ),
-        click.option("--reason", "reasons", multiple=True, metavar="NAME", help="Not sent for it: NO_CONSENT; repeat."),
-        click.option("--error", "outcomes", multiple=True, metavar="NAME", help="Outcome: PERMANENT, UNKNOWN; repeat."),
-        click.option("--state", "states", multiple=True, metavar="NAME", help="DEAD, PENDING, ACCEPTED, ...; repeat."),
-        click.option("--destination", default="", metavar="ID", help="Only to this destination."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group()
@@ -154,7 +131,7 @@ def resume(destination: str, *, as_json: bool, **connection: Any) -> None:
 
 @deliveries.command("list")
 @click.argument("conversion_ids", nargs=-1, metavar="[CONVERSION]...")
-@_filters
+@filter_options
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most this many.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @connection_options("query")
@@ -166,7 +143,7 @@ def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked
     """
     from tributary.query.v1.query_service_pb2 import ListDeliveriesRequest
 
-    request = ListDeliveriesRequest(filter=_filter(conversion_ids, asked))
+    request = ListDeliveriesRequest(filter=delivery_filter(conversion_ids, asked))
     found: list[Delivery] = []
     waiting: list[Delivery] = []
     with calling_query(asked) as (stub, metadata):
@@ -192,7 +169,7 @@ def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked
 
 @deliveries.command()
 @click.argument("conversion_ids", nargs=-1, metavar="[CONVERSION]...")
-@_filters
+@filter_options
 @click.option("--risk-duplicates", is_flag=True, help="Also those that the destination may have taken already.")
 @click.option("--dry-run", is_flag=True, help="Only say how many there are.")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
@@ -215,10 +192,10 @@ def replay(
     """
     from tributary.query.v1.query_service_pb2 import ReplayDeliveriesRequest
 
-    chosen = _filter(conversion_ids, asked)
+    chosen = delivery_filter(conversion_ids, asked)
     if not chosen.ListFields():
         raise click.UsageError(
-            "Choose deliveries: by CONVERSION, --destination, --state, --error, --reason or --since."
+            "Choose deliveries: by CONVERSION, --destination, --state, --error, --reason, --since or --until."
         )
     request = ReplayDeliveriesRequest(filter=chosen, dry_run=True, risk_duplicates=risk_duplicates)
     with calling_query(asked) as (stub, metadata):
@@ -279,35 +256,6 @@ def _show(one: DestinationStatus, doubt: Doubt) -> None:
     output().print(destination_line(one), markup=False)
     for step in next_steps(one, doubt):
         output().print(f"  Next: {step}", style="yellow", markup=False)
-
-
-def _filter(conversion_ids: tuple[str, ...], asked: dict[str, Any]) -> DeliveryFilter:
-    from tributary.delivery.v1.delivery_pb2 import DeliveryFilter, DeliveryState, IneligibleReason, OutcomeClass
-
-    chosen = DeliveryFilter(
-        destination_id=asked["destination"],
-        conversion_ids=conversion_ids,
-        states=_numbers(DeliveryState, "DELIVERY_STATE_", asked["states"], "--state"),
-        outcomes=_numbers(OutcomeClass, "OUTCOME_CLASS_", asked["outcomes"], "--error"),
-        ineligible_reasons=_numbers(IneligibleReason, "INELIGIBLE_REASON_", asked["reasons"], "--reason"),
-    )
-    if asked["since"] is not None or asked["until"] is not None:
-        span = read_span("31d", asked["since"], asked["until"], datetime.now(UTC), UTC)  # noqa: TID251 - the user's now
-        chosen.time_range.start_time.FromDatetime(span.start)
-        chosen.time_range.end_time.FromDatetime(span.end)
-    return chosen
-
-
-def _numbers(enum: Any, prefix: str, names: tuple[str, ...], option: str) -> list[Any]:
-    """Returns values of an enum by their names, with or without what all begin with."""
-    known = {name.removeprefix(prefix): number for name, number in enum.items() if number}
-    found = []
-    for name in names:
-        short = name.upper().replace("-", "_").removeprefix(prefix)
-        if short not in known:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(known)}.", param_hint=option)
-        found.append(known[short])
-    return found
 
 
 def _as_dict(message: Message) -> dict[str, Any]:

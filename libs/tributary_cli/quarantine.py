@@ -39,7 +39,7 @@ def _filters(command: _Command) -> _Command:
     for option in (
         click.option("--name", "names", multiple=True, metavar="NAME", help="Only conversions of this name; repeat."),
         click.option("--until", metavar="TIME", help="Up to this day, included, or moment, of the event's time, UTC."),
-        click.option("--since", metavar="TIME", help="From this day or moment on. [31 days ago]"),
+        click.option("--since", metavar="TIME", help="From this day or moment on. [31 days before --until]"),
         click.option("--reason", "reasons", multiple=True, metavar="CODE", help="Only of this reason; repeat."),
     ):
         command = option(command)

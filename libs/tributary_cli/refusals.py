@@ -29,7 +29,7 @@ def refusals() -> None:
 @refusals.command("list")
 @click.argument("event_ids", nargs=-1, metavar="[ID]...")
 @click.option("--reason", "reasons", multiple=True, metavar="CODE", help="Only of this reason; repeat.")
-@click.option("--since", metavar="TIME", help="From this day or moment on. [31 days ago]")
+@click.option("--since", metavar="TIME", help="From this day or moment on. [31 days before --until]")
 @click.option("--until", metavar="TIME", help="Up to this day, included, or moment, of the refusal, UTC.")
 @click.option("--verdict", type=click.Choice(["rejected", "conflict", "all"]), default="all", show_default=True)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most this many.")

@@ -51,11 +51,20 @@ def read_span(last: str, since: str | None, until: str | None, now: datetime, zo
     Raises:
         click.BadParameter: One is none of that, or the end is not after the start.
     """
-    end = now if until is None else _read_moment(until, zone, "--until", through_the_day=True)
+    end = now if until is None else read_end(until, zone)
     start = end - _read_length(last) if since is None else _read_moment(since, zone, "--since", through_the_day=False)
     if start >= end:
         raise click.BadParameter("the end is not after the start.", param_hint="--since / --until")
     return Span(start, end)
+
+
+def read_end(until: str, zone: tzinfo) -> datetime:
+    """Returns the first moment after `until`: a day, which is included, or a moment, which is not.
+
+    Raises:
+        click.BadParameter: It is neither.
+    """
+    return _read_moment(until, zone, "--until", through_the_day=True)
 
 
 def _read_length(text: str) -> timedelta:

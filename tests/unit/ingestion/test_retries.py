@@ -43,7 +43,7 @@ def a_call(names: str) -> list[Packed]:
 
 
 async def recognised(names: str, answer: dict[str, int] | grpc.StatusCode) -> tuple[str, list[int], list[int]]:
-    """Returns the events of a call that are refused still, where those are nobody can tell of, and how many were asked."""
+    """Returns the events of a call that are refused still, the places of the unanswered, and how many were asked."""
     dedup = Dedup(answer)
     admission = Admission(dedup, deadline_seconds=5.0)  # type: ignore[arg-type]
     found, unanswered, delay = await retries.recognise(admission, a_call(names), NOW, None)
