@@ -26,6 +26,7 @@ from tributary_runtime.errors import (
     TributaryError,
     WorkerDecision,
 )
+from tributary_runtime.time_ranges import read_time_range
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse.reconciliation_runs import MAX_FINDINGS, ReconciliationRuns, Run
 from tributary_storage.redis.run_leases import RunLeases
@@ -115,11 +116,11 @@ class Reconciling:
         if request.reconciliation_id:
             run = await self._find(workspace, request.reconciliation_id)
         else:
-            start, end = request.time_range.start_time, request.time_range.end_time
+            start, end = read_time_range(request.time_range, "time_range")
             run = begun(
                 workspace,
-                start.ToMicroseconds(),
-                end.ToMicroseconds(),
+                start or 0,
+                end or 0,
                 self._clock.unix_micros(),
                 repairs=request.repairs,
                 slices=request.slices or _SLICES,

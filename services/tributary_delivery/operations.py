@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from tributary.delivery.v1.delivery_pb2 import (
@@ -25,6 +25,7 @@ from tributary.delivery.v1.delivery_pb2 import DeliveryState as States
 from tributary.delivery.v1.delivery_service_pb2 import ReplayDeliveriesResponse
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
+from tributary_runtime.time_ranges import read_time_range
 from tributary_storage.clickhouse.sent_ledger import LEDGER_START, Key, WantedDeliveries, key_of
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
@@ -227,12 +228,11 @@ def wanted_deliveries(workspace: str, asked: DeliveryFilter) -> WantedDeliveries
     )
     if not asked.HasField("time_range"):
         return wanted
-    span = asked.time_range
-    return WantedDeliveries(
-        *(wanted.workspace, wanted.destination_id, wanted.conversion_ids),
-        *(wanted.states, wanted.outcomes, wanted.reasons),
-        span.start_time.ToMicroseconds() if span.HasField("start_time") else wanted.start_micros,
-        span.end_time.ToMicroseconds() if span.HasField("end_time") else wanted.end_micros,
+    start_micros, end_micros = read_time_range(asked.time_range, "filter.time_range")
+    return replace(
+        wanted,
+        start_micros=wanted.start_micros if start_micros is None else start_micros,
+        end_micros=wanted.end_micros if end_micros is None else end_micros,
     )
 
 

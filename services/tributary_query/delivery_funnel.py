@@ -11,6 +11,7 @@ from tributary_query.page_tokens import fingerprint, make_token, read_token
 from tributary_query.violations import refuse
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
+from tributary_runtime.time_ranges import read_time_range
 from tributary_storage.clickhouse.delivery_funnel import DeliveryFunnel, WantedFunnel
 
 _USUAL_DAYS: Final = 31
@@ -60,7 +61,7 @@ class Funnels:
         if not request.HasField("time_range"):
             now_micros = self._clock.unix_micros()
             return now_micros - (_USUAL_DAYS - 1) * _DAY_MICROS, now_micros + _DAY_MICROS
-        start, end = request.time_range.start_time.ToMicroseconds(), request.time_range.end_time.ToMicroseconds()
+        start, end = (micros or 0 for micros in read_time_range(request.time_range, "time_range"))
         if not 0 <= start < end:
             raise refuse("time_range", "Must end after it starts, and not start before 1970.")
         return start, end

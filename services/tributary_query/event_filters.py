@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from tributary.event.v1 import verdict_pb2
 from tributary_domain.redacted_ids import redaction_tokens, stored_event_id
 from tributary_query.page_tokens import read_token
 from tributary_query.violations import Violations
 from tributary_runtime.clock import Clock
+from tributary_runtime.time_ranges import read_time_range
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse.refused_events import EARLIEST_MICROS, LATEST_MICROS, Key, Wanted
 
@@ -59,10 +58,10 @@ class EventFilters:
             wrong.add("page_size", f"Must not be negative; 0 means {DEFAULT_PAGE_SIZE}.")
         start, end = EARLIEST_MICROS, LATEST_MICROS
         if request.HasField("time_range"):
-            span = request.time_range
-            start, end = _micros(span.start_time), _micros(span.end_time)
-            if not (span.HasField("start_time") and span.HasField("end_time") and start < end):
+            asked = read_time_range(request.time_range, "time_range")
+            if None in asked:
                 wrong.add("time_range", "Must have a start before its end.")
+            start, end = asked[0] or 0, asked[1] or 0
         elif not request.event_ids:  # who names ids wants them whatever their age
             start = self._clock.unix_micros() - DEFAULT_SPAN // timedelta(microseconds=1)
         check_ids(request.event_ids, wrong)
@@ -102,7 +101,3 @@ def check_ids(event_ids: Sequence[str], wrong: Violations) -> None:
 def _name(code: verdict_pb2.ReasonCode.ValueType) -> str:
     known = verdict_pb2.ReasonCode.values()
     return verdict_pb2.ReasonCode.Name(code).removeprefix(CODE) if code in known else str(code)
-
-
-def _micros(time: Timestamp) -> int:
-    return time.seconds * 1_000_000 + time.nanos // 1_000

@@ -13,6 +13,7 @@ from tributary.query.v1.query_service_pb2 import (
 )
 from tributary_query.page_tokens import fingerprint, make_token, read_token
 from tributary_query.violations import Violations
+from tributary_runtime.time_ranges import read_time_range
 from tributary_storage.clickhouse.names import micros, timestamp
 
 if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
@@ -61,18 +62,15 @@ def asked_of(
 ) -> attribution.ReattributeRequest:
     """Returns what attribution is asked, after checking it."""
     wrong = Violations()
-    span = request.time_range
-    if not (span.HasField("start_time") and span.HasField("end_time")):
+    if None in read_time_range(request.time_range, "time_range"):
         wrong.add("time_range", "Name both a start and an end.")
-    elif micros(span.start_time) >= micros(span.end_time):
-        wrong.add("time_range", "Must end after it starts.")
     if len(request.conversion_names) > MAX_NAMES:
         wrong.add("conversion_names", f"Name at most {MAX_NAMES} names.")
     if request.page_size < 0:
         wrong.add("page_size", "Must not be negative; 0 means 200.")
     asked = attribution.ReattributeRequest(
         workspace=workspace,
-        time_range=span,
+        time_range=request.time_range,
         conversion_names=request.conversion_names,
         page_size=request.page_size,
         model=request.model if request.HasField("model") else None,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from operator import attrgetter
 
 import grpc
 import pytest
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.support.shop import (
@@ -30,6 +33,7 @@ from tributary.delivery.v1.delivery_service_pb2 import ListDestinationsRequest
 from tributary.delivery.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from tributary.event.v1.event_pb2 import Event
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+from tributary.query.v1 import query_service_pb2
 from tributary.query.v1.query_service_pb2 import GetIntegrityRequest, QueryReportRequest
 from tributary.query.v1.report_pb2 import METRIC_CONVERSIONS
 from tributary_cli.stack.stack import Stack
@@ -291,6 +295,50 @@ def test_calls_between_services_refuse_an_api_key(
 ) -> None:
     with grpc.insecure_channel(street_stack.addresses[service]) as channel:
         assert _failed(lambda: call(channel, any_shop.metadata)).code == "UNAUTHENTICATED"
+
+
+def _moments(message: Descriptor, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yields the paths of the times that a message has."""
+    for field in message.fields:
+        if field.message_type is None or field.is_repeated:
+            continue
+        path = (*before, field.name)
+        if field.message_type is Timestamp.DESCRIPTOR:
+            yield path
+        elif len(path) < 3:
+            yield from _moments(field.message_type, path)
+
+
+_TIMED = [
+    (method, path)
+    for method in query_service_pb2.DESCRIPTOR.services_by_name["QueryService"].methods
+    for path in _moments(method.input_type)
+]
+
+
+@pytest.mark.parametrize(("method", "path"), _TIMED, ids=[f"{method.name}-{'.'.join(path)}" for method, path in _TIMED])
+def test_a_time_that_is_none_is_the_callers_mistake(
+    any_shop: Shop, street_stack: Stack, method: MethodDescriptor, path: tuple[str, ...]
+) -> None:
+    request = GetMessageClass(method.input_type)()
+    if hasattr(request, "time_range"):
+        request.time_range.start_time.FromSeconds(0)
+        request.time_range.end_time.FromSeconds(86_400)
+    moment = attrgetter(".".join(path))(request)
+    with grpc.insecure_channel(street_stack.addresses["query"]) as channel:
+        kind = channel.unary_stream if method.server_streaming else channel.unary_unary
+        call = kind(f"/{method.containing_service.full_name}/{method.name}")
+        for seconds, nanos in ((253_402_300_800, 0), (-(2**63), 0), (0, 2 * 10**9)):
+            moment.seconds, moment.nanos = seconds, nanos
+            body = request.SerializeToString()
+            failure = _failed(lambda body=body: _whole(call(body, timeout=CALL_SECONDS, metadata=any_shop.metadata)))
+            assert failure.code == "INVALID_ARGUMENT"
+
+
+def _whole(answer: object) -> None:
+    """Reads an answer to its end, where it is a stream."""
+    if isinstance(answer, Iterator):
+        list(answer)
 
 
 def test_a_second_workspace_sees_nothing_of_the_first(shop: Shop, other_shop: Shop) -> None:

@@ -507,7 +507,9 @@ class DeliveryFilter(_message.Message):
 
     @_builtins.property
     def time_range(self) -> _time_range_pb2.TimeRange:
-        """Optional. Half-open; when it was attempted last, or planned where it was not attempted."""
+        """Optional. Half-open; when it was attempted last, or planned where it was not attempted. Without a start or an end it
+        has no such limit.
+        """
 
     def __init__(
         self,
