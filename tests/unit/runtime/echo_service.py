@@ -220,7 +220,7 @@ class SlowEchoServicer(EchoServicer):
         self._settings = settings
 
     async def slow(self, request: bytes, _context: Any) -> bytes:
-        (self._settings.ingestion_directory / "slow_began").touch()
+        (self._settings.ingestion_directory / f"began_{request.decode()}").touch()
         let_go = self._settings.ingestion_directory / "let_go"
         await eventually_async(let_go.exists)
         return request

@@ -119,7 +119,7 @@ def ready(process: EchoProcess) -> EchoProcess:
 def test_calls_in_flight_are_answered_after_the_signal(start: StartEcho, number: int) -> None:
     echo = ready(start())
     calls = [echo.call("Slow", b"%d" % index) for index in range(20)]
-    eventually(lambda: echo.has("slow_began"))
+    eventually(lambda: all(echo.has(f"began_{index}") for index in range(20)))
     echo.stop(number)
     eventually(lambda: "server_draining" in echo.events())
     echo.leave("let_go")
