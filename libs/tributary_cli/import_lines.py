@@ -221,6 +221,9 @@ def _deal(line: Line) -> Deal:
         store=line.text("store"),
     )
     if email := line.text("contact_email"):  # leaves this machine hashed only
+        name, _, domain = email.strip().rpartition("@")
+        if not (name and "." in domain):
+            raise CellError("contact_email", "is no e-mail address; leave it empty where there is none")
         deal.contact_email_sha256 = hashlib.sha256(email.strip().lower().encode()).hexdigest()
     if line.text("amount"):
         deal.amount.currency_code = line.text("currency")

@@ -136,13 +136,13 @@ _OWN_WORD: Final = re.compile(
 _LIBRARY = re.compile(
     r"""^(?:
     python(?:-(?:requests|urllib3?|httpx|httplib2)/|/\d)|python-urllib|aiohttp|httpx|pycurl/|grequests/|boto3/|
-    okhttp|java(?:[/-]|$)|apache-http(?:async)?client|ahc/|jersey/|google-http-java-client|
+    okhttp|java(?:[/-]|$)|apache-(?:http(?:async)?client|cxf/)|ahc/|jersey/|google-http-java-client|
     resttemplate|reactornetty|unirest-java|vert\.x-webclient|ktor|akka-http|dispatch/|
     go-http-client|go-resty|go\ http\ package|go\ 1\.1\ package\ http|fasthttp|
     axios|node(?:\.js)?(?:/|$)|deno/|bun/|node-fetch|(?:node-)?superagent|node-urllib|undici|needle/|got[/\ (]|
     request\.js|electron-fetch|insomnia/|
-    guzzle|php(?:-soap)?/|php-curl-class|symfony|pear\ httprequest|http_request2|zend|drupal|
-    ruby|faraday|rest-client|http\.rb/|httpclient/|typhoeus|
+    guzzle|php(?:-soap)?/|php-curl-class|symfony|pear\ httprequest|http_request2|zend[_\\]|laminas|drupal|
+    ruby|faraday|httparty|excon/|rest-client|http\.rb/|httpclient/|typhoeus|
     dart/|hackney/|finch/|req/|reqwest|ureq/|hyper/|isahc/|feign/|microsoft-winhttp|winhttp|
     libwww-perl|http-tiny/|restsharp|cpp-httplib|libcurl|curl(?:[/\ ]|$)|wget[/\ ]|grpc-|
     lua-resty-http/|ngx_lua/|jetty/|postmanruntime|httpie/
@@ -177,6 +177,12 @@ _CRAWLERS: Final = tuple(
     for entry in CRAWLER_USER_AGENTS_DATA
     if entry["pattern"] not in _IN_APP_BROWSERS
 )
+_LIBRARIES: Final = frozenset(
+    number
+    for number, name in enumerate(pattern.pattern.lstrip("^").rstrip("\\/") for pattern, *_ in _CRAWLERS)
+    if (found := _LIBRARY.match(f"{name}/")) is not None and found.end() >= len(name)
+)
+"""Which of them are no crawlers but what some are built with, as apps are."""
 _CRAWLER_INDEX: Final = PatternIndex(pattern.pattern for pattern, *_ in _CRAWLERS)
 _BOTS: Final = Bots()
 _BOT_PATTERNS: Final = sorted(_BOTS.patterns)
@@ -203,7 +209,7 @@ def classify_user_agent(user_agent: str) -> Agent:
         return _HUMAN
     found = _LIBRARY.match(user_agent)
     if found is not None and _CONTACT.search(user_agent) is None:
-        return Agent(AgentKind.LIBRARY, found[0].strip(" /-("), "library")
+        return Agent(AgentKind.LIBRARY, found[0].strip(" /-(_\\"), "library")
     named = _named_crawler(user_agent) or _program(user_agent)
     if named is not None:
         return named
@@ -216,9 +222,9 @@ def classify_user_agent(user_agent: str) -> Agent:
     return Agent(AgentKind.BOT, _product(user_agent, name), "other")
 
 
-def _named_crawler(user_agent: str) -> Agent | None:
-    """Returns which of the crawlers that have a name in the lists it is."""
-    for number in sorted([*_CRAWLER_INDEX.always, *_CRAWLER_INDEX.may_match(user_agent)]):
+def _named_crawler(user_agent: str, but: frozenset[int] = frozenset()) -> Agent | None:
+    """Returns which of the crawlers that have a name in the lists it is, `but` some."""
+    for number in sorted({*_CRAWLER_INDEX.always, *_CRAWLER_INDEX.may_match(user_agent)} - but):
         pattern, category, name = _CRAWLERS[number]
         found = pattern.search(user_agent)
         if found is not None:
@@ -247,7 +253,11 @@ def classify_app(user_agent: str) -> Agent:
     agent = classify_user_agent(user_agent)
     if agent.kind is not AgentKind.BOT or _OWN_WORD.search(user_agent) is not None:
         return agent
-    return _named_crawler(user_agent[:_LOOKED_AT]) or _HUMAN
+    shown = user_agent[:_LOOKED_AT]
+    if (named := _named_crawler(shown, _LIBRARIES)) is not None:
+        return named
+    library = _named_crawler(shown)  # the app's own name comes before it, and after it what else there is
+    return _HUMAN if library is None else Agent(AgentKind.LIBRARY, library.name, "library")
 
 
 def _product(user_agent: str, found: str) -> str:

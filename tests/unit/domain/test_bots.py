@@ -10,7 +10,14 @@ from time import process_time
 
 import pytest
 
-from tributary_domain.bots import USER_AGENTS_KEPT, AgentKind, Observer, classify_user_agent, judge_user_agent
+from tributary_domain.bots import (
+    USER_AGENTS_KEPT,
+    AgentKind,
+    Observer,
+    classify_app,
+    classify_user_agent,
+    judge_user_agent,
+)
 from tributary_domain.reasons import ReasonCode
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "user_agents.json").read_text())
@@ -153,6 +160,7 @@ def test_answers_are_kept_for_a_bounded_number_of_user_agents() -> None:
         ("PHP-SOAP/8.2.0", "PHP-SOAP", "library"),
         ("lua-resty-http/0.17.2 (Lua) ngx_lua/10026", "lua-resty-http", "library"),
         ("Jetty/12.0.14", "Jetty", "library"),
+        ("Zend_Http_Client", "Zend", "library"),
         (f"{LINUX} wkhtmltopdf Safari/534.34", "wkhtmltopdf", "automation"),
         (f"{LINUX} wkhtmltoimage Safari/534.34", "wkhtmltoimage", "automation"),
         (f"{LINUX} webscreenie Safari/537.21", "webscreenie", "automation"),
@@ -200,6 +208,23 @@ def test_only_what_a_browser_or_app_showed_is_judged(
 ) -> None:
     _, reason = judge_user_agent(user_agent, observer, is_touchpoint)
     assert (reason.code if reason else None) == code
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "kind"),
+    [
+        ("MyShop-Android/3.2.1 okhttp/4.12.0", AgentKind.LIBRARY),
+        ("fr.boutique.app/512 (Linux; U; Android 15; Pixel 9) okhttp/5.0.0", AgentKind.LIBRARY),
+        ("MyShop/3.2.1 (Android 14; Pixel 8; okhttp/4.12.0)", AgentKind.LIBRARY),
+        ("MyShop/3.2.1 (Android 14) axios/1.7.9", AgentKind.LIBRARY),
+        ("AhrefsBot/7.0 okhttp/4.12.0", AgentKind.BOT),
+        ("MyShop/3.2.1 okhttp/4.12.0 facebookexternalhit/1.1", AgentKind.BOT),
+        ("Scrapy/2.11", AgentKind.BOT),
+        ("colly - v2", AgentKind.BOT),
+    ],
+)
+def test_what_an_app_is_built_with_makes_it_no_bot(user_agent: str, kind: AgentKind) -> None:
+    assert classify_app(user_agent).kind is kind
 
 
 @pytest.mark.parametrize(
