@@ -366,16 +366,16 @@ async def test_what_an_operator_said_outlives_the_loss_of_who_was_seen_with_whom
 
 
 async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
-    """Makes eight customers, harms what is stored of all but one; returns what the cause of each finding should be."""
+    """Makes ten customers, harms what is stored of all but one; returns what the cause of each finding should be."""
     attribution, make = world.attribution, Events(world.attribution.workspace.id)
-    for number in range(8):
+    for number in range(10):
         visitor, customer = f"visitor:{number:022d}", f"customer:{number:022d}"
         await world.happen(
             make.touch(visitor, at=NOON - 3 * DAY, channel="Email"),
             make.touch(visitor, at=NOON - 2 * DAY, channel="Display"),
             make.order(customer, visitor, order_id=f"o-{number}"),
         )
-    ids = [make.conversion_id(f"o-{number}") for number in range(8)]
+    ids = [make.conversion_id(f"o-{number}") for number in range(10)]
     # 0: its row is lost
     for table in ("conversions", "conversion_revisions"):
         await world.execute(f"ALTER TABLE {table} DELETE WHERE workspace = %(w)s AND conversion_id = %(c)s", c=ids[0])
@@ -415,6 +415,15 @@ async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
         c=ids[6],
         p=other,
     )
+    # 8 and 9: their credit is of fewer and of more touches than they have
+    for at, harm in (
+        (8, "first_touch_credit_micros = [1000000]"),
+        (9, "linear_credit_micros = [300000, 200000, 500000]"),
+    ):
+        await world.execute(
+            f"ALTER TABLE conversions UPDATE {harm} WHERE workspace = %(w)s AND conversion_id = %(c)s",
+            c=ids[at],
+        )
     return {
         ids[0]: FindingCause.LOST_ROW,
         ids[1]: FindingCause.WRONG_CREDIT,
@@ -423,6 +432,8 @@ async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
         ids[4]: FindingCause.MISSING_CONVERSION,
         ids[5]: FindingCause.WRONG_CREDIT,
         ids[6]: FindingCause.STALE_PERSON,
+        ids[8]: FindingCause.WRONG_CREDIT,
+        ids[9]: FindingCause.WRONG_CREDIT,
     }
 
 

@@ -35,7 +35,8 @@ WITH
             arrayConcat(j.resets, if(c.is_internal, j.internal_resets, [])) AS resets,
             s.revision AS stored_revision,
             s.stored_facts AS stored_facts,
-            s.touch_event_ids AS touch_event_ids,
+            s.touches AS stored_touches,
+            s.is_uneven AS is_uneven,
             s.shown AS stored_shown,
             s.credits AS stored_credits,
             s.amounts AS stored_amounts
@@ -409,7 +410,7 @@ WITH
     with_shares AS
     (
         SELECT
-            * EXCEPT (stored_shown, stored_credits, stored_amounts),
+            * EXCEPT (stored_touches, stored_shown, stored_credits, stored_amounts),
             arrayFilter(
                 share -> share.3 != 0 OR share.4 != 0,
                 if(
@@ -432,15 +433,19 @@ WITH
                     )
                 )
             ) AS shares,
-            arrayFilter(
-                share -> share.3 != 0 OR share.4 != 0,
-                arrayMap(
-                    (touch, shown, credit, value) -> (touch, if(touch = '', 0::UInt64, shown), toInt64(credit), toInt64(value)),
-                    if(empty(stored_credits), [], touch_event_ids),
-                    if(empty(stored_credits), [], stored_shown),
-                    if(empty(stored_credits), [], stored_credits[model_at]),
-                    if(empty(stored_credits), [], stored_amounts[model_at])
-                )
+            arrayConcat(
+                arrayFilter(
+                    share -> share.3 != 0 OR share.4 != 0,
+                    arrayMap(
+                        (touch, shown, credit, value)
+                            -> (touch, if(touch = '', 0::UInt64, shown), toInt64(credit), toInt64(value)),
+                        if(empty(stored_credits), [], stored_touches),
+                        if(empty(stored_credits), [], stored_shown),
+                        if(empty(stored_credits), [], stored_credits[model_at]),
+                        if(empty(stored_credits), [], stored_amounts[model_at])
+                    )
+                ),
+                if(is_uneven, [('', 0::UInt64, 0::Int64, 0::Int64)], [])  -- which no credit is
             ) AS stored_shares
         FROM with_floors
     )

@@ -57,17 +57,20 @@ WITH
                 share -> share.3 != 0,
                 arrayMap(
                     (touch, credit) -> (touch, 0::UInt64, toInt64(credit), 0::Int64),
-                    o.touch_event_ids,
+                    o.touches,
                     if(empty(o.credits), [], o.credits[model_at])
                 )
             ) AS shares,
-            arrayFilter(
-                share -> share.3 != 0,
-                arrayMap(
-                    (touch, credit) -> (touch, 0::UInt64, toInt64(credit), 0::Int64),
-                    if(empty(s.credits), [], s.touch_event_ids),
-                    if(empty(s.credits), [], s.credits[model_at])
-                )
+            arrayConcat(
+                arrayFilter(
+                    share -> share.3 != 0,
+                    arrayMap(
+                        (touch, credit) -> (touch, 0::UInt64, toInt64(credit), 0::Int64),
+                        if(empty(s.credits), [], s.touches),
+                        if(empty(s.credits), [], s.credits[model_at])
+                    )
+                ),
+                if(s.is_uneven, [('', 0::UInt64, 0::Int64, 0::Int64)], [])
             ) AS stored_shares
         FROM frozen AS c
         INNER JOIN stored AS o ON o.conversion_id = c.frozen_at

@@ -1,3 +1,5 @@
+-- Newest revisions as they are stored, of the conversions of a slice. What is said of touches has the same length in all
+-- columns; where it has not, somebody changed the row, and it is `is_uneven`: the shorter ones end with what is empty.
 SELECT
     conversion_id,
     revision,
@@ -16,36 +18,69 @@ SELECT
         retracted,
         if(startsWith(conversion_id, 's1:'), [], arraySort(observation_event_ids))
     ) AS stored_facts,
-    touch_event_ids,
+    arrayDistinct(
+        [
+            length(touch_event_ids),
+            length(touch_times),
+            length(touch_kinds),
+            length(touch_channels),
+            length(touch_sub_channels),
+            length(touch_sources),
+            length(touch_mediums),
+            length(touch_campaigns),
+            length(touch_campaign_ids),
+            length(touch_ad_destinations),
+            length(touch_ad_account_ids),
+            length(touch_ad_campaign_ids),
+            length(first_touch_credit_micros),
+            length(first_touch_value_micros),
+            length(last_touch_credit_micros),
+            length(last_touch_value_micros),
+            length(last_non_direct_credit_micros),
+            length(last_non_direct_value_micros),
+            length(linear_credit_micros),
+            length(linear_value_micros),
+            length(position_based_credit_micros),
+            length(position_based_value_micros),
+            length(time_decay_credit_micros),
+            length(time_decay_value_micros),
+            if(empty(data_driven_credit_micros), length(touch_event_ids), length(data_driven_credit_micros)),
+            if(empty(data_driven_value_micros), length(touch_event_ids), length(data_driven_value_micros)),
+            if(empty(touch_details), length(touch_event_ids), length(touch_details))
+        ]
+    ) AS lengths,
+    arrayMax(lengths) AS width,
+    length(lengths) > 1 AS is_uneven,
+    arrayResize(touch_event_ids, width) AS touches,
     arrayMap(
         (channel, sub_channel, source, medium, campaign, campaign_id, ad_destination, ad_account_id, ad_campaign_id, details)
             -> /*shown*/,
-        touch_channels,
-        touch_sub_channels,
-        touch_sources,
-        touch_mediums,
-        touch_campaigns,
-        touch_campaign_ids,
-        touch_ad_destinations,
-        touch_ad_account_ids,
-        touch_ad_campaign_ids,
-        if(empty(touch_details), arrayMap(t -> map(), touch_event_ids), touch_details)
+        arrayResize(touch_channels, width),
+        arrayResize(touch_sub_channels, width),
+        arrayResize(touch_sources, width),
+        arrayResize(touch_mediums, width),
+        arrayResize(touch_campaigns, width),
+        arrayResize(touch_campaign_ids, width),
+        arrayResize(touch_ad_destinations, width),
+        arrayResize(touch_ad_account_ids, width),
+        arrayResize(touch_ad_campaign_ids, width),
+        arrayResize(touch_details, width)
     ) AS shown,
     [
-        first_touch_credit_micros,
-        last_touch_credit_micros,
-        last_non_direct_credit_micros,
-        linear_credit_micros,
-        position_based_credit_micros,
-        time_decay_credit_micros
+        arrayResize(first_touch_credit_micros, width),
+        arrayResize(last_touch_credit_micros, width),
+        arrayResize(last_non_direct_credit_micros, width),
+        arrayResize(linear_credit_micros, width),
+        arrayResize(position_based_credit_micros, width),
+        arrayResize(time_decay_credit_micros, width)
     ] AS credits,
     [
-        first_touch_value_micros,
-        last_touch_value_micros,
-        last_non_direct_value_micros,
-        linear_value_micros,
-        position_based_value_micros,
-        time_decay_value_micros
+        arrayResize(first_touch_value_micros, width),
+        arrayResize(last_touch_value_micros, width),
+        arrayResize(last_non_direct_value_micros, width),
+        arrayResize(linear_value_micros, width),
+        arrayResize(position_based_value_micros, width),
+        arrayResize(time_decay_value_micros, width)
     ] AS amounts
 FROM conversions FINAL
 PREWHERE conversion_id IN
