@@ -261,7 +261,9 @@ def _show(one: DestinationStatus, doubt: Doubt) -> None:
 def _as_dict(message: Message) -> dict[str, Any]:
     from google.protobuf import json_format
 
-    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
 
 
 deliveries.add_command(funnel)

@@ -67,7 +67,14 @@ def funnel(
             if not request.page_token:
                 break
     if as_json:
-        print_json([json_format.MessageToDict(row, preserving_proto_field_name=True) for row in rows])
+        print_json(
+            [
+                json_format.MessageToDict(
+                    row, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+                )
+                for row in rows
+            ]
+        )
         return
     for line in lines_of(rows, by_day=by_day):
         output().print(line, markup=False)

@@ -75,8 +75,8 @@ _STAGE: Final = "stage_"
 
 
 def create(dialect: Dialect, schema: str) -> list[str]:
-    """Returns the statements that make tables and views, where there are none."""
-    made = []
+    """Returns the statements that make the schema (in BigQuery the dataset), tables and views, where there are none."""
+    made = [f"CREATE SCHEMA IF NOT EXISTS {schema}"]
     for table in TABLES.values():
         for name in (table.name, _STAGE + table.name):
             columns, layout = _columns(dialect, table), _clustered(dialect, name)

@@ -75,6 +75,10 @@ class Findings:
         self._steps.append(step)
         self._next_step = next_step or _NEXT[stage]
 
+    def refused_token(self, message: str) -> None:
+        """Takes note of an answer that refused the access token, and of why there is no other one."""
+        self.failed(ANSWER, f"It refused the access token, and there is no other: {message}", _NEXT[TOKEN])
+
     def answered(self, outcome: Outcome, shows: str) -> None:
         """Takes note of an answer, and of what a good one shows."""
         said = [f"HTTP {outcome.status_code}"] if outcome.status_code else []

@@ -181,9 +181,14 @@ class BatchTrialRun:
             findings.failed(REACHED, unanswered(error).message)
             return
         except TokenError as error:
-            outcome = error.outcome
-        findings.passed(REACHED, f"It answered at {self._tokens.home or self._settings.base_url}.")
+            self._reached(findings)
+            findings.refused_token(error.outcome.message)
+            return
+        self._reached(findings)
         findings.answered(outcome, trial.shows)
+
+    def _reached(self, findings: Findings) -> None:
+        findings.passed(REACHED, f"It answered at {self._tokens.home or self._settings.base_url}.")
 
     def _trial(self) -> Trial:
         return self._adapter.trial([one.event for one in self._examples], self._token, self._code)

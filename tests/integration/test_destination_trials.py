@@ -17,7 +17,7 @@ from tributary.delivery.v1.delivery_service_pb2 import (
     DESTINATION_TEST_RESULT_PASSED,
     DestinationTestStage,
 )
-from tributary_cli.demo.fakes.fake import Reply
+from tributary_cli.demo.fakes.fake import Ask, Reply
 from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.destinations.adapter import Home
 from tributary_delivery.key_consents import KeyConsents
@@ -127,6 +127,25 @@ async def test_a_refresh_token_that_was_revoked_fails_at_the_token(states: Desti
     assert failed(answer)[0] == "TOKEN"
     assert "revoked" not in str(answer)
     assert "its-secret" not in str(answer)
+
+
+async def test_a_token_that_is_refused_and_cannot_be_renewed_says_what_to_renew(states: DestinationStates) -> None:
+    class Revoked(FakeTokens):
+        """Revoked since it gave out the token that is kept."""
+
+        expires_at_once = True
+
+        def take(self, ask: Ask) -> Reply:
+            reply = super().take(ask)
+            self.holds = ""
+            return reply
+
+    with running_fake("google") as server, FakeServer(Revoked(TOKEN)) as tokens:
+        own = {**oauth(tokens.url), "quota": {"requests_per_minute": 60}}
+        answer = await tried(states, a_batch_destination("google", server.url, **own))
+    stage, said = failed(answer)
+    assert (stage, "invalid_grant" in said) == ("ANSWER", True)
+    assert "refresh_token" in answer.next_step
 
 
 @pytest.mark.parametrize(("per_minute", "calls"), [(4, 1), (8, 2)], ids=["no room", "room"])

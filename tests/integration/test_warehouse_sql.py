@@ -136,7 +136,6 @@ def translated(statements: Sequence[str], dialect: Dialect) -> list[str]:
 @pytest.mark.parametrize("dialect", list(Dialect))
 def test_batches_loaded_twice_and_in_any_order_come_to_the_truth(dialect: Dialect, exported: Exported) -> None:
     engine = duckdb.connect()
-    engine.execute(f"CREATE SCHEMA {SCHEMA}")
     for statement in translated(create(dialect, SCHEMA), dialect):
         engine.execute(statement)
     merging = translated(merge(dialect, SCHEMA), dialect)
