@@ -53,4 +53,6 @@ def read_moment(text: str) -> datetime:
     except ValueError as error:
         message = f"{text!r} is no time; write 2026-11-01T12:00:00Z."
         raise click.BadParameter(message, param_hint="--as-of") from error
+    if not 1970 <= moment.year <= 9998:
+        raise click.BadParameter(f"{text!r} is not between 1970 and 9998.", param_hint="--as-of")
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -34,7 +34,7 @@ def reconcile() -> None:
 @reconcile.command()
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day. Default: as --days says.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day after. Default: tomorrow.")
-@click.option("--days", type=click.IntRange(1), default=2, show_default=True, help="How many days.")
+@click.option("--days", type=click.IntRange(1, 18_250), default=2, show_default=True, help="How many days.")
 @click.option("--time-zone", metavar="NAME", help="Where days begin, as Europe/Berlin. [UTC]")
 @click.option("--with-changes", is_flag=True, help="Also what came in these days may have changed, whenever that was.")
 @click.option("--repair", is_flag=True, help="Repair what differs, as revisions.")
@@ -69,6 +69,8 @@ def run(
         zone = read_zone(time_zone)
         last = until.date() if until else SystemClock().now().astimezone(zone).date() + timedelta(days=1)
         first = since.date() if since else last - timedelta(days=days)
+        if not 1970 <= first.year <= last.year <= 9998:
+            raise click.BadParameter("no events are of such days.", param_hint="--since / --until")
         asked.time_range.start_time.FromDatetime(datetime.combine(first, datetime.min.time(), zone))
         asked.time_range.end_time.FromDatetime(datetime.combine(last, datetime.min.time(), zone))
     console = output()

@@ -11,6 +11,8 @@ import click
 
 _SPAN = re.compile(r"(\d{1,5})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_YEARS = range(1970, 9999)
+"""Outside of them there are no events, and moments that no zone can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def read_span(last: str, since: str | None, until: str | None, now: datetime, zo
         click.BadParameter: One is none of that, or the end is not after the start.
     """
     end = now if until is None else read_end(until, zone)
-    start = end - _read_length(last) if since is None else _read_moment(since, zone, "--since", through_the_day=False)
+    start = _before(end, last) if since is None else _read_moment(since, zone, "--since", through_the_day=False)
     if start >= end:
         raise click.BadParameter("the end is not after the start.", param_hint="--since / --until")
     return Span(start, end)
@@ -65,6 +67,13 @@ def read_end(until: str, zone: tzinfo) -> datetime:
         click.BadParameter: It is neither.
     """
     return _read_moment(until, zone, "--until", through_the_day=True)
+
+
+def _before(end: datetime, last: str) -> datetime:
+    length = _read_length(last)
+    if length > timedelta(days=(end.year - _YEARS.start) * 365):
+        raise click.BadParameter(f"{last!r} reaches back before 1970.", param_hint="--last")
+    return end - length
 
 
 def _read_length(text: str) -> timedelta:
@@ -80,6 +89,8 @@ def _read_moment(text: str, zone: tzinfo, option: str, *, through_the_day: bool)
     except ValueError as error:
         message = f"{text!r} is no time; write 2026-11-01 or 2026-11-01T12:00:00Z."
         raise click.BadParameter(message, param_hint=option) from error
+    if moment.year not in _YEARS:
+        raise click.BadParameter(f"{text!r} is not between 1970 and 9998.", param_hint=option)
     if moment.tzinfo is None:
         is_day = len(text) <= len("2026-11-01")
         moment = (moment + timedelta(days=1 if is_day and through_the_day else 0)).replace(tzinfo=zone)

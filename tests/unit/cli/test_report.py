@@ -57,6 +57,10 @@ def test_a_moment_with_a_zone_is_taken_as_it_is() -> None:
         pytest.param("0d", None, None, id="nothing"),
         pytest.param("30d", "yesterday", None, id="no time"),
         pytest.param("30d", "2026-11-02", "2026-11-01", id="ends before it starts"),
+        ("99999w", None, None),
+        ("30d", "0001-01-01", None),
+        ("30d", "2026-11-01", "9999-12-31"),
+        ("30d", "2026-11-01", "9999-12-31T23:00:00Z"),
     ],
 )
 def test_a_span_that_is_none_is_refused(last: str, since: str | None, until: str | None) -> None:

@@ -359,7 +359,7 @@ class ConversionState(_message.Message):
     origin: _event_pb2.Origin.ValueType
     """Whether it was a browser, an app, a shop."""
     customer_type: _conversion_pb2.CustomerType.ValueType
-    """New or returning."""
+    """New or returning, as an observation said. What the person's journey says: `returning` of an explanation."""
     settings_version: _builtins.str
     """The version of the attribution settings it was computed under."""
     rate_picos: _builtins.int

@@ -64,7 +64,7 @@ class _CustomerType:
 class _CustomerTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CustomerType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CUSTOMER_TYPE_UNSPECIFIED: _CustomerType.ValueType  # 0
-    """Not said: decided from the person's journey."""
+    """Not said."""
     CUSTOMER_TYPE_NEW: _CustomerType.ValueType  # 1
     """The first order of this person."""
     CUSTOMER_TYPE_RETURNING: _CustomerType.ValueType  # 2
@@ -74,7 +74,7 @@ class CustomerType(_CustomerType, metaclass=_CustomerTypeEnumTypeWrapper):
     """Whether a buyer is new. No value will be added in v1."""
 
 CUSTOMER_TYPE_UNSPECIFIED: CustomerType.ValueType  # 0
-"""Not said: decided from the person's journey."""
+"""Not said."""
 CUSTOMER_TYPE_NEW: CustomerType.ValueType  # 1
 """The first order of this person."""
 CUSTOMER_TYPE_RETURNING: CustomerType.ValueType  # 2
@@ -175,7 +175,9 @@ class Conversion(_message.Message):
     most 128 characters.
     """
     customer_type: Global___CustomerType.ValueType
-    """Optional. Whether the buyer is new. Unset: decided from the person's journey."""
+    """Optional. Whether the buyer is new, as you know it. Unset: nobody is told; `ExplainConversion` says what the person's
+    journey says.
+    """
     value_source: Global___ValueSource.ValueType
     """Optional. Where `value` comes from. Unset: STATED."""
     @_builtins.property
