@@ -44,6 +44,7 @@ from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.severing import Severing
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns, taking_place
+from tributary_attribution.told_again import ToldAgain
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
 from tributary_runtime.clock import Clock
@@ -123,7 +124,7 @@ class Erasing:
         self._severing = Severing(records, directory)
         self._directory = directory
         self._clock = clock
-        self._notes = ErasureNotes(people, records, shared, deals)
+        self._notes = ErasureNotes(people, records, shared, deals, ToldAgain(conversions, records, shared, directory))
         self._grace_micros = round(grace_seconds * 1e6)
 
     async def tokens_of(self, workspace_id: str, identifiers: Identifiers | None, person_id: str) -> list[str]:

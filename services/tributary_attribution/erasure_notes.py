@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from tributary_attribution.shared_orders import SharedOrders
-from tributary_domain.erasures import Erasure, ErasureState
+from tributary_attribution.told_again import ToldAgain
+from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash
 from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords
@@ -22,9 +23,13 @@ class ErasureNotes:
         records: Knows what was published of whom.
         shared: Tells what is others'.
         deals: Of the CRM.
+        told_again: Knows what is no longer its.
     """
 
-    def __init__(self, people: People, records: ErasureRecords, shared: SharedOrders, deals: ErasedDeals) -> None:
+    def __init__(
+        self, people: People, records: ErasureRecords, shared: SharedOrders, deals: ErasedDeals, told_again: ToldAgain
+    ) -> None:
+        self._told_again = told_again
         self._people = people
         self._records = records
         self._shared = shared
@@ -32,8 +37,8 @@ class ErasureNotes:
 
     async def noted(self, erasure: Erasure) -> Erasure:
         """Returns the same with all conversions that are known to be the person's."""
-        again = await self._told_again(erasure)
-        known = set(erasure.conversion_ids) - again
+        erasure = await self._told_again.left_alone(erasure)
+        known = set(erasure.conversion_ids)
         known.update(await self._records.conversions(erasure.workspace, erasure.tokens, erasure.until_micros))
         seen: set[str] = set()
         for journey in await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens]):
@@ -46,7 +51,7 @@ class ErasureNotes:
         theirs |= {one.conversion_id for one in await self._records.observed_of_others(noted)}  # in no journey any more
         noted = await self._shared.noted(await self._with_joined(noted))
         theirs.update(set(noted.adjusted).difference(noted.own_names))
-        noted = replace(noted, relatives=tuple(sorted(theirs.union(again, erasure.relatives, noted.joined))))
+        noted = replace(noted, relatives=tuple(sorted(theirs.union(erasure.relatives, noted.joined))))
         return replace(noted, deal_numbers=await self._deals.numbers(noted))  # of those that are not severed yet
 
     async def _with_joined(self, erasure: Erasure) -> Erasure:
@@ -60,12 +65,6 @@ class ErasureNotes:
             joined=tuple(sorted({*erasure.joined, *joined})),
             touches=tuple(sorted({*erasure.touches, *touches})),
         )
-
-    async def _told_again(self, erasure: Erasure) -> set[str]:
-        """Returns those of its conversions that are there again, of somebody else, since it destroyed them."""
-        if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
-            return set()
-        return await self._shared.whose_are_others(erasure, erasure.conversion_ids)
 
     async def held(self, erasure: Erasure) -> Collection[int]:
         """Returns when what is known of a person happened: clocks may be ahead of ours."""

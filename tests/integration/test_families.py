@@ -101,21 +101,26 @@ async def causes(attribution: Attribution, admitted: Admitted) -> list[list[str]
 
 
 async def reconcile(
-    attribution: Attribution, *, repairs: bool = False, begin: int = NOON - DAY // 2, with_changes: bool = False
+    attribution: Attribution,
+    *,
+    repairs: bool = False,
+    begin: int = NOON - DAY // 2,
+    end: int = NOON + 60 * DAY,
+    with_changes: bool = False,
 ) -> Run:
     """Reconciles the conversions of some days."""
     clickhouse, clock = attribution.clickhouse, SystemClock()
     own = reconciliation_of(clickhouse, attribution.attributor, attribution.people, attribution.conversions, clock)
     workspace = attribution.workspace
-    days = begin, NOON + 60 * DAY
+    days = begin, end
     run = begun(workspace.id, *days, clock.unix_micros(), repairs=repairs, slices=1, with_changes=with_changes)
     return await own.run(run, workspace, grace_seconds=-1e9)
 
 
-async def assert_batch_agrees(attribution: Attribution, *begins: int) -> None:
+async def assert_batch_agrees(attribution: Attribution, *begins: int, end: int = NOON + 60 * DAY) -> None:
     """Reconciles: what was recorded gives what was published, of all days or from each of some on."""
     for begin in begins or (NOON - DAY // 2,):
-        run = await reconcile(attribution, begin=begin)
+        run = await reconcile(attribution, begin=begin, end=end)
         assert run.counts["conversions"]
         found = await ReconciliationRuns(attribution.clickhouse).findings(attribution.workspace.id)
         kinds = (FindingKind.MISSING, FindingKind.EXTRA, FindingKind.DIFFERENT)

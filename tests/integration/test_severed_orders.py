@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,10 @@ from tests.support.families import Families
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason
+from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.integrity import StoredIntegrity
+from tributary_storage.clickhouse.report_query import Basis, Dimension, Metric, ReportQuery
+from tributary_storage.clickhouse.reports import read_report
 
 CUSTOMER = "customer:x"
 SEVERED = NotCountedReason.NOT_COUNTED_REASON_SEVERED_ORDER
@@ -88,6 +93,23 @@ async def reasons(attribution: Attribution, named: Names) -> dict[str, str]:
     return found
 
 
+async def books(attribution: Attribution) -> list[Any]:
+    """Returns what counts: by posting day, by conversion time, and by that as of now."""
+    query = ReportQuery(
+        workspace=attribution.workspace.id,
+        metrics=(Metric.CONVERSIONS, Metric.VALUE),
+        dimensions=(Dimension.MODEL, Dimension.CHANNEL),
+        basis=Basis.POSTING,
+        start_date="2020-01-01",
+        end_date="2200-01-01",
+        end_micros=2 * NOON,
+    )
+    by_time = replace(query, basis=Basis.CONVERSION)
+    queries = (query, by_time, replace(by_time, as_of_micros=time.time_ns() // 1000 + DAY))
+    reports = [await read_report(attribution.clickhouse, one) for one in queries]
+    return [tuple((line.key, line.values) for line in lines if any(line.values)) for lines in reports]
+
+
 @pytest.mark.parametrize("is_lost", [False, True], ids=["kept", "lost"])
 async def test_an_order_of_somebody_erased_counts_once_whoever_tells_it_again(
     attribution: Attribution, workspace: str, is_lost: bool
@@ -107,6 +129,7 @@ async def test_an_order_of_somebody_erased_counts_once_whoever_tells_it_again(
     assert await attribution.erasing.go_on_with_due() == (0 if is_lost else 1), "what is told again is not the person's"
     assert await reasons(attribution, again) == severed
     assert await totals(attribution) == before
+    assert await attribution.erasures.opened() == []
     await assert_batch_agrees(attribution)
     explained = (await attribution.explainer.explain(workspace, again["plain"][1].conversion_id)).message
     assert (explained.not_counted_reason, explained.reproduces_revision) == (SEVERED, True)
@@ -120,20 +143,40 @@ async def test_an_order_of_somebody_erased_counts_once_whoever_tells_it_again(
     await assert_batch_agrees(attribution)
 
 
-@pytest.mark.parametrize("has_another_run", [False, True])
-async def test_who_was_erased_and_tells_an_order_again_is_not_counted_either(
-    attribution: Attribution, workspace: str, has_another_run: bool
+@pytest.mark.parametrize(
+    ("mode", "has_another_run"),
+    [
+        pytest.param(ErasureMode.SEVER, False, id="severed"),
+        pytest.param(ErasureMode.SEVER, True, id="severed before its second run"),
+        pytest.param(ErasureMode.REMOVE, True, id="removed before its second run"),
+    ],
+)
+async def test_what_who_was_erased_tells_afterwards_is_somebody_new_to_every_run(
+    attribution: Attribution, workspace: str, mode: ErasureMode, *, has_another_run: bool
 ) -> None:
-    events = Events(workspace)
-    await happen(attribution, {"o": events.order(ANN, order_id="o", event_id="o")})
-    before = await totals(attribution)
-    await erase(attribution)
+    events, families = Events(workspace), Families(Events(workspace))
+    stage = families.stage(ANN, event_id="stage", **_WON)
+    await happen(attribution, {"o": events.order(ANN, order_id="o", event_id="o"), "stage": stage})
+    await erase(attribution, mode=mode)
     if not has_another_run:
         await attribution.erasing.go_on_with_due()
-    after_all = time.time_ns() // 1000 + 60 * UNIT
-    again = events.order(ANN, order_id="o", event_id="again", at=after_all, micros=95 * UNIT, letter="M")
-    await happen(attribution, {"again": again})
-    assert await totals(attribution) == before
-    assert await reasons(attribution, {"again": again}) == {"again": "SEVERED_ORDER"}
+    before = await books(attribution)
+    later: dict[str, Any] = _AGAIN | {"at": time.time_ns() // 1000 + 60 * UNIT}
+    again = {
+        "again": events.order(ANN, order_id="o", event_id="again", **later),
+        "stage": families.stage(ANN, event_id="stage again", **later, **_WON),
+    }
+    await happen(attribution, again)
+    told = await books(attribution)
+    if mode is ErasureMode.SEVER:
+        assert told == before
+    why = "SEVERED_ORDER" if mode is ErasureMode.SEVER else ""
+    assert await reasons(attribution, again) == dict.fromkeys(again, why)
     await attribution.erasing.go_on_with_due()
-    assert await totals(attribution) == before
+    assert await attribution.erasures.opened() == [], "it is over"
+    assert await books(attribution) == told
+    assert len(set(told)) == 1, "by posting day, by conversion time and as of now"
+    assert await reasons(attribution, again) == dict.fromkeys(again, why)
+    revisions = await StoredIntegrity(attribution.clickhouse).revisions(workspace)
+    assert (revisions.linked, revisions.firsts) == (revisions.rows, revisions.conversions)
+    await assert_batch_agrees(attribution, end=later["at"] + DAY)

@@ -149,6 +149,11 @@ class ErasureRecords:
         rows = await self._clickhouse.execute(statement("erasure/conversions_of_others"), _values(erasure))
         return {row[0] for row in rows}
 
+    async def published_since(self, erasure: Erasure) -> set[str]:
+        """Returns those of an erasure's conversions that are published as having happened after its moment."""
+        rows = await self._clickhouse.execute(statement("erasure/published_since"), _values(erasure))
+        return {row[0] for row in rows}
+
     async def once_of_person(self, erasure: Erasure) -> set[str]:
         """Returns the conversions that were published of a person and are not among the erasure's: others' by now."""
         rows = await self._clickhouse.execute(statement("erasure/once_of_person"), _values(erasure))

@@ -4,11 +4,11 @@ SELECT DISTINCT
     event_id
 FROM events
 WHERE workspace = %(workspace)s
+    AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
     AND
     (
         (
-            event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
-            AND (event_time, event_id) IN
+            (event_time, event_id) IN
             (
                 SELECT
                     event_time,

@@ -1,0 +1,85 @@
+"""Conversions that an erasure destroyed and that are there again: what others told of them, or was told since.
+
+The one rule: what happens after an erasure is somebody new, under the same identifiers too. So its later runs leave
+such conversions alone, with what is kept of them in their families: that is of what was told again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from tributary_attribution.affected import Affected
+from tributary_attribution.directory import Directory
+from tributary_attribution.memberships import kept_of, memberships
+from tributary_attribution.shared_orders import SharedOrders
+from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.families import Member, Membership
+from tributary_storage.clickhouse.erasures import ErasureRecords
+from tributary_storage.redis.conversions import Conversions
+
+_OF_ORDERS: Final = (Membership.ROOT, Membership.PLAIN)
+"""What an order may be to a family that it does not know itself."""
+
+
+class ToldAgain:
+    """Knows them. Every method may run twice, and raises `StorageUnavailableError`.
+
+    Args:
+        conversions: Keeps what was told, and families.
+        records: Knows what was published.
+        shared: Tells what is others'.
+        directory: Knows the workspaces.
+    """
+
+    def __init__(
+        self, conversions: Conversions, records: ErasureRecords, shared: SharedOrders, directory: Directory
+    ) -> None:
+        self._directory = directory
+        self._conversions = conversions
+        self._records = records
+        self._shared = shared
+
+    async def left_alone(self, erasure: Erasure) -> Erasure:
+        """Returns an erasure without those; before it has destroyed anything, it has none."""
+        if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
+            return erasure
+        workspace = self._directory.get(erasure.workspace)
+        there = {one.key: one for one in (Affected(workspace, name) for name in erasure.conversion_ids)}
+        for key, stored in (await self._conversions.observe({key: {} for key in there}, 0)).items():
+            there[key].take(stored)
+        theirs = await self._shared.whose_are_others(erasure, erasure.conversion_ids)
+        published = await self._records.published_since(erasure)
+        since = {one.conversion_id for one in there.values() if _is_told_since(one, erasure.until_micros, published)}
+        gone = theirs | since
+        if not gone:
+            return erasure
+        kept = {place for one in there.values() if one.conversion_id in gone for place in _kept_of(one)}
+        return replace(
+            erasure,
+            conversion_ids=tuple(one for one in erasure.conversion_ids if one not in gone),
+            places=tuple(place for place in erasure.places if place[0] not in gone),
+            memberships=tuple(place for place in erasure.memberships if place not in kept),
+            relatives=tuple(sorted({*erasure.relatives, *theirs})),
+        )
+
+
+def _is_told_since(one: Affected, until_micros: int, published: Collection[str]) -> bool:
+    """Tells whether every observation is later than a moment; if the store has forgotten them, as it is published."""
+    times = [part.event_time_micros for part in one.parts if part.is_observation]
+    return min(times) > until_micros if times else one.conversion_id in published
+
+
+def _kept_of(one: Affected) -> Iterator[tuple[str, str]]:
+    """Yields, as `Erasure.memberships`, what is kept of a conversion as it is now, in its families and at it."""
+    workspace = one.workspace
+    families = () if one.stored is None else one.stored.families
+    kept: list[Mapping[str, Mapping[bytes, bytes]]] = [
+        kept_of(Member(one.conversion_id, role, (name,)), workspace.id) for name in families for role in _OF_ORDERS
+    ]
+    observed = [part.event.conversion for part in one.parts if part.is_observation]
+    kept += [memberships(workspace, one.conversion_id, conversion) for conversion in observed]
+    for fields_by_key in kept:
+        for key, fields in fields_by_key.items():
+            yield from ((key, field.hex()) for field in fields)
