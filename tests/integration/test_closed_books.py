@@ -24,8 +24,15 @@ SOLD = SystemClock().unix_micros() - 2 * DAY
 _LATER = {"late_touchpoint", "identity_merge", "refund", "retraction", "settings_change"}
 
 
-async def _report(world: Attribution, end: str = _LAST, *, basis: Basis = Basis.POSTING, by_day: bool = True) -> bytes:
-    """Returns the report of what was posted before a day, or of what is known now, under every model, to the byte."""
+async def _report(
+    world: Attribution,
+    end: str = _LAST,
+    *,
+    basis: Basis = Basis.POSTING,
+    by_day: bool = True,
+    as_of: int | None = None,
+) -> bytes:
+    """Returns the report of what was posted before a day, or of what is or was known, under every model."""
     query = ReportQuery(
         workspace=world.workspace.id,
         metrics=(Metric.CONVERSIONS, Metric.VALUE),
@@ -34,6 +41,7 @@ async def _report(world: Attribution, end: str = _LAST, *, basis: Basis = Basis.
         start_date=_FIRST,
         end_date=end,
         end_micros=2 * NOON,
+        as_of_micros=as_of,
     )
     lines = await read_report(world.clickhouse, query)
     assert {line.key[0] for line in lines} == set(MODELS)
@@ -134,6 +142,7 @@ async def test_a_conversion_that_is_removed_stays_in_closed_books_and_is_taken_b
         late = make.order(f"visitor:{2:022d}", order_id="o-late", at=SOLD + DAY, micros=7_000_000)
         await world.handle(late)
         tokens = [f"visitor:{2:022d}", f"customer:{2:022d}"]
+        moment = SystemClock().unix_micros()
         planned = world.erasing.plan(workspace, tokens, ErasureMode.REMOVE)
         assert await world.erasing.kept(planned) == 1
         erasure = await world.erasing.request(planned)
@@ -145,6 +154,9 @@ async def test_a_conversion_that_is_removed_stays_in_closed_books_and_is_taken_b
             everything = await _report(world, by_day=False)
             assert everything == await _report(world, basis=Basis.CONVERSION, by_day=False)
             assert everything != whole
+            for basis in (Basis.CONVERSION, Basis.TOUCHPOINT):
+                now, then = [await _report(world, basis=basis, as_of=as_of) for as_of in (None, moment)]
+                assert then == now, "the order is in no report of what was known before, either"
         assert (await _posted(world))[("erasure",)] == [first_open]
         names = await world.stored("conversion_id")
         assert sorted(names) == sorted((make.conversion_id(f"o-{number}"),) for number in (0, 1, 3, 4))

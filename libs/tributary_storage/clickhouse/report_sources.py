@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from tributary_domain.erasures import SEVERED_PREFIX
 from tributary_domain.settings import AttributionModel
 from tributary_storage.clickhouse.report_query import Basis, Dimension, Filter, Metric, ReportQuery
 
@@ -112,7 +113,17 @@ def _source(query: ReportQuery, models: Sequence[str], parameters: dict[str, Any
             "    GROUP BY conversion_id",
             ")",
         ]
-        conditions.append("\n".join(newest))
+        parameters["severed"] = SEVERED_PREFIX
+        removed = [  # of these closed books alone keep anything; by the primary key: only what was severed is read
+            "conversion_id NOT IN",
+            "(",
+            "    SELECT conversion_id",
+            "    FROM conversion_revisions",
+            "    WHERE workspace = %(workspace)s AND startsWith(conversion_id, %(severed)s)",
+            "        AND not_counted_reason = 'ERASED'",
+            ")",
+        ]
+        conditions += ["\n".join(newest), "\n".join(removed)]
     body = ["SELECT", "    *,", "    1 AS sign", f"FROM {table} FINAL", where(conditions)]
     return f"FROM\n(\n{indented(chr(10).join(body))}\n)"
 

@@ -1,6 +1,7 @@
 -- as_of = 1
 -- end = 0
 -- limit = 1000
+-- severed = 's1:'
 -- start = 0
 -- workspace = 'shop'
 SELECT
@@ -54,6 +55,13 @@ FROM
                         FROM conversion_revisions
                         WHERE workspace = %(workspace)s AND publish_time <= fromUnixTimestamp64Micro(%(as_of)s, 'UTC')
                         GROUP BY conversion_id
+                    )
+                AND conversion_id NOT IN
+                    (
+                        SELECT conversion_id
+                        FROM conversion_revisions
+                        WHERE workspace = %(workspace)s AND startsWith(conversion_id, %(severed)s)
+                            AND not_counted_reason = 'ERASED'
                     )
         )
         WHERE

@@ -1,6 +1,6 @@
 -- The revisions of a workspace: how many there are, how many follow a revision that is there or are the first of their
--- conversion, how many conversions there are and how many first revisions. FINAL: a row written again is one revision. Removed conversions of
--- which closed books keep the postings are none: nothing else is left of them.
+-- conversion, how many conversions there are and how many first revisions. FINAL: a row written again is one revision.
+-- Removed conversions of which closed books keep the postings are none: nothing else is left of them.
 SELECT
     count(),
     countIf(previous_revision = 0 OR has_previous),
