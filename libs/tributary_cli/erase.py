@@ -114,6 +114,12 @@ def _print(erasure: Erasure, *, is_dry_run: bool) -> None:
         console.print(f"{erasure.erasure_id}  {state}  {erasure.identifiers} identifiers, mode {mode}", markup=False)
         if erasure.state != ErasureState.ERASURE_STATE_FINISHED:
             console.print(f"`tributary erase --erasure-id {erasure.erasure_id}` says how far it is.", markup=False)
+    if erasure.severed_before:
+        console.print(
+            f"stays: {erasure.severed_before} conversions in totals, naming nobody; an earlier erasure of the person, "
+            "with mode sever, had begun to sever them",
+            markup=False,
+        )
     for word, counts in (("destroyed", erasure.destroyed), ("found", erasure.remaining)):
         shown = ", ".join(f"{counts[name]} {name}" for name in sorted(counts) if counts[name])
         if counts:

@@ -49,6 +49,8 @@ class Erasure:
     """Digests of the numbers by which deals name these: of orders that no other conversion has, and of leads."""
     severed_orders: tuple[str, ...] = ()
     """Digests by which the orders of these are recognised when somebody tells them again (`severed_orders`)."""
+    severed_before: int = 0
+    """Where the conversions go: how many an earlier erasure of the person, which was to leave them, had severed."""
     orders_over: tuple[str, ...] = ()
     """Ids of what stands in for conversions of orders of which nobody is left: what changed these is kept no more."""
     own_names: tuple[str, ...] = ()
@@ -81,3 +83,8 @@ class Erasure:
     """Store -> how much was found there after it."""
     reason: str = ""
     requested_by: str = ""
+
+    @property
+    def is_severing(self) -> bool:
+        """Tells whether conversions may have been severed: it is kept which they are right before that."""
+        return not self.removes and bool(self.conversion_ids)

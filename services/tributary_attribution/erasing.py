@@ -28,14 +28,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.directory import Directory
+from tributary_attribution.earlier_erasures import EarlierErasures
 from tributary_attribution.erasure_notes import ErasureNotes
-from tributary_attribution.erasure_plans import GRACE_SECONDS, begun_before, counted, is_again, planned
+from tributary_attribution.erasure_plans import GRACE_SECONDS, OWN_SECONDS, counted, is_again, planned
 from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
@@ -124,6 +125,7 @@ class Erasing:
         self._severing = Severing(records, directory)
         self._directory = directory
         self._clock = clock
+        self.earlier = EarlierErasures(erasures)
         self._notes = ErasureNotes(people, records, shared, deals, ToldAgain(conversions, records, shared, directory))
         self._grace_micros = round(grace_seconds * 1e6)
 
@@ -153,6 +155,7 @@ class Erasing:
         *,
         reason: str = "",
         requested_by: str = "",
+        own_seconds: float = OWN_SECONDS,
     ) -> Erasure:
         """Returns what erasing a person would be; nothing is done, or kept.
 
@@ -162,15 +165,17 @@ class Erasing:
             mode: What stays; None: as the workspace says.
             reason: Why, for people.
             requested_by: Id of the API key.
+            own_seconds: How long the caller works at it; then any process does.
         """
         mode = mode or self._directory.get(workspace_id).retention.erasure
         about = (workspace_id, tuple(tokens), self._clock.unix_micros())
-        return planned(*about, removes=mode is ErasureMode.REMOVE, reason=reason, requested_by=requested_by)
+        own: dict[str, Any] = {"reason": reason, "requested_by": requested_by, "own_seconds": own_seconds}
+        return planned(*about, removes=mode is ErasureMode.REMOVE, **own)
 
     async def request(self, erasure: Erasure) -> Erasure:
         """Makes an erasure durable; from here on it happens. Raises `StorageUnavailableError`: ask again."""
         held = await self._notes.held(erasure)
-        erasure = replace(erasure, until_micros=max([erasure.until_micros, *held]))
+        erasure = await self.earlier.noted(replace(erasure, until_micros=max([erasure.until_micros, *held])))
         await self._erasures.keep(erasure)
         return erasure
 
@@ -204,8 +209,9 @@ class Erasing:
             Backpressure: Its conversions are being published, or the moment has come; go on a little later.
             StorageUnavailableError: A store did not answer; go on later.
         """
-        for earlier in begun_before(erasure, await self._erasures.opened()):
+        for earlier in await self.earlier.begun(erasure):
             await self.go_on(earlier, until)
+        erasure = await self.earlier.noted(erasure)
         for step in self.steps():
             if until is not None and asyncio.get_running_loop().time() >= until:
                 raise Backpressure("Nobody waits for the erasure any more.")
@@ -220,11 +226,7 @@ class Erasing:
             NotFoundError: There is no such erasure in the workspace.
             StorageUnavailableError: ClickHouse did not answer.
         """
-        found = await self._records.get(workspace_id, erasure_id)
-        if found is None:
-            message = "There is no such erasure in this workspace."
-            raise NotFoundError(message, resource_type="erasure", resource_name=erasure_id)
-        return found
+        return await self._records.get(workspace_id, erasure_id)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Goes on with what is due until stopped; an outage is for the next time."""
@@ -268,13 +270,13 @@ class Erasing:
         return counted(erasure, {"data_keys": await self._data_keys.destroy(names, erasure.until_micros)})
 
     async def _note(self, erasure: Erasure) -> Erasure:
-        """Keeps which conversions it is about, and that none of them is about to be told to anybody."""
+        """Keeps which conversions it is about, once none of them is about to be told to anybody."""
         noted = await self._notes.noted(erasure)
         wanted = [conversion_key(noted.workspace, one) for one in noted.conversion_ids]
         stored = await self._conversions.observe({key: {} for key in wanted}, 0) if wanted else {}
-        await self._erasures.keep(noted)
         if any(one.pending for one in stored.values()):
             raise Backpressure("Conversions of the person are being published.", pause_seconds=1.0)
+        await self._erasures.keep(noted)  # from here on it may have begun to sever them
         return noted
 
     async def _stand_in(self, erasure: Erasure) -> Erasure:
@@ -336,16 +338,12 @@ class Erasing:
         remaining = {**found, "names_in_jobs": await self._names.left(erasure)}
         if erasure.state is not ErasureState.REQUESTED:
             remaining.pop("data_keys")
-        is_second = erasure.state is ErasureState.DESTROYED
-        is_last = is_second and not is_behind and not any(remaining.values())
+        is_last = erasure.state is ErasureState.DESTROYED and not is_behind and not any(remaining.values())
         state = ErasureState.FINISHED if is_last else ErasureState.DESTROYED
         now = self._clock.unix_micros()
         after = replace(erasure, remaining=remaining, state=state, due_micros=now + self._grace_micros)
         after = replace(after, is_asked_last=erasure.is_asked_last and not is_behind)
         if not is_again(erasure):
             await self._records.write(after, now)
-        if is_last:
-            await self._erasures.close(erasure.erasure_id)
-        else:
-            await self._erasures.keep(after)
+        await (self._erasures.close(after.erasure_id) if is_last else self._erasures.keep(after))
         return after

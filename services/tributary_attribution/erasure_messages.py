@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from tributary.attribution.v1 import erasure_pb2
 from tributary.attribution.v1.attribution_service_pb2 import ErasePersonRequest, ErasePersonResponse
 from tributary.dedup.v1.decision_pb2 import ERASURE_MODE_REMOVE, ERASURE_MODE_SEVER, ERASURE_MODE_UNSPECIFIED
 from tributary_attribution.erasing import Erasing
+from tributary_attribution.erasure_plans import OWN_SECONDS
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.personal_texts import names_somebody
 from tributary_runtime.errors import Backpressure, FieldViolation, InvalidRequestError
@@ -45,14 +46,15 @@ async def erase(
     Args:
         erasing: Erases.
         request: Whom.
-        remaining_seconds: How long the caller still waits; `None`: for ever.
+        remaining_seconds: How long the caller still waits; `None`: for ever. It is worked at for `OWN_SECONDS` at most.
 
     Raises:
         InvalidRequestError: It names nobody, or its reason names somebody.
         NotFoundError: Nothing is known of the person.
         StorageUnavailableError: A store did not answer; what was begun goes on.
     """
-    until = None if remaining_seconds is None else asyncio.get_running_loop().time() + remaining_seconds * _SHARE
+    own_seconds = OWN_SECONDS if remaining_seconds is None else min(remaining_seconds * _SHARE, OWN_SECONDS)
+    until = asyncio.get_running_loop().time() + own_seconds
     named_by = request.WhichOneof("person")
     if named_by is None or (named_by == "person_id" and not 1 <= len(request.person_id) <= _MAX_ID):
         raise _invalid("person", "Must be set: a person id, or identifiers.")
@@ -63,8 +65,10 @@ async def erase(
     identifiers = request.identifiers if named_by == "identifiers" else None
     tokens = await erasing.tokens_of(request.workspace, identifiers, request.person_id)
     mode = _MODES.get(request.mode)
-    erasure = erasing.plan(request.workspace, tokens, mode, reason=request.reason, requested_by=request.requested_by)
+    about: dict[str, Any] = {"reason": request.reason, "requested_by": request.requested_by}
+    erasure = erasing.plan(request.workspace, tokens, mode, own_seconds=own_seconds, **about)
     if request.dry_run:
+        erasure = await erasing.earlier.noted(erasure)
         message = _message(erasure, {}, await erasing.survey(erasure))
         message.ClearField("erasure_id")
         message.ClearField("state")
@@ -88,6 +92,7 @@ def stored_message(stored: StoredErasure) -> erasure_pb2.Erasure:
         identifiers=len(stored.person_keys),
         destroyed=stored.destroyed,
         remaining=stored.remaining,
+        severed_before=stored.severed_before,
         reason=stored.reason,
         requested_by=stored.requested_by,
     )
@@ -103,6 +108,7 @@ def _message(erasure: Erasure, destroyed: Mapping[str, int], remaining: Mapping[
         identifiers=len(erasure.tokens),
         destroyed=destroyed,
         remaining=remaining,
+        severed_before=erasure.severed_before,
         reason=erasure.reason,
         requested_by=erasure.requested_by,
     )

@@ -12,14 +12,21 @@ from tributary_domain.erasures import Erasure, ErasureState
 
 GRACE_SECONDS: Final = 120
 """After how long what was on its way is looked for: longer than a batch, or the recorder, takes."""
-_OWN_SECONDS: Final = 60
-"""How long whoever was asked has it for himself; then any process goes on with it."""
+OWN_SECONDS: Final = 300.0
+"""How long, at most, whoever was asked works at it, and has it for himself; then any process goes on with it."""
 AGAIN: Final = "again-"
 """Of the ids of erasures that nobody asked for: they look for what came back."""
 
 
 def planned(
-    workspace: str, tokens: tuple[str, ...], now_micros: int, *, removes: bool, reason: str, requested_by: str
+    workspace: str,
+    tokens: tuple[str, ...],
+    now_micros: int,
+    *,
+    removes: bool,
+    reason: str,
+    requested_by: str,
+    own_seconds: float,
 ) -> Erasure:
     """Returns what erasing a person would be; of what happens from now on, nothing."""
     return Erasure(
@@ -30,7 +37,7 @@ def planned(
         removes=removes,
         tokens=tokens,
         secret=(secrets.randbits(64), secrets.randbits(64)),
-        due_micros=now_micros + _OWN_SECONDS * 1_000_000,
+        due_micros=now_micros + round(own_seconds * 1e6),
         reason=reason,
         requested_by=requested_by,
     )
@@ -41,19 +48,24 @@ def is_again(erasure: Erasure) -> bool:
     return erasure.erasure_id.startswith(AGAIN)
 
 
+def is_of_same(one: Erasure, other: Erasure) -> bool:
+    """Tells whether two erasures are of the same person, and not the same."""
+    is_same = one.workspace == other.workspace and not set(one.tokens).isdisjoint(other.tokens)
+    return is_same and one.erasure_id != other.erasure_id
+
+
 def begun_before(erasure: Erasure, opened: Iterable[Erasure]) -> list[Erasure]:
     """Returns those of the same person that were asked for earlier and are not through, oldest first.
 
     Each copies conversions to random ids of its own: what one has copied and not deleted yet the next would copy too.
     """
-    tokens, place = set(erasure.tokens), (erasure.request_micros, erasure.erasure_id)
+    place = erasure.request_micros, erasure.erasure_id
     earlier = [
         one
         for one in opened
-        if one.workspace == erasure.workspace
+        if is_of_same(one, erasure)
         and one.state is ErasureState.REQUESTED
         and (one.request_micros, one.erasure_id) < place
-        and not tokens.isdisjoint(one.tokens)
     ]
     return sorted(earlier, key=lambda one: (one.request_micros, one.erasure_id))
 

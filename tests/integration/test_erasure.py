@@ -28,6 +28,7 @@ from tributary.attribution.v1.attribution_service_pb2_grpc import (
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.erasure_pb2 import ERASURE_STATE_DESTROYED, ERASURE_STATE_REQUESTED
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.dedup.v1.decision_pb2 import ERASURE_MODE_REMOVE
 from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.identifiers_pb2 import Identifiers
@@ -661,6 +662,32 @@ async def test_who_is_erased_again_while_that_is_not_through_is_in_no_total_twic
     assert not any(second.remaining.values()), second.remaining
     assert await totals(attribution) == before
     assert (await attribution.erasing.get(workspace, noted.erasure_id)).state is ErasureState.DESTROYED
+
+
+@pytest.mark.parametrize(
+    ("done", "stays"),
+    [pytest.param(3, 0, id="severs nothing yet"), pytest.param(4, 1, id="may have begun to sever")],
+)
+async def test_who_is_to_be_removed_while_that_was_asked_for_otherwise_is_removed_or_told_what_stays(
+    own: Reconciled, workspace: str, done: int, stays: int
+) -> None:
+    events, attribution = Events(workspace), own.attribution
+    await own.happen(events.order(VISITOR, CUSTOMER, order_id="o", event_id="o"))
+    noted = await requested(attribution)
+    for step in attribution.erasing.steps()[:done]:
+        noted = await step(noted)
+    asked = ErasePersonRequest(workspace=workspace, person_id=person_id(workspace, VISITOR), mode=ERASURE_MODE_REMOVE)
+    dry = ErasePersonRequest(dry_run=True)
+    dry.MergeFrom(asked)
+    would = (await erase(attribution.erasing, dry)).erasure
+    told = (await erase(attribution.erasing, asked)).erasure
+    assert (told.state, told.mode) == (ERASURE_STATE_DESTROYED, ERASURE_MODE_REMOVE)
+    assert [would.severed_before, told.severed_before] == [stays] * 2
+    assert len(await attribution.stored("conversion_id")) == stays
+    for one in await attribution.erasures.opened():
+        await attribution.erasing.go_on(one)
+    assert await attribution.erasures.opened() == []
+    assert (await attribution.erasing.get(workspace, told.erasure_id)).severed_before == stays
 
 
 async def test_removing_takes_the_conversions_along(own: Reconciled, workspace: str) -> None:

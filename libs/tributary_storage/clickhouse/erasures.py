@@ -16,12 +16,13 @@ from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.ids import person_id
 from tributary_domain.sealing import key_name
 from tributary_runtime import metrics
+from tributary_runtime.errors import NotFoundError
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 
 _COLUMNS: Final = (
     *("workspace", "erasure_id", "version", "request_time", "until_time", "mode", "state"),
-    *("person_keys", "data_key_names", "deal_numbers", "severed_orders"),
+    *("person_keys", "data_key_names", "deal_numbers", "severed_orders", "severed_before"),
     *("destroyed", "remaining", "requested_by", "reason"),
 )
 _NONE: Final = ("-",)
@@ -54,6 +55,7 @@ class StoredErasure:
     data_key_names: Sequence[str] = ()
     """In hexadecimal digits."""
     severed_orders: Sequence[str] = ()
+    severed_before: int = 0
 
 
 class ToBeStripped(NamedTuple):
@@ -86,6 +88,7 @@ class ErasureRecords:
             [key_name(erasure.workspace, token).hex() for token in erasure.tokens],
             list(erasure.deal_numbers),
             list(erasure.severed_orders),
+            erasure.severed_before,
             *(dict(erasure.destroyed), dict(erasure.remaining), erasure.requested_by, erasure.reason),
         )
         table = metrics.Table.ERASURES
@@ -109,9 +112,12 @@ class ErasureRecords:
                 found[place] = max(one.until_micros, found.get(place, 0))
         return found
 
-    async def get(self, workspace: str, erasure_id: str) -> StoredErasure | None:
-        """Returns one of them."""
-        return next(iter(await self._read(workspace, erasure_id)), None)
+    async def get(self, workspace: str, erasure_id: str) -> StoredErasure:
+        """Returns one of them; raises `NotFoundError` where there is none of this id in the workspace."""
+        for found in await self._read(workspace, erasure_id):
+            return found
+        message = "There is no such erasure in this workspace."
+        raise NotFoundError(message, resource_type="erasure", resource_name=erasure_id)
 
     async def _read(self, workspace: str, erasure_id: str) -> list[StoredErasure]:
         asked = {"workspace": workspace, "erasure_id": erasure_id}
@@ -131,6 +137,7 @@ class ErasureRecords:
                 reason=row[10],
                 data_key_names=row[11],
                 severed_orders=row[12],
+                severed_before=row[13],
             )
             for row in rows
         ]

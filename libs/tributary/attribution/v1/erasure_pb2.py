@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tributary.dedup.v1 import decision_pb2 as tributary_dot_dedup_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/attribution/v1/erasure.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tributary/dedup/v1/decision.proto\"\xac\x04\n\x07\x45rasure\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12\x30\n\x0crequest_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.tributary.dedup.v1.ErasureMode\x12\x35\n\x05state\x18\x05 \x01(\x0e\x32&.tributary.attribution.v1.ErasureState\x12\x13\n\x0bidentifiers\x18\x06 \x01(\x05\x12\x43\n\tdestroyed\x18\x07 \x03(\x0b\x32\x30.tributary.attribution.v1.Erasure.DestroyedEntry\x12\x43\n\tremaining\x18\x08 \x03(\x0b\x32\x30.tributary.attribution.v1.Erasure.RemainingEntry\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x14\n\x0crequested_by\x18\n \x01(\t\x12\x1c\n\x14kept_in_closed_books\x18\x0b \x01(\x03\x1a\x30\n\x0e\x44\x65stroyedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x30\n\x0eRemainingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\x83\x01\n\x0c\x45rasureState\x12\x1d\n\x19\x45RASURE_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RASURE_STATE_REQUESTED\x10\x01\x12\x1b\n\x17\x45RASURE_STATE_DESTROYED\x10\x02\x12\x1a\n\x16\x45RASURE_STATE_FINISHED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/attribution/v1/erasure.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tributary/dedup/v1/decision.proto\"\xc4\x04\n\x07\x45rasure\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12\x30\n\x0crequest_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.tributary.dedup.v1.ErasureMode\x12\x35\n\x05state\x18\x05 \x01(\x0e\x32&.tributary.attribution.v1.ErasureState\x12\x13\n\x0bidentifiers\x18\x06 \x01(\x05\x12\x43\n\tdestroyed\x18\x07 \x03(\x0b\x32\x30.tributary.attribution.v1.Erasure.DestroyedEntry\x12\x43\n\tremaining\x18\x08 \x03(\x0b\x32\x30.tributary.attribution.v1.Erasure.RemainingEntry\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x14\n\x0crequested_by\x18\n \x01(\t\x12\x1c\n\x14kept_in_closed_books\x18\x0b \x01(\x03\x12\x16\n\x0esevered_before\x18\x0c \x01(\x03\x1a\x30\n\x0e\x44\x65stroyedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x30\n\x0eRemainingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\x83\x01\n\x0c\x45rasureState\x12\x1d\n\x19\x45RASURE_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RASURE_STATE_REQUESTED\x10\x01\x12\x1b\n\x17\x45RASURE_STATE_DESTROYED\x10\x02\x12\x1a\n\x16\x45RASURE_STATE_FINISHED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,12 +37,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERASURE_DESTROYEDENTRY']._serialized_options = b'8\001'
   _globals['_ERASURE_REMAININGENTRY']._loaded_options = None
   _globals['_ERASURE_REMAININGENTRY']._serialized_options = b'8\001'
-  _globals['_ERASURESTATE']._serialized_start=696
-  _globals['_ERASURESTATE']._serialized_end=827
+  _globals['_ERASURESTATE']._serialized_start=720
+  _globals['_ERASURESTATE']._serialized_end=851
   _globals['_ERASURE']._serialized_start=137
-  _globals['_ERASURE']._serialized_end=693
-  _globals['_ERASURE_DESTROYEDENTRY']._serialized_start=595
-  _globals['_ERASURE_DESTROYEDENTRY']._serialized_end=643
-  _globals['_ERASURE_REMAININGENTRY']._serialized_start=645
-  _globals['_ERASURE_REMAININGENTRY']._serialized_end=693
+  _globals['_ERASURE']._serialized_end=717
+  _globals['_ERASURE_DESTROYEDENTRY']._serialized_start=619
+  _globals['_ERASURE_DESTROYEDENTRY']._serialized_end=667
+  _globals['_ERASURE_REMAININGENTRY']._serialized_start=669
+  _globals['_ERASURE_REMAININGENTRY']._serialized_end=717
 # @@protoc_insertion_point(module_scope)

@@ -106,6 +106,7 @@ class Erasure(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUESTED_BY_FIELD_NUMBER: _builtins.int
     KEPT_IN_CLOSED_BOOKS_FIELD_NUMBER: _builtins.int
+    SEVERED_BEFORE_FIELD_NUMBER: _builtins.int
     erasure_id: _builtins.str
     """Its id. Empty where nothing is erased: a dry run."""
     mode: _decision_pb2.ErasureMode.ValueType
@@ -122,6 +123,11 @@ class Erasure(_message.Message):
     """Of a dry run with mode REMOVE: of how many conversions something stays, for reports by posting day of closed books
     never change: value, day and credit by channel, under random ids that name nobody. It is taken back on the first open
     day, so that all days together are without it. Nothing else has these conversions any more.
+    """
+    severed_before: _builtins.int
+    """With mode REMOVE: of how many conversions of the person what an earlier erasure with mode SEVER leaves stays in totals,
+    under random ids that name nobody. That one was not over yet, and had begun to sever them: the mode of an erasure that
+    has not becomes REMOVE, too.
     """
     @_builtins.property
     def request_time(self) -> _timestamp_pb2.Timestamp:
@@ -156,10 +162,11 @@ class Erasure(_message.Message):
         reason: _builtins.str = ...,
         requested_by: _builtins.str = ...,
         kept_in_closed_books: _builtins.int = ...,
+        severed_before: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["request_time", b"request_time", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["destroyed", b"destroyed", "erasure_id", b"erasure_id", "identifiers", b"identifiers", "kept_in_closed_books", b"kept_in_closed_books", "mode", b"mode", "reason", b"reason", "remaining", b"remaining", "request_time", b"request_time", "requested_by", b"requested_by", "state", b"state", "until_time", b"until_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destroyed", b"destroyed", "erasure_id", b"erasure_id", "identifiers", b"identifiers", "kept_in_closed_books", b"kept_in_closed_books", "mode", b"mode", "reason", b"reason", "remaining", b"remaining", "request_time", b"request_time", "requested_by", b"requested_by", "severed_before", b"severed_before", "state", b"state", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

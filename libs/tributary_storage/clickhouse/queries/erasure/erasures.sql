@@ -12,7 +12,8 @@ SELECT
     requested_by,
     reason,
     data_key_names,
-    severed_orders
+    severed_orders,
+    severed_before
 FROM erasures FINAL
 WHERE %(erasure_id)s = '' OR (workspace = %(workspace)s AND erasure_id = %(erasure_id)s)
 ORDER BY
