@@ -51,6 +51,17 @@ class WorkspaceLookup:
         self._grace_micros = int(grace_seconds * 1_000_000)
         self._missed_micros: dict[str, int] = {}
 
+    def with_books_of_now(self, workspace: Workspace) -> Workspace:
+        """Returns a workspace as somebody read it, with its books closed as they are now.
+
+        A long run posts to no day that was closed while it went on.
+        """
+        now = self._directory.find(workspace.id)
+        if now is None or now.reporting.books_closed_through == workspace.reporting.books_closed_through:
+            return workspace
+        closed = {"books_closed_through": now.reporting.books_closed_through}
+        return workspace.model_copy(update={"reporting": workspace.reporting.model_copy(update=closed)})
+
     async def find(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         """Returns those of the workspaces that are known; looks once more if any is not."""
         wanted = set(workspace_ids)

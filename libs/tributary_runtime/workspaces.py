@@ -77,7 +77,8 @@ class Reporting(Declared):
     """IANA name of the zone of the books: cuts posting days, and report days unless another is asked for."""
 
     books_closed_through: date | None = None
-    """Last closed day: later changes of older conversions post to the day after it."""
+    """Last closed day: later changes of older conversions post to the day after it, and so does whatever else comes
+    before it is over."""
 
     @field_validator("time_zone")
     @classmethod

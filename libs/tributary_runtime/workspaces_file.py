@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tributary_runtime import metrics
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.declared import describe_problems
 from tributary_runtime.errors import NotFoundError, TributaryError
 from tributary_runtime.secret_references import WITHOUT_SECRETS, SecretReference
@@ -125,6 +126,7 @@ class WorkspacesFile:
         before = _stamp(path)  # if it changes while it is read, it will look different next time
         self.current: Workspaces = parse_workspaces(path)
         self._fingerprint: _Fingerprint = (before, *self._look_at_secrets())
+        self._closed_since = dict.fromkeys(self.current.by_id, _appeared_micros(path))
         if not self.current.workspaces:
             log.warning("no_workspaces", path=str(path))
 
@@ -148,6 +150,13 @@ class WorkspacesFile:
             message = "There is no such workspace; look at workspaces.yaml."
             raise NotFoundError(message, resource_type="workspace", resource_name=workspace_id)
         return workspace
+
+    def closed_since_micros(self, workspace_id: str) -> int:
+        """Returns since when, at the latest, books are closed through the day that they are closed through now.
+
+        That is when this process took it from the file; what the file said at start, it says since it is there.
+        """
+        return self._closed_since.get(workspace_id, SystemClock().unix_micros())
 
     def wrapping_keys(self, workspace_id: str) -> tuple[bytes, ...]:
         """Returns what may have wrapped a workspace's data keys, the newest first; nothing where it keeps none."""
@@ -174,7 +183,7 @@ class WorkspacesFile:
             return False
         self._fingerprint = fingerprint
         try:
-            self.current = self._parse_again()
+            self._take(self._parse_again())
         except InvalidWorkspacesError as error:
             return self._refuse(error.problems, None)
         except Exception as error:  # a mistake of ours must not take the installation down with it
@@ -183,6 +192,15 @@ class WorkspacesFile:
         metrics.WORKSPACES_RELOADS.add(1, outcome=metrics.ReloadOutcome.TAKEN)
         log.info("workspaces_reloaded", path=str(self._path), workspaces=len(self.current.workspaces))
         return True
+
+    def _take(self, found: Workspaces) -> None:
+        """Replaces the workspaces; since when books are closed comes first, lest they look closed long ago."""
+        now, before = SystemClock().unix_micros(), self.current.by_id
+        self._closed_since = {
+            one.id: self._closed_since[one.id] if _is_closed_alike(one, before.get(one.id)) else now
+            for one in found.workspaces
+        }
+        self.current = found
 
     def _parse_again(self) -> Workspaces:
         found = parse_workspaces(self._path)
@@ -217,6 +235,15 @@ class WorkspacesFile:
 
 def _is_same_pepper(one: Workspace, other: Workspace) -> bool:
     return hmac.compare_digest(one.pepper.reveal().encode(), other.pepper.reveal().encode())
+
+
+def _is_closed_alike(one: Workspace, before: Workspace | None) -> bool:
+    return before is not None and one.reporting.books_closed_through == before.reporting.books_closed_through
+
+
+def _appeared_micros(path: Path) -> int:
+    """Returns when a file came to be where it is as it is: not when it was written, which a copy may keep."""
+    return os.stat(path).st_ctime_ns // 1_000
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:

@@ -275,6 +275,7 @@ class Attributor:
             StorageUnavailableError: A store does not answer; run the same again.
             PoisonEvent: An event can never be read.
         """
+        workspace = self._lookup.with_books_of_now(workspace)
         living = await self._living([self._reader.read(workspace.id, *event) for event in events])
         affected, linked = await self._bring(living, {workspace.id: workspace}, said, Stopwatch(self._clock), anew=True)
         for conversion_id in conversions:

@@ -159,7 +159,7 @@ async def opened(
             clickhouse_client.connect(settings.clickhouse_url, name="reconcile-checks", connections=1)
         )
         guarded = state_guards(checks, epoch, asked, settings)
-        await closing.enter_async_context(_watched(guarded.guards, gate))
+        await closing.enter_async_context(watched(guarded.guards, gate, workspaces))
         confirm = Reconnection(checks, guarded.guards).confirm
         state = await closing.enter_async_context(
             connect(state_url, name="reconcile-state", confirm=confirm, gate=gate)
@@ -183,8 +183,10 @@ async def opened(
 
 
 @asynccontextmanager
-async def _watched(guards: Sequence[Guard], gate: Gate) -> AsyncIterator[None]:
+async def watched(guards: Sequence[Guard], gate: Gate, workspaces: WorkspacesFile) -> AsyncIterator[None]:
     """Opens the gate if the guards pass, and keeps asking them, as a service does.
+
+    Likewise it keeps the workspaces as the file says: repairs post to no day that was closed while the run went on.
 
     Raises:
         PreconditionError: A guard refuses.
@@ -194,7 +196,7 @@ async def _watched(guards: Sequence[Guard], gate: Gate) -> AsyncIterator[None]:
         await answered(guard)
     readiness, stop = Readiness(guards, Health(()), gate), asyncio.Event()
     await readiness.check()
-    watching = asyncio.ensure_future(readiness.run(stop))
+    watching = asyncio.gather(readiness.run(stop), workspaces.run(stop))
     try:
         yield
     finally:

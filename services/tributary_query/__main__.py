@@ -79,7 +79,7 @@ async def main(settings: QuerySettings) -> None:
         progress = Progress(log_store, state_store, await wait_for_epoch(log_store, "log"))
         history, models = ConversionHistory(clickhouse), Models(ModelVersions(clickhouse))
         refused, decided = RefusedEvents(clickhouse), QuarantinedEvents(clickhouse)
-        filters, finalities = EventFilters(workspaces, clock), Finalities(ReconciledDays(clickhouse), clock)
+        filters, finalities = EventFilters(workspaces, clock), Finalities(ReconciledDays(clickhouse), workspaces, clock)
         names = ConversionNames(history, filters.stored_ids)
         use_cases = UseCases(
             reports=Reports(clickhouse, models, progress, finalities, clock),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.query.v1 import report_pb2
@@ -19,8 +19,22 @@ from tributary_storage.clickhouse.report_query import Basis, ReportQuery
 
 KNOWN_SECONDS: Final = 10.0
 """So long it is not asked again whether some days are reconciled: dashboards ask for the same days again and again."""
+TAKEN_OVER_MICROS: Final = 180_000_000
+"""So long after the file closed books every process posts by it: a cluster brings a file to all of its nodes within two
+minutes, and whoever runs looks at it every few seconds."""
 _MOST_KNOWN: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Closings(Protocol):
+    """Knows since when books are closed."""
+
+    def closed_since_micros(self, workspace_id: str) -> int:
+        """Returns since when, at the latest, books are closed through the day they are closed through now.
+
+        Does not block, does not raise.
+        """
+        ...
 
 
 class Finalities:
@@ -28,11 +42,13 @@ class Finalities:
 
     Args:
         days: Knows what runs of reconciliation looked at.
+        closings: Knows since when books are closed.
         clock: Measures.
     """
 
-    def __init__(self, days: ReconciledDays, clock: Clock) -> None:
+    def __init__(self, days: ReconciledDays, closings: Closings, clock: Clock) -> None:
         self._days = days
+        self._closings = closings
         self._clock = clock
         self._known: dict[tuple[str, int, int], tuple[float, bool]] = {}
 
@@ -50,7 +66,8 @@ class Finalities:
         Raises:
             StorageUnavailableError: ClickHouse did not answer.
         """
-        found = finality(query, reporting, complete_through_micros, has_pending=has_pending)
+        closed_since = self._closings.closed_since_micros(query.workspace)
+        found = finality(query, reporting, complete_through_micros, closed_since, has_pending=has_pending)
         if found != report_pb2.FINALITY_TIER2_PASSED:
             return found
         is_reconciled = await self._are_reconciled(query.workspace, query.start_micros, query.end_micros)
@@ -93,27 +110,62 @@ class Finalities:
 
 
 def finality(
-    query: ReportQuery, reporting: Reporting, complete_through_micros: int | None, *, has_pending: bool = False
+    query: ReportQuery,
+    reporting: Reporting,
+    complete_through_micros: int | None,
+    closed_since_micros: int,
+    *,
+    has_pending: bool = False,
 ) -> report_pb2.Finality.ValueType:
     """Says how final a report is, whatever was reconciled.
 
     Closed books are final by posting day only: by another clock, a late change still shows on its own day. And only
     once all that was accepted on those days is credited and stored: a revision that was published before the books
-    were closed posts to its day whenever it arrives.
+    were closed posts to its day whenever it arrives. Where they are closed before their last day is over, nothing posts
+    to it any more once every process goes by the file that says so.
 
     Args:
         query: What was asked.
         reporting: How the books are kept.
         complete_through_micros: Before when everything accepted is in the numbers; None: not known.
+        closed_since_micros: Since when, at the latest, the books are closed as they are.
         has_pending: Whether an order of these days waits in quarantine for its amount.
     """
     complete = -1 if complete_through_micros is None else complete_through_micros
-    if query.basis is Basis.POSTING and reporting.books_closed_through is not None:
-        last = date.fromisoformat(query.end_date) - timedelta(days=1)
-        if last <= reporting.books_closed_through and complete >= end_of_days(query, reporting):
+    if is_of_closed_days(query, reporting):
+        last_posted = min(end_of_days(query, reporting), closed_since_micros + TAKEN_OVER_MICROS)
+        if complete >= last_posted:
             return report_pb2.FINALITY_CLOSED
     is_over = query.basis is Basis.CONVERSION and query.as_of_micros is None and complete >= query.end_micros
     return report_pb2.FINALITY_TIER2_PASSED if is_over and not has_pending else report_pb2.FINALITY_PROVISIONAL
+
+
+def complete_through(
+    query: ReportQuery, reporting: Reporting, complete_through_micros: int | None, final: report_pb2.Finality.ValueType
+) -> int | None:
+    """Returns before when everything accepted is in the numbers of a report; None where that is not told.
+
+    Of closed books it is the end of their last day, whenever they are asked for and however early they were closed:
+    nothing that comes later is theirs. Until they are final it is not told: what was accepted since they were closed is
+    in none of the numbers, so that no moment of now is true.
+
+    Args:
+        query: What was asked.
+        reporting: How the books are kept.
+        complete_through_micros: Before when everything accepted is credited and stored; None: not known.
+        final: How final the report is.
+    """
+    known = complete_through_micros
+    if known is not None and is_of_closed_days(query, reporting):
+        known = end_of_days(query, reporting) if final == report_pb2.FINALITY_CLOSED else None
+    return known if known is None or query.as_of_micros is None else min(known, query.as_of_micros)
+
+
+def is_of_closed_days(query: ReportQuery, reporting: Reporting) -> bool:
+    """Tells whether a report is of posting days alone that the books are closed through."""
+    if query.basis is not Basis.POSTING or reporting.books_closed_through is None:
+        return False
+    return date.fromisoformat(query.end_date) - timedelta(days=1) <= reporting.books_closed_through
 
 
 def end_of_days(query: ReportQuery, reporting: Reporting) -> int:

@@ -11,7 +11,7 @@ from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import QueryReportRequest, QueryReportResponse
 from tributary.query.v1.report_pb2 import PendingValue, ReportBasis
 from tributary_domain.settings import AttributionModel
-from tributary_query.finality import Finalities, end_of_days
+from tributary_query.finality import Finalities, complete_through
 from tributary_query.page_tokens import make_token
 from tributary_query.pending_orders import PendingOrders
 from tributary_query.report_answers import check_addable, money_total, report_rows
@@ -86,21 +86,19 @@ class Reports:
         """
         asked = read_report_request(request, workspace, self._clock.now())
         query = asked.query
-        complete_through = await self._completeness.complete_through_micros()  # before the rows: never too late
+        complete = await self._completeness.complete_through_micros()  # before the rows: never too late
         lines = await read_report(self._clickhouse, query)
         page = lines[: query.limit - 1]
         check_addable(page, query, workspace)
         pending = await self._pending_of(request, query)
-        final = await self._finalities.of_report(
-            query, workspace.reporting, complete_through, has_pending=bool(pending)
-        )
+        final = await self._finalities.of_report(query, workspace.reporting, complete, has_pending=bool(pending))
         is_closed = final == report_pb2.FINALITY_CLOSED
         if is_closed:  # what waits, or was learned since, is no part of it: it is the same for ever
             pending = []
         return QueryReportResponse(
             rows=report_rows(page, query, workspace),
             next_page_token=make_token(page[-1].key, asked.fingerprint) if len(lines) > len(page) else "",
-            basis=self._basis(query, final, page, complete_through, workspace),
+            basis=self._basis(query, final, page, complete, workspace),
             model=query.model,
             own_models=dict(query.own_models),
             pending=pending if query.after is None else (),
@@ -130,7 +128,7 @@ class Reports:
         query: ReportQuery,
         final: report_pb2.Finality.ValueType,
         lines: list[ReportLine],
-        complete_through: int | None,
+        complete: int | None,
         workspace: Workspace,
     ) -> ReportBasis:
         basis = ReportBasis(
@@ -139,10 +137,8 @@ class Reports:
             time_zone=query.time_zone,
             currency_codes=sorted({currency for line in lines for currency in line.currencies}),
         )
-        if complete_through is not None:
-            known = complete_through if query.as_of_micros is None else min(complete_through, query.as_of_micros)
-            if final == report_pb2.FINALITY_CLOSED:  # what comes after these days changes nothing of them
-                known = min(known, end_of_days(query, workspace.reporting))
+        known = complete_through(query, workspace.reporting, complete, final)
+        if known is not None:
             basis.complete_through_time.CopyFrom(_timestamp(known))
         if query.basis is Basis.TOUCHPOINT:
             lookback = max(settings.longest_lookback_days for settings in workspace.attribution)

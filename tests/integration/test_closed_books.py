@@ -8,8 +8,10 @@ from typing import Any
 
 from tests.support.attribution import DAY, NOON, SHARDS, Attribution, Events, running_attribution
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
+from tributary_attribution.arrivals import Replayed
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.privacy_settings import ErasureMode
+from tributary_runtime.workspaces import Reporting
 from tributary_storage.clickhouse.credit_columns import MODELS
 from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.clickhouse.published_conversions import Wanted
@@ -105,6 +107,20 @@ async def test_a_closed_month_is_the_same_to_the_byte_whatever_is_learned_later(
         everything = await _report(world, by_day=False)
         assert everything == await _report(world, basis=Basis.CONVERSION, by_day=False)
         assert everything != await _report(world, str(first_open), by_day=False)
+
+
+async def test_a_repair_that_began_before_books_were_closed_posts_to_no_day_that_is(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make, closed = Events(workspace), SystemClock().now().date() + timedelta(days=1)
+    async with running_attribution(
+        redis_url, clickhouse_url, workspace, reporting={"books_closed_through": closed}
+    ) as world:
+        of_then = world.workspace.model_copy(update={"reporting": Reporting()})
+        letter, order = make.order("visitor:a", at=SOLD)
+        replayed = Replayed(letter, order.SerializeToString(), SOLD, "")
+        assert await world.attributor.replay(of_then, [replayed], ())
+        assert await _posted(world) == {("initial", "reconciliation"): [closed + timedelta(days=1)]}
 
 
 async def test_books_that_are_closed_further_keep_what_was_posted_since(

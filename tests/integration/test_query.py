@@ -81,6 +81,8 @@ class Query:
     workspaces: Iterator[KeyedWorkspace]
     closed: KeyedWorkspace
     """One whose books are closed up to CLOSED."""
+    closing: KeyedWorkspace
+    """One whose books are closed through days that are not over."""
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +92,10 @@ def query(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPath
     run_apart(create_test_epoch(log_url))
     names = {f"q-{number}-{free_port()}": SETTINGS for number in range(40)}
     closed = {"time_zone": "Europe/Berlin", "books_closed_through": (CLOSED - timedelta(days=1)).date().isoformat()}
-    own = f"q-closed-{free_port()}"
-    text, keyed = render_workspaces(names | {own: {**SETTINGS, "reporting": closed}})
+    own, early = f"q-closed-{free_port()}", f"q-closing-{free_port()}"
+    closing = {**closed, "books_closed_through": "2100-12-31"}
+    books = {own: {**SETTINGS, "reporting": closed}, early: {**SETTINGS, "reporting": closing}}
+    text, keyed = render_workspaces(names | books)
     (directory / "workspaces.yaml").write_text(text)
     environment = {
         "TRIBUTARY_LOG_URL": log_url,
@@ -108,7 +112,7 @@ def query(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPath
     try:
         process.start()
         process.wait_until_ready()
-        yield Query(process, log_url, (keyed[name] for name in names), keyed[own])
+        yield Query(process, log_url, (keyed[name] for name in names), keyed[own], keyed[early])
     finally:
         process.kill()
 
@@ -202,6 +206,17 @@ async def test_a_closed_report_is_the_same_to_the_byte_whenever_it_is_asked_for(
         await writer.write([later.packed()])
         after = await stub.QueryReport(request)
     assert after.SerializeToString(deterministic=True) == before.SerializeToString(deterministic=True)
+
+
+async def test_a_report_of_days_that_are_closed_before_they_are_over_tells_nothing_that_moves_on(query: Query) -> None:
+    request, begin = a_report(), CLOSED - timedelta(days=7)
+    request.time_basis = report_pb2.TIME_BASIS_POSTING
+    request.time_range.start_time.FromDatetime(begin)
+    request.time_range.end_time.FromDatetime(SystemClock().now() + timedelta(days=2))
+    async with open_channel(query.process.address, api_key=SecretStr(query.closing.api_key)) as channel:
+        stub: Stub = query_service_pb2_grpc.QueryServiceStub(channel)
+        first, second, third = [(await stub.QueryReport(request)).basis for _ in range(3)]
+    assert second in (first, third)  # between two of them it may have become final
 
 
 async def test_what_runs_of_reconciliation_agree_with_is_reconciled_until_it_changes(
@@ -444,8 +459,12 @@ async def test_what_is_published_while_a_conversion_is_read_is_for_the_next_call
             await writer.write([revisions[-1].packed()])
             return found
 
+    class NeverClosed:
+        def closed_since_micros(self, workspace_id: str) -> int:
+            raise AssertionError(f"of {workspace_id} no report is asked for")
+
     request = contract.GetConversionRequest(conversion_id=revisions[0].conversion_id)
-    history, finalities = Overtaken(clickhouse), Finalities(ReconciledDays(clickhouse), SystemClock())
+    history, finalities = Overtaken(clickhouse), Finalities(ReconciledDays(clickhouse), NeverClosed(), SystemClock())
     conversions = Conversions(history, ConversionNames(history, lambda _, ids: ids), finalities)
     for number in (1, 2):
         found = await conversions.get(request, workspace)

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from tributary.query.v1 import report_pb2
-from tributary_query.finality import finality, spans_of, verified_micros
+from tributary_query.finality import TAKEN_OVER_MICROS, complete_through, finality, spans_of, verified_micros
 from tributary_runtime.workspaces import Reporting
 from tributary_storage.clickhouse.reconciled_days import GRACE_MICROS, CompleteRun, Look, Span
 from tributary_storage.clickhouse.report_query import Basis, Metric, ReportQuery
 
 BOOKS = Reporting.model_validate({"time_zone": "America/New_York", "books_closed_through": "2026-10-31"})
+SINCE = 0
+"""Since when the books are closed, where that matters to nobody."""
 
 
 def micros(hour: int) -> int:
@@ -25,10 +27,38 @@ def asked(**said: Any) -> ReportQuery:
     return ReportQuery(workspace="shop", metrics=(Metric.VALUE,), model="linear", **own)
 
 
-def test_books_are_closed_once_all_of_their_days_is_in_them() -> None:
-    assert finality(asked(), BOOKS, micros(4)) == report_pb2.FINALITY_CLOSED  # midnight in New York
-    assert finality(asked(), BOOKS, micros(4) - 1) == report_pb2.FINALITY_PROVISIONAL
-    assert finality(asked(), BOOKS, None) == report_pb2.FINALITY_PROVISIONAL
+@pytest.mark.parametrize(
+    ("complete", "closed_since", "is_closed"),
+    [
+        pytest.param(micros(4), micros(4), True, id="days that are over"),  # it is midnight in New York
+        pytest.param(micros(4) - 1, micros(4), False, id="days that are not over"),
+        pytest.param(micros(2), micros(2) - TAKEN_OVER_MICROS, True, id="closed before they are over"),
+        pytest.param(micros(2) - 1, micros(2) - TAKEN_OVER_MICROS, False, id="closed so lately that not all know it"),
+        pytest.param(None, SINCE, False, id="nobody knows what is in them"),
+    ],
+)
+def test_books_are_closed_once_nothing_posts_to_their_days_any_more(
+    complete: int | None, closed_since: int, is_closed: bool
+) -> None:
+    final = finality(asked(), BOOKS, complete, closed_since)
+    assert final == (report_pb2.FINALITY_CLOSED if is_closed else report_pb2.FINALITY_PROVISIONAL)
+    shown = complete_through(
+        asked(), BOOKS, complete, final
+    )  # nothing that moves on, and the same for ever once closed
+    assert shown == (micros(4) if is_closed else None)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param({"end_date": "2026-11-02"}, 10, id="days that are open"),
+        pytest.param({"basis": Basis.CONVERSION}, 10, id="another clock"),
+        pytest.param({"basis": Basis.CONVERSION, "as_of_micros": 5}, 5, id="a past moment"),
+    ],
+)
+def test_other_reports_say_how_far_they_are_complete(said: dict[str, Any], expected: int) -> None:
+    assert complete_through(asked(**said), BOOKS, 10, report_pb2.FINALITY_PROVISIONAL) == expected
+    assert complete_through(asked(**said), BOOKS, None, report_pb2.FINALITY_PROVISIONAL) is None
 
 
 @pytest.mark.parametrize(
@@ -40,7 +70,7 @@ def test_books_are_closed_once_all_of_their_days_is_in_them() -> None:
     ],
 )
 def test_everything_else_is_provisional(said: dict[str, Any], books: Reporting) -> None:
-    assert finality(asked(**said), books, micros(23) + 86_400_000_000) == report_pb2.FINALITY_PROVISIONAL
+    assert finality(asked(**said), books, micros(23) + 86_400_000_000, SINCE) == report_pb2.FINALITY_PROVISIONAL
 
 
 @pytest.mark.parametrize(
@@ -58,7 +88,7 @@ def test_tier_2_has_passed_once_nobody_has_anything_to_decide(
 ) -> None:
     query = asked(basis=Basis.CONVERSION, start_micros=1, end_micros=10, **said)
     expected = report_pb2.FINALITY_TIER2_PASSED if is_passed else report_pb2.FINALITY_PROVISIONAL
-    assert finality(query, BOOKS, complete, has_pending=has_pending) == expected
+    assert finality(query, BOOKS, complete, SINCE, has_pending=has_pending) == expected
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import yaml
 
 from tests.support.eventually import eventually_async
 from tests.unit.runtime.conftest import LogLines
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import NotFoundError
 from tributary_runtime.workspaces_file import InvalidWorkspacesError, WorkspacesFile, parse_workspaces
 
@@ -41,6 +42,24 @@ def test_a_changed_file_is_taken(path: Path) -> None:
     rewrite(path, content("shop", "blog"))
     assert file.reload_if_changed()
     assert file.get("blog").id == "blog"
+
+
+def test_since_when_books_are_closed_is_known(path: Path) -> None:
+    started = SystemClock().unix_micros()
+    closed = "{}  reporting: {{books_closed_through: 2026-{}}}\n"
+    rewrite(path, closed.format(GOOD, "09-30"))
+    os.utime(path, (0, 0))  # a copy that kept its time
+    file = WorkspacesFile(path)
+    since = file.closed_since_micros("shop")
+    assert abs(since - started) < 60_000_000
+    rewrite(path, closed.format(GOOD, "09-30") + "- id: blog\n  pepper: {value: salt}\n")
+    assert file.reload_if_changed()
+    assert file.closed_since_micros("shop") == since
+    before = SystemClock().unix_micros()
+    rewrite(path, closed.format(GOOD, "10-31"))
+    os.utime(path, (0, 0))
+    assert file.reload_if_changed()
+    assert file.closed_since_micros("shop") >= before
 
 
 def test_an_unchanged_file_is_not_read_again(path: Path) -> None:

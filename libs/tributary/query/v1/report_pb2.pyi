@@ -190,8 +190,9 @@ class _FinalityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Finality.Val
     what touches led to that are deleted for their age is as a run saw it while they were there.
     """
     FINALITY_CLOSED: _Finality.ValueType  # 4
-    """By posting time: the books are closed, and all that was accepted on those days is in them: they never change, nor
-    does the answer, in which nothing is then that moves on (`pending`, `data_driven_models`).
+    """By posting time: the books are closed, and all that was accepted on those days before is in them: they never change,
+    nor does the answer, in which nothing is then that moves on (`pending`, `data_driven_models`). Said some seconds after
+    the last day is over, or where the books are closed sooner, three minutes after that: by then all processes know.
     """
 
 class Finality(_Finality, metaclass=_FinalityEnumTypeWrapper):
@@ -213,8 +214,9 @@ since that they did not repair themselves, and no error that they found is open.
 what touches led to that are deleted for their age is as a run saw it while they were there.
 """
 FINALITY_CLOSED: Finality.ValueType  # 4
-"""By posting time: the books are closed, and all that was accepted on those days is in them: they never change, nor
-does the answer, in which nothing is then that moves on (`pending`, `data_driven_models`).
+"""By posting time: the books are closed, and all that was accepted on those days before is in them: they never change,
+nor does the answer, in which nothing is then that moves on (`pending`, `data_driven_models`). Said some seconds after
+the last day is over, or where the books are closed sooner, three minutes after that: by then all processes know.
 """
 Global___Finality: _TypeAlias = Finality  # noqa: Y015
 
@@ -357,8 +359,9 @@ class ReportBasis(_message.Message):
     """
     @_builtins.property
     def complete_through_time(self) -> _timestamp_pb2.Timestamp:
-        """Every event accepted before this moment is in the numbers; never later than `as_of_time`, nor, where the books are
-        closed, than the end of the last day. What somebody asked for
+        """Every event accepted before this moment is in the numbers; never later than `as_of_time`. Of closed books the end of
+        the last day, always: what was accepted since they were closed posts to a later one. Unset where nobody knows it, and
+        of books that are closed through the last day, but not FINALITY_CLOSED yet. What somebody asked for
         (a merge taken back, `Reattribute`, a repair, an erasure, a corrected rate) waits for nothing that this
         moment shows: its revisions are stored some moments after they are published.
         """
