@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,10 +26,8 @@ from tributary_cli.doctor_retention import check_retention
 from tributary_cli.doctor_warehouses import check_warehouses
 from tributary_cli.local import data_option, running_installation
 from tributary_cli.stack.directory import StackDirectory
-from tributary_cli.stack.environment import settings_of
+from tributary_cli.stack.environment import names_stores, set_environment, settings_of
 from tributary_cli.stack.health import SERVICES
-
-_STORES = ("TRIBUTARY_LOG_URL", "TRIBUTARY_STATE_URL", "TRIBUTARY_JOBS_URL", "TRIBUTARY_CLICKHOUSE_URL")
 
 
 @click.command()
@@ -55,27 +52,15 @@ def doctor(ctx: click.Context, data: Path, as_json: bool) -> None:
 
 
 async def _examine(data: Path) -> list[Check]:
-    if any(name in os.environ for name in _STORES):
+    if names_stores(os.environ):
         return await _examine_installation(os.environ)
     installation = running_installation(data)
     if installation is None:
         said = f"no TRIBUTARY_*_URL is set, and no local installation runs in {data}"
         found = Check("installation", False, said, "Start one with `tributary up`, or set the variables of yours.")
         return [found, *check_local_parts()]
-    with _environment(settings_of(installation, StackDirectory(data))):
+    with set_environment(settings_of(installation, StackDirectory(data))):
         return [*check_local_parts(), *await _examine_installation(os.environ)]
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets environment variables for a while: pydantic reads settings nowhere else."""
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 async def _examine_installation(environ: Mapping[str, str]) -> list[Check]:

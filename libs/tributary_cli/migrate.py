@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import click
 
 from tributary_cli.console import logs_on_stderr, output, print_json
 from tributary_cli.errors import CommandError
+from tributary_cli.local import data_option, running_installation
+from tributary_cli.stack.directory import StackDirectory
+from tributary_cli.stack.environment import names_stores, set_environment, settings_of
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.settings import WithClickHouse, WithJobsStore, WithLogStore, WithStateStore, load
@@ -57,6 +62,7 @@ class Migrated:
 
 
 @click.command()
+@data_option
 @click.option("--shards", type=click.IntRange(1, 64), help=f"Of a new installation; never changes. [{_SHARDS}]")
 @click.option("--claims", type=click.IntRange(1), help=f"Live claims a new installation is sized for. [{_CLAIMS:,}]")
 @click.option(
@@ -67,12 +73,12 @@ class Migrated:
     help="Accept that this Redis role lost data; see below. May be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def migrate(shards: int | None, claims: int | None, lost: tuple[Role, ...], as_json: bool) -> None:
+def migrate(data: Path, shards: int | None, claims: int | None, lost: tuple[Role, ...], as_json: bool) -> None:
     """Prepare Redis and ClickHouse for this version.
 
     Applies the ClickHouse migrations that are missing, and gives new Redis roles their epoch. Safe to run again and at
     the same time as another. The stores are those of TRIBUTARY_LOG_URL, TRIBUTARY_STATE_URL, TRIBUTARY_JOBS_URL and
-    TRIBUTARY_CLICKHOUSE_URL.
+    TRIBUTARY_CLICKHOUSE_URL; where none of them is set, of the local installation that `tributary up` runs in --data.
 
     --claims is the number of event ids remembered at once: the events of 36 days, and the conversions with an order id
     twice more. Half to twice of it costs about 20 bytes of Redis memory each.
@@ -84,7 +90,9 @@ def migrate(shards: int | None, claims: int | None, lost: tuple[Role, ...], as_j
     without a claim is looked up for 37 days, and every order and refund for 400: it takes a few milliseconds longer,
     and is UNDECIDED while ClickHouse is away. Never say it while the right data may still be found.
     """
-    settings = load(MigrateSettings)
+    installation = None if names_stores(os.environ) else running_installation(data)
+    with set_environment(settings_of(installation, StackDirectory(data)) if installation else {}):
+        settings = load(MigrateSettings)
     try:
         with logs_on_stderr():
             done = asyncio.run(_migrate(settings, shards, claims, lost))
@@ -110,6 +118,8 @@ def migrate(shards: int | None, claims: int | None, lost: tuple[Role, ...], as_j
         console.print(f"ClickHouse: applied {name}.")
     if not done.applied:
         console.print("ClickHouse: up to date.")
+    for role in sorted(set(lost)):
+        console.print(f"Redis of role {role}: its loss is confirmed.")
 
 
 async def _migrate(

@@ -88,6 +88,12 @@ def test_doctor_finds_it_well_without_being_told_where_it_is(shared: Up) -> None
     assert result.exit_code == 0
 
 
+def test_migrate_finds_its_stores_without_being_told_where_they_are(shared: Up) -> None:
+    result = CliRunner().invoke(cli, ["migrate", "--data", shared.said["directory"]])
+    assert "ClickHouse: up to date." in result.stdout
+    assert result.exit_code == 0
+
+
 def test_a_service_that_is_killed_is_started_again(shared: Up) -> None:
     address = shared.said["addresses"]["query"]
     os.kill(shared.said["pids"]["query"], signal.SIGKILL)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from tributary_cli.stack.clickhouse_server import url_of as clickhouse_url_of
 from tributary_cli.stack.directory import Installation, StackDirectory
@@ -12,6 +13,24 @@ from tributary_cli.stack.ports import HOST
 from tributary_cli.stack.redis_server import url_of as redis_url_of
 
 PREFIX = "TRIBUTARY_"
+_STORES = ("TRIBUTARY_LOG_URL", "TRIBUTARY_STATE_URL", "TRIBUTARY_JOBS_URL", "TRIBUTARY_CLICKHOUSE_URL")
+
+
+def names_stores(environ: Mapping[str, str]) -> bool:
+    """Tells whether variables say where any store is: then they are of an installation of one's own."""
+    return any(name in environ for name in _STORES)
+
+
+@contextmanager
+def set_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets environment variables for a while: pydantic reads settings nowhere else."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def settings_of(installation: Installation, directory: StackDirectory) -> dict[str, str]:
