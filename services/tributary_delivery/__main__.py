@@ -163,7 +163,7 @@ async def main(settings: DeliverySettings) -> None:
             state_store, consumer, epoch.shards, entries=settings.delivery_batch_revisions, linger_seconds=0.02
         )
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
-        spans = DestinationSpans(StoredSpans(clickhouse), clock)
+        spans = DestinationSpans(StoredSpans(clickhouse))
         planner = Planner(lookup, jobs, ledger, spans, clock, dispatcher.wake)
         operations = Operations(SentLedger(clickhouse), ReplayedJobs(jobs_store), clock, WaitingJobs(jobs_store))
         kept, taking_back = DestinationReports(clickhouse), TakingBack(jobs_store)

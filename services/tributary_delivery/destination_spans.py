@@ -1,4 +1,4 @@
-"""Notes since when destinations are declared, so that the funnel has conversions which nobody was told of yet.
+"""Notes from when to when destinations are declared: the funnel has conversions which nobody was told of yet.
 
 The one rule: a report is worth no delay. What ClickHouse does not take now is noted with the next batch.
 """
@@ -10,7 +10,6 @@ from typing import Protocol
 
 import structlog
 
-from tributary_runtime.clock import Clock
 from tributary_runtime.errors import UnavailableError
 from tributary_storage.clickhouse.destination_spans import Span
 
@@ -20,8 +19,8 @@ log = structlog.get_logger(__name__)
 class SpanStore(Protocol):
     """Where spans are kept. Raises `StorageUnavailableError` if it does not answer."""
 
-    async def open(self, workspace: str) -> list[Span]:
-        """Returns the spans of a workspace that have no end."""
+    async def of(self, workspace: str) -> list[Span]:
+        """Returns the spans of a workspace."""
         ...
 
     async def write(self, spans: Sequence[Span]) -> None:
@@ -34,46 +33,64 @@ class DestinationSpans:
 
     Args:
         store: Where they are kept.
-        clock: Tells when one ended.
     """
 
-    def __init__(self, store: SpanStore, clock: Clock) -> None:
+    def __init__(self, store: SpanStore) -> None:
         self._store = store
-        self._clock = clock
-        self._open: dict[str, list[Span]] = {}
-        self._unnoted: dict[tuple[str, str], int] = {}
+        self._spans: dict[str, list[Span]] = {}
+        self._unnoted: dict[str, dict[frozenset[str], int]] = {}
+        """By workspace and what was declared: when the oldest of the conversions was published that were planned so."""
 
     async def note(self, workspace: str, declared: Collection[str], oldest_micros: int) -> None:
         """Notes that conversions of a workspace were planned; does nothing if all is noted. Never raises for an outage.
 
         Args:
             workspace: Whose.
-            declared: The destinations it has now.
+            declared: The destinations it has now. Of any other a span ends where those conversions begin: nobody tells
+                it of them, though they may have waited since before it was taken out.
             oldest_micros: When the oldest of the conversions was published: one may have waited since before its
                 destination was declared.
         """
-        for destination_id in declared:
-            known = (workspace, destination_id)
-            self._unnoted[known] = min(oldest_micros, self._unnoted.get(known, oldest_micros))
+        now, unnoted = frozenset(declared), self._unnoted.setdefault(workspace, {})
+        unnoted[now] = min(oldest_micros, unnoted.get(now, oldest_micros))
         try:
-            await self._write(workspace, declared)
+            await self._write(workspace, now)
         except UnavailableError as outage:
             log.warning("destinations_not_noted", workspace=workspace, reason=outage.message)
             return
-        for destination_id in declared:
-            del self._unnoted[workspace, destination_id]
+        del self._unnoted[workspace]
 
-    async def _write(self, workspace: str, declared: Collection[str]) -> None:
-        if workspace not in self._open:
-            self._open[workspace] = await self._store.open(workspace)
-        spans, now_micros = self._open[workspace], self._clock.unix_micros()
-        since = {span.destination_id: span.start_micros for span in sorted(spans, reverse=True)}  # the first wins
-        begun = [
-            Span(workspace, one, self._unnoted[workspace, one])
-            for one in declared
-            if one not in since or self._unnoted[workspace, one] < since[one]
-        ]
-        ended = [span._replace(end_micros=now_micros) for span in spans if span.destination_id not in declared]
+    async def _write(self, workspace: str, declared: frozenset[str]) -> None:
+        spans = self._spans.get(workspace)
+        if spans is None or any(one.end_micros is None and one.destination_id not in declared for one in spans):
+            spans = await self._store.of(workspace)  # another process may have seen it end before
+        begun, ended = self._begun(workspace, spans, declared), self._ended(workspace, spans, declared)
         if begun or ended:
             await self._store.write([*begun, *ended])
-            self._open[workspace] = [span for span in spans if span.destination_id in declared] + begun
+        written = {(one.destination_id, one.start_micros) for one in (*begun, *ended)}
+        kept = [one for one in spans if (one.destination_id, one.start_micros) not in written]
+        self._spans[workspace] = [*kept, *begun, *ended]
+
+    def _begun(self, workspace: str, spans: Sequence[Span], declared: frozenset[str]) -> list[Span]:
+        since: dict[str, int] = {}
+        for one in spans:
+            if one.end_micros is None:
+                since[one.destination_id] = min(one.start_micros, since.get(one.destination_id, one.start_micros))
+        begun = []
+        for destination_id in sorted(declared):
+            start = min(oldest for names, oldest in self._unnoted[workspace].items() if destination_id in names)
+            if destination_id not in since or start < since[destination_id]:
+                begun.append(Span(workspace, destination_id, start))
+        return begun
+
+    def _ended(self, workspace: str, spans: Sequence[Span], declared: frozenset[str]) -> list[Span]:
+        """Returns spans with where they end, also such as seemed to end later: batches come in any order."""
+        ended = []
+        for one in spans:
+            if one.destination_id in declared:
+                continue
+            oldest = min(at for names, at in self._unnoted[workspace].items() if one.destination_id not in names)
+            end = max(one.start_micros, oldest)
+            if one.end_micros is None or end < one.end_micros:
+                ended.append(one._replace(end_micros=end))
+        return ended

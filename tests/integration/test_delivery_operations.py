@@ -32,7 +32,7 @@ from tributary_delivery.operations import Operations
 from tributary_domain.backoff import Backoff
 from tributary_query.delivery_funnel import Funnels
 from tributary_runtime.clock import SystemClock
-from tributary_runtime.errors import InvalidRequestError
+from tributary_runtime.errors import InvalidRequestError, StorageUnavailableError
 from tributary_storage.clickhouse.delivery_funnel import DeliveryFunnel
 from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
 from tributary_storage.clickhouse.destination_spans import Span
@@ -398,20 +398,66 @@ async def test_the_funnel_is_read_page_by_page_and_within_the_days_that_are_aske
         await funnels.page(GetDeliveryFunnelRequest(page_token="another"), lane.workspace, ())
 
 
+async def spans_of(rig: Rig, lane: Lane) -> list[Span]:
+    return sorted(await StoredSpans(rig.clickhouse).of(lane.workspace))
+
+
 async def test_the_planner_notes_which_destinations_there_are_and_no_longer(rig: Rig, lane: Lane) -> None:
-    spans, store = DestinationSpans(StoredSpans(rig.clickhouse), SystemClock()), StoredSpans(rig.clickhouse)
-    await spans.note(lane.workspace, ["crm", "linkedin"], 2_000)
-    await spans.note(lane.workspace, ["crm", "linkedin"], 3_000)
-    assert sorted(await store.open(lane.workspace)) == [
-        Span(lane.workspace, "crm", 2_000),
-        Span(lane.workspace, "linkedin", 2_000),
-    ]
+    workspace, spans = lane.workspace, DestinationSpans(StoredSpans(rig.clickhouse))
+    await spans.note(workspace, ["crm", "linkedin"], 2_000)
+    await spans.note(workspace, ["crm", "linkedin"], 3_000)
+    declared = [Span(workspace, "crm", 2_000), Span(workspace, "linkedin", 2_000)]
+    assert await spans_of(rig, lane) == declared
     ahead = SystemClock().unix_micros() + 3_600_000_000  # by whoever published it
-    await spans.note(lane.workspace, ["crm", "linkedin", "meta"], ahead)
-    assert Span(lane.workspace, "meta", ahead) in await store.open(lane.workspace)
-    another = DestinationSpans(StoredSpans(rig.clickhouse), SystemClock())
-    await another.note(lane.workspace, ["crm"], 1_000)
-    assert sorted(await store.open(lane.workspace)) == [
-        Span(lane.workspace, "crm", 1_000),
-        Span(lane.workspace, "crm", 2_000),
+    await spans.note(workspace, ["crm", "linkedin", "meta"], ahead)
+    assert await spans_of(rig, lane) == [*declared, Span(workspace, "meta", ahead)]
+    another = DestinationSpans(StoredSpans(rig.clickhouse))
+    await another.note(workspace, ["crm"], 1_000)
+    gone = [Span(workspace, "linkedin", 2_000, 2_000), Span(workspace, "meta", ahead, ahead)]
+    assert await spans_of(rig, lane) == [Span(workspace, "crm", 1_000), Span(workspace, "crm", 2_000), *gone]
+    await another.note(workspace, ["crm", "linkedin"], 9_000)
+    assert await spans_of(rig, lane) == [
+        *(Span(workspace, "crm", 1_000), Span(workspace, "crm", 2_000)),
+        *(gone[0], Span(workspace, "linkedin", 9_000), gone[1]),
     ]
+
+
+async def test_a_destination_that_was_taken_out_has_none_of_what_is_planned_without_it(rig: Rig, lane: Lane) -> None:
+    revisions = [a_purchase(lane, number) for number in range(4)]
+    told, late, later, last = [one.number for one in revisions]
+    await publish(rig, lane, revisions, is_planned=False)
+    replicas = [DestinationSpans(StoredSpans(rig.clickhouse)) for _ in range(2)]
+    for one in replicas:
+        await one.note(lane.workspace, [lane.destination], told)
+    assert (await funnel(rig, lane))["captured"] == 4
+    await replicas[0].note(lane.workspace, [], later)
+    assert (await funnel(rig, lane))["captured"] == 2, "none was told of what that batch begins with"
+    await replicas[1].note(lane.workspace, [], last)
+    assert (await funnel(rig, lane))["captured"] == 2, "another replica sees it with a batch that is newer"
+    await replicas[0].note(lane.workspace, [], late)
+    assert await funnel(rig, lane) == {"captured": 1, "waiting": 1}, "another shard's batch comes after it"
+
+
+class _OutOnce(StoredSpans):
+    """Does not answer once: when something is written."""
+
+    is_out = True
+
+    async def write(self, spans: Sequence[Span]) -> None:
+        if self.is_out:
+            self.is_out = False
+            raise StorageUnavailableError("ClickHouse did not answer.")
+        await super().write(spans)
+
+
+async def test_what_could_not_be_noted_is_noted_with_the_next_batch(rig: Rig, lane: Lane) -> None:
+    workspace, store = lane.workspace, _OutOnce(rig.clickhouse)
+    spans = DestinationSpans(store)
+    await spans.note(workspace, ["crm"], 2_000)
+    assert await spans_of(rig, lane) == []
+    await spans.note(workspace, ["crm"], 3_000)
+    assert await spans_of(rig, lane) == [Span(workspace, "crm", 2_000)]
+    store.is_out = True
+    await spans.note(workspace, ["meta"], 4_000)
+    await spans.note(workspace, ["meta"], 5_000)
+    assert await spans_of(rig, lane) == [Span(workspace, "crm", 2_000, 4_000), Span(workspace, "meta", 4_000)]

@@ -265,7 +265,7 @@ async def test_a_change_of_what_is_mapped_no_more_reaches_who_has_it_and_only_th
     file.write_text(yaml.safe_dump({"workspaces": [known]}), encoding="utf-8")
     clock, lane, woken = SystemClock(), Lane(workspace, "crm"), list[Lane]()
     lookup, spans = WorkspaceLookup(WorkspacesFile.load(file), clock, 0), StoredSpans(rig.clickhouse)
-    about = (lookup, rig.stores.jobs, rig.stores.ledger, DestinationSpans(spans, clock), clock)
+    about = (lookup, rig.stores.jobs, rig.stores.ledger, DestinationSpans(spans), clock)
     planner = Planner(*about, woken.append)
     sent = Taken(7, 90_000_000, counted=True)
     await rig.stores.jobs.plan(lane, [PlannedRevision("c1:sent", 7, 0, 7)])
@@ -290,7 +290,7 @@ async def test_a_conversion_that_is_heard_of_late_is_not_held_until_it_is_too_ol
     file.write_text(yaml.safe_dump({"workspaces": [known]}), encoding="utf-8")
     clock, lane = SystemClock(), Lane(workspace, "meta")
     lookup, spans = WorkspaceLookup(WorkspacesFile.load(file), clock, 0), StoredSpans(rig.clickhouse)
-    about = (lookup, rig.stores.jobs, rig.stores.ledger, DestinationSpans(spans, clock), clock)
+    about = (lookup, rig.stores.jobs, rig.stores.ledger, DestinationSpans(spans), clock)
     planner = Planner(*about, lambda lane: None)
     entry, due = RevisionEntry(StreamEntry("", "1-0", {}, 1)), dict[str, float]()
     for number, age in enumerate((0, 3, 8)):

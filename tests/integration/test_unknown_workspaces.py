@@ -179,7 +179,7 @@ async def planning(
 ) -> AsyncIterator[DeliveryJobs]:
     async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse:
         jobs, ledger = DeliveryJobs(client), LedgerBatches(DeliveryWriter(clickhouse))
-        spans = DestinationSpans(StoredSpans(clickhouse), SystemClock())
+        spans = DestinationSpans(StoredSpans(clickhouse))
         planner = Planner(lookup, jobs, ledger, spans, SystemClock(), lambda lane: None)
         source = ConversionLogSource(client, "one", SHARDS, idle_seconds=0.05)
         worker = Worker(

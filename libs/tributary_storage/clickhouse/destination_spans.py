@@ -23,7 +23,7 @@ class Span(NamedTuple):
     start_micros: int
     """No conversion that is planned for it was published before."""
     end_micros: int | None = None
-    """None: it is declared."""
+    """None: it is declared. Else none that was published from then on is its to have."""
 
 
 class DestinationSpans:
@@ -33,10 +33,13 @@ class DestinationSpans:
         """Uses this client."""
         self._clickhouse = clickhouse
 
-    async def open(self, workspace: str) -> list[Span]:
-        """Returns the spans of a workspace that have no end."""
-        rows = await self._clickhouse.execute(statement("open_destination_spans"), {"workspace": workspace})
-        return [Span(workspace, str(destination_id), int(start)) for destination_id, start in rows]
+    async def of(self, workspace: str) -> list[Span]:
+        """Returns the spans of a workspace."""
+        rows = await self._clickhouse.execute(statement("destination_spans"), {"workspace": workspace})
+        return [
+            Span(workspace, str(destination_id), int(start), None if end is None else int(end))
+            for destination_id, start, end in rows
+        ]
 
     async def write(self, spans: Sequence[Span]) -> None:
         """Stores spans; one that begins when another of the destination does replaces that. May run twice."""

@@ -18,7 +18,8 @@
 -- other is that one's. It is accepted where either was taken, and wrong where of either something is.
 -- `adjusted` (a correction was taken) and `not_correctable` (the destination has a value that is wrong and cannot be told)
 -- are among `accepted`. `unreported`: not yet, or the destination never reports. What was dealt with stays where it was when
--- its person is erased; what waited is nobody's then, and is not captured.
+-- its person is erased; what waited is nobody's then, and is not captured. Nor is what delivery read only when a destination
+-- was declared no more, whenever it was published: it is never told there.
 --
 -- A destination that reports says of how many of a request why they do not count, seldom of which. Where a day has a request
 -- as a whole, that many are `reported_rejected`, and the others `reported_taken`. Where it has a part of one (the request
