@@ -171,7 +171,7 @@ def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked
 @click.argument("conversion_ids", nargs=-1, metavar="[CONVERSION]...")
 @filter_options
 @click.option("--risk-duplicates", is_flag=True, help="Also those that the destination may have taken already.")
-@click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+@click.option("--dry-run", is_flag=True, help="Only say how many would be sent.")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @connection_options("query")
@@ -200,8 +200,8 @@ def replay(
     request = ReplayDeliveriesRequest(filter=chosen, dry_run=True, risk_duplicates=risk_duplicates)
     with calling_query(asked) as (stub, metadata):
         answer = _replayed(stub, request, metadata)
-        if answer.planned and not dry_run:
-            if not yes:
+        if answer.matched > answer.uncertain and not dry_run:
+            if answer.planned and not yes:
                 messages().print(replay_line(answer, "would be"), style="dim", markup=False)
                 click.confirm("Send them again?", abort=True, err=True)
             request.dry_run = False

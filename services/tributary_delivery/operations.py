@@ -162,14 +162,12 @@ class Operations:
             before = own.get(one.conversion_id, Wish(one.conversion_id, 0))
             revision, risks = max(before.revision, one.revision), before.risks_duplicates or is_uncertain
             own[one.conversion_id] = Wish(one.conversion_id, revision, risks)
-        if dry_run:
-            answer.planned = sum(len(own) for own in wishes.values())
-            return answer
         now_micros, counts = self._clock.unix_micros(), Counter[Replayed]()
         for lane, own in wishes.items():
             some = list(own.values())
             for start in range(0, len(some), _PAGE):
-                counts.update(await self._jobs.plan(lane, some[start : start + _PAGE], now_micros))
+                page = some[start : start + _PAGE]
+                counts.update(await self._jobs.plan(lane, page, now_micros, dry_run=dry_run))
         answer.planned, answer.waiting = counts[Replayed.PLANNED], counts[Replayed.WAITING]
         return answer
 

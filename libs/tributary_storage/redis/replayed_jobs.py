@@ -44,8 +44,16 @@ class ReplayedJobs:
         """Takes the Redis of role *jobs*."""
         self._client: Any = client
 
-    async def plan(self, lane: Lane, wishes: Sequence[Wish], plan_micros: int) -> list[Replayed]:
-        """Plans conversions for one destination; returns what became of each. May run twice.
+    async def plan(
+        self, lane: Lane, wishes: Sequence[Wish], plan_micros: int, *, dry_run: bool = False
+    ) -> list[Replayed]:
+        """Plans conversions for one destination; returns what became of each, or would. May run twice.
+
+        Args:
+            lane: Which destination.
+            wishes: Of different conversions.
+            plan_micros: When they are planned.
+            dry_run: Whether only that is told, and nothing planned.
 
         Raises:
             StorageUnavailableError: Some may be planned; plan the same again.
@@ -55,7 +63,7 @@ class ReplayedJobs:
             job_keys.planned(lane.workspace, lane.destination),
             job_keys.dead(lane.workspace, lane.destination),
         ]
-        arguments: list[Argument] = [plan_micros]
+        arguments: list[Argument] = [plan_micros, int(dry_run)]
         for one in wishes:
             names.append(job_keys.job(lane.workspace, lane.destination, one.conversion_id))
             names.append(job_keys.sent(lane.workspace, lane.destination, one.conversion_id))
