@@ -113,6 +113,8 @@ def pause(destination: str, why: str, *, as_json: bool, **connection: Any) -> No
 def resume(destination: str, *, as_json: bool, **connection: Any) -> None:
     """End every pause of DESTINATION but one of workspaces.yaml, which this cannot end.
 
+    What waits because its settings were to blame is sent at once, after what came meanwhile.
+
     Exit status: 0 it is called again, 1 workspaces.yaml pauses it.
     """
     from tributary.query.v1.query_service_pb2 import ResumeDestinationRequest

@@ -16,6 +16,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_DEAD,
     DELIVERY_STATE_PENDING,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
+    OUTCOME_CLASS_CONFIG,
     OUTCOME_CLASS_PERMANENT,
     OUTCOME_CLASS_UNKNOWN,
     Delivery,
@@ -227,6 +228,7 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         is_untaken=untaken,
         is_refused=outcome.is_untaken,
         noted=noted,
+        is_mending=outcome.outcome == OUTCOME_CLASS_CONFIG,
     )
     return again, delivery
 
@@ -328,7 +330,10 @@ def _is_there(attempt: Attempt) -> bool:
 
 
 def _pause_seconds(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> float:
-    """Returns how long the job waits; the destination's own pause, if there is one, comes on top and can be ended."""
+    """Returns how long the job waits; the destination's own pause, if there is one, comes on top and can be ended.
+
+    What settings are to blame for waits no longer than until they are mended.
+    """
     job = attempt.job
     unsent = job.unsent if job.tried_revision == attempt.revised.revision else 0
     return outcome.retry_after_seconds + rules.backoff.delay_seconds(attempt.number + unsent, rules.chance)

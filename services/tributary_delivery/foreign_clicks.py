@@ -72,7 +72,8 @@ def understood(refused: Outcome, account: str, in_a_row: int | None) -> Outcome:
         return replace(refused, outcome=CONFIG, message=why, is_foreign=False)
     if in_a_row < FOREIGN_IN_A_ROW:
         return refused
-    # Due after what others plan during the pause: should the account be right, one of those shows it.
+    # Due after what others plan during the pause: should the account be right, one of those shows it. Whoever ends the
+    # pause before its time has them due then, after those as well (`DestinationStates.release`).
     why = f"Is {account} the account that these clicks belong to? {in_a_row} in a row do not. {refused.message}"
     return replace(refused, outcome=CONFIG, message=why, retry_after_seconds=CONFIG_PAUSE_SECONDS, is_foreign=False)
 

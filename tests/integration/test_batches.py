@@ -213,12 +213,16 @@ async def test_a_destination_that_refuses_everything_is_paused_before_all_is_giv
     assert await rig.stores.jobs.waiting(lane) == 100 - dead
     assert "refuses whatever it is sent" in (await rig.stores.states.read(lane)).pause_reason
     # When it is called again, what is left comes after what others have planned by then: theirs need not wait for it.
-    await rig.stores.states.mend(lane, "others")
+    await rig.stores.states.pause(lane, 0, "")
     await publish(rig, lane, [a_purchase(lane, 100)])
     with running_fake("meta") as server:
         async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
             await eventually_async(lambda: has_accepted(server, 1))
         assert server.fake.counted == {"p-c1:0100": 1}
+        await rig.stores.states.release(lane)  # whoever mended it need not wait
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.accepted == 101 - dead
 
 
 async def test_wrong_ones_that_stand_side_by_side_do_not_stop_a_destination(rig: Rig, workspace: str) -> None:
@@ -268,9 +272,14 @@ async def test_a_click_of_another_account_holds_up_nobody_until_there_are_no_oth
         await publish(rig, lane, [a_purchase(lane, number) for number in range(2, 21)])
         async with rig.running_lane(lane, settings):  # which did not see the first one
             await eventually_async(lambda: is_paused_now(rig, lane))
-    refused, waits = [await only(rig, lane, name) for name in ("c1:0001", "c1:0002")]
-    assert (refused.state, refused.message) == (DELIVERY_STATE_DEAD, "INVALID_CUSTOMER_FOR_CLICK")
-    assert (waits.state, waits.outcome) == (DELIVERY_STATE_PENDING, OUTCOME_CLASS_CONFIG)
+        refused, waits = [await only(rig, lane, name) for name in ("c1:0001", "c1:0002")]
+        assert (refused.state, refused.message) == (DELIVERY_STATE_DEAD, "INVALID_CUSTOMER_FOR_CLICK")
+        assert (waits.state, waits.outcome) == (DELIVERY_STATE_PENDING, OUTCOME_CLASS_CONFIG)
+        server.fake.foreign.clear()
+        await rig.stores.states.release(lane)
+        async with rig.running_lane(lane, settings):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.accepted == 20, "who resumes need not wait for the rest of what the pause was to last"
 
 
 async def test_what_a_wrong_account_refuses_is_sent_once_it_is_set_right(rig: Rig, workspace: str) -> None:

@@ -119,7 +119,11 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     assert await jobs.settle(lane, "one", [Settled("c1:a", Settlement.TAKEN, 1, 0.0, Taken(1, 90, counted=True))])
     unmapped = [PlannedRevision("c1:z", 9, 8, 9, only_if_sent=True)]
     assert await jobs.plan(lane, unmapped) == [Plan.NEVER_SENT]
+    waits = Settled("c1:b", Settlement.AGAIN, 2, 600.0, is_mending=True)
+    assert await jobs.settle(lane, "one", [waits]) == [True]
     states = DestinationStates(client)
+    await states.release(lane)
+    assert [job.conversion_id for job in (await jobs.lease(lane, "one", 30.0, 10)).jobs] == ["c1:b"]
     assert (await states.take_quota(lane, 600, 3))[0] == 3
     assert await states.slow_down(lane) == 0.5
     assert (await states.gates.admit(Gate("credential", 600), 3, 1.0))[0] == 3

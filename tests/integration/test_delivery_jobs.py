@@ -457,3 +457,32 @@ async def test_what_is_planned_only_if_it_was_sent_is_planned_only_then(client: 
     ]
     assert await jobs.plan(LANE, unmapped) == [Plan.NEW, Plan.NEVER_SENT, Plan.NEW], "of the last only the ledger knows"
     assert await jobs.plan(LANE, unmapped) == [Plan.KNOWN, Plan.NEVER_SENT, Plan.KNOWN]
+
+
+@pytest.mark.parametrize("ends_by", ["release", "mend"])
+async def test_what_waits_because_of_settings_is_due_when_they_are_mended_and_after_all_else(
+    client: redis.asyncio.Redis, jobs: DeliveryJobs, workspace: str, ends_by: str
+) -> None:
+    lane, states = Lane(workspace, "crm"), DestinationStates(client)
+
+    async def leased(owner: str = "one") -> list[str]:
+        return [job.conversion_id for job in (await jobs.lease(lane, owner, LEASE, 10)).jobs]
+
+    await jobs.plan(lane, [PlannedRevision(f"c1:{name}", 1, 0, 1) for name in "abcdef"])
+    assert len(await leased()) == 6
+    blamed = [
+        Settled(f"c1:{name}", Settlement.AGAIN, 1, delay, is_mending=True)
+        for name, delay in zip("abc", (600, 601, 0), strict=True)
+    ]
+    asked_to_wait = Settled("c1:d", Settlement.AGAIN, 1, 600)
+    assert all(await jobs.settle(lane, "one", [*blamed, asked_to_wait]))
+    assert await leased("two") == ["c1:c"], "it is tried since, and ours"
+    await states.pause(lane, 2**43, "why", settings="before")
+    await jobs.plan(lane, [PlannedRevision("c1:0", 2, 0, 2)])
+    await (states.release(lane) if ends_by == "release" else states.mend(lane, "after"))
+    assert await leased() == ["c1:0", "c1:a", "c1:b"], (
+        "neither what is being sent nor what waits for something else"
+    )
+    assert not await client.exists(job_keys.mending(workspace, "crm"))
+    await states.release(lane)
+    assert await leased("three") == []

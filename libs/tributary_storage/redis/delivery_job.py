@@ -250,3 +250,5 @@ class Settled:
     """For AGAIN: whether it is certain that this attempt was not taken."""
     noted: Noted = Noted.MADE
     """Whether this attempt was one."""
+    is_mending: bool = False
+    """For AGAIN: whether settings are to blame, so that it is due at once when they are mended."""

@@ -168,6 +168,7 @@ class DeliveryJobs:
             job_keys.due(lane.workspace, lane.destination),
             job_keys.dead(lane.workspace, lane.destination),
             job_keys.planned(lane.workspace, lane.destination),
+            job_keys.mending(lane.workspace, lane.destination),
         ]
         arguments: list[Argument] = [token, SENT_LIFE_SECONDS, DEAD_LIFE_SECONDS * 1000]
         for one in settled:
@@ -176,7 +177,7 @@ class DeliveryJobs:
             delay_millis = round(one.delay_seconds * 1000)
             refused = int(one.is_refused)
             arguments += (one.conversion_id, one.what.value, one.revision, delay_millis, remembered, refused)
-            arguments.append(one.noted.value)
+            arguments += (one.noted.value, int(one.is_mending))
         return [bool(one) for one in await self._run(_SETTLE, names, arguments)]
 
     async def is_begun(self, lane: Lane, conversion_id: str, *, is_creation: bool) -> bool:

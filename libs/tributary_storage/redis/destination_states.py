@@ -16,6 +16,8 @@ from tributary_storage.redis.scripts import Script
 
 _TAKE_QUOTA: Final = Script("take_quota")
 _SLOW_DOWN: Final = Script("slow_down")
+_HURRY: Final = Script("hurry_jobs")
+_HURRIED_AT_ONCE: Final = 500
 _WINDOW_MICROS: Final = 61_000_000
 """A minute, and a second for calls that are not all equally long on their way."""
 _GROWTH_SECONDS: Final = 600
@@ -125,11 +127,14 @@ class DestinationStates:
     async def mend(self, lane: Lane, settings: str) -> None:
         """Ends a pause that other settings were to blame for than those of this digest, which hold from now on.
 
+        What waits because of those is due then, after what was planned meanwhile.
+
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
         if (await self.read(lane)).blamed_settings not in ("", settings):
             await self.pause(lane, 0, "")
+            await self._hurry(lane)
 
     async def hold(self, lane: Lane, reason: str) -> None:
         """Lets nobody call a destination until it is released, whatever else pauses it.
@@ -140,7 +145,7 @@ class DestinationStates:
         await self._set(lane, {"held": reason})
 
     async def release(self, lane: Lane) -> None:
-        """Ends every pause of a destination.
+        """Ends every pause of a destination; what waits because its settings were to blame is due then, after all else.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
@@ -150,6 +155,15 @@ class DestinationStates:
         except redis.RedisError as error:
             raise _failed(error) from error
         await self.pause(lane, 0, "")
+        await self._hurry(lane)
+
+    async def _hurry(self, lane: Lane) -> None:
+        names = [job_keys.due(lane.workspace, lane.destination), job_keys.mending(lane.workspace, lane.destination)]
+        try:
+            while int(await _HURRY(self._client, names, [_HURRIED_AT_ONCE])) == _HURRIED_AT_ONCE:
+                pass
+        except redis.RedisError as error:
+            raise _failed(error) from error
 
     async def _set(self, lane: Lane, fields: dict[str, int | str]) -> None:
         try:

@@ -4,6 +4,7 @@
 |---------------------------------------------|--------|----------------------------|
 | `trb:{j:<workspace>:<destination>}:due`     | zset   | until done                 |
 | `trb:{j:<workspace>:<destination>}:planned` | zset   | until done                 |
+| `trb:{j:<workspace>:<destination>}:mending` | zset   | until all of it was due    |
 | `trb:{j:<ws>:<dest>}:job:<conversion id>`   | hash   | until done                 |
 | `trb:{j:<ws>:<dest>}:sent:<conversion id>`  | string | longest correction window  |
 | `trb:{j:<ws>:<dest>}:object:<digest>`       | hash   | minutes                    |
@@ -52,6 +53,11 @@ def due(workspace: str, destination: str) -> str:
 def planned(workspace: str, destination: str) -> str:
     """Returns the conversions that wait for a destination, by when what waits was planned."""
     return f"trb:{{j:{workspace}:{destination}}}:planned"
+
+
+def mending(workspace: str, destination: str) -> str:
+    """Returns the conversions that wait because a destination's settings are to blame, by when they are due."""
+    return f"trb:{{j:{workspace}:{destination}}}:mending"
 
 
 def job(workspace: str, destination: str, conversion_id: str) -> str:

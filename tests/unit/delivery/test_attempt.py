@@ -120,6 +120,7 @@ def test_of_a_creation_with_newer_content_only_the_first_is_certain() -> None:
 def test_what_may_yet_succeed_is_tried_again(outcome: Outcome, number: int, delay: float) -> None:
     settled, line = settle(an_attempt(number=number), outcome, RULES)
     assert (settled.what, settled.delay_seconds) == (Settlement.AGAIN, delay)
+    assert settled.is_mending == (outcome.outcome == CONFIG), "then it is due once somebody mends that"
     assert (line.state, line.attempts) == (DELIVERY_STATE_PENDING, number)
     assert line.due_time.ToMicroseconds() == NOW + round(delay * 1e6)
 

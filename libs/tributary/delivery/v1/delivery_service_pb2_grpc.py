@@ -101,7 +101,8 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeDestination(self, request, context):
-        """Ends every pause of a destination but that of its settings, also one that the destination asked for.
+        """Ends every pause of a destination but that of its settings, also one that the destination asked for. What was tried,
+        and waits because its settings were to blame, is due at once, after all that is due already.
 
         NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
         """

@@ -51,7 +51,8 @@ class DeliveryServiceStub:
     NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
     """
     ResumeDestination: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeDestinationRequest, _delivery_service_pb2.ResumeDestinationResponse]
-    """Ends every pause of a destination but that of its settings, also one that the destination asked for.
+    """Ends every pause of a destination but that of its settings, also one that the destination asked for. What was tried,
+    and waits because its settings were to blame, is due at once, after all that is due already.
 
     NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
     """
@@ -90,7 +91,8 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
     """
     ResumeDestination: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeDestinationRequest, _delivery_service_pb2.ResumeDestinationResponse]  # type: ignore[assignment]
-    """Ends every pause of a destination but that of its settings, also one that the destination asked for.
+    """Ends every pause of a destination but that of its settings, also one that the destination asked for. What was tried,
+    and waits because its settings were to blame, is due at once, after all that is due already.
 
     NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
     """
@@ -150,7 +152,8 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ResumeDestinationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ResumeDestinationResponse, _abc.Awaitable[_delivery_service_pb2.ResumeDestinationResponse]]:
-        """Ends every pause of a destination but that of its settings, also one that the destination asked for.
+        """Ends every pause of a destination but that of its settings, also one that the destination asked for. What was tried,
+        and waits because its settings were to blame, is due at once, after all that is due already.
 
         NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
         """

@@ -435,7 +435,8 @@ class QueryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeDestination(self, request, context):
-        """Ends every pause of a destination but that of `workspaces.yaml`. Needs the scope `admin`.
+        """Ends every pause of a destination but that of `workspaces.yaml`. What waits because its settings were to blame is due
+        at once. Needs the scope `admin`.
 
         NOT_FOUND: no such destination in this workspace.
         """

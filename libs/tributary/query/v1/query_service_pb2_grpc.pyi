@@ -166,7 +166,8 @@ class QueryServiceStub:
     NOT_FOUND: no such destination in this workspace.
     """
     ResumeDestination: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ResumeDestinationRequest, _query_service_pb2.ResumeDestinationResponse]
-    """Ends every pause of a destination but that of `workspaces.yaml`. Needs the scope `admin`.
+    """Ends every pause of a destination but that of `workspaces.yaml`. What waits because its settings were to blame is due
+    at once. Needs the scope `admin`.
 
     NOT_FOUND: no such destination in this workspace.
     """
@@ -324,7 +325,8 @@ class QueryServiceAsyncStub(QueryServiceStub):
     NOT_FOUND: no such destination in this workspace.
     """
     ResumeDestination: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ResumeDestinationRequest, _query_service_pb2.ResumeDestinationResponse]  # type: ignore[assignment]
-    """Ends every pause of a destination but that of `workspaces.yaml`. Needs the scope `admin`.
+    """Ends every pause of a destination but that of `workspaces.yaml`. What waits because its settings were to blame is due
+    at once. Needs the scope `admin`.
 
     NOT_FOUND: no such destination in this workspace.
     """
@@ -641,7 +643,8 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _query_service_pb2.ResumeDestinationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.ResumeDestinationResponse, _abc.Awaitable[_query_service_pb2.ResumeDestinationResponse]]:
-        """Ends every pause of a destination but that of `workspaces.yaml`. Needs the scope `admin`.
+        """Ends every pause of a destination but that of `workspaces.yaml`. What waits because its settings were to blame is due
+        at once. Needs the scope `admin`.
 
         NOT_FOUND: no such destination in this workspace.
         """

@@ -1,19 +1,21 @@
 -- Settles attempts: done, again later, or given up. A lease that was lost settles nothing.
--- KEYS    1 due, 2 dead, 3 planned, then per conversion: job, sent; all of one destination
--- ARGV    1 token, 2 life of `sent` in seconds, 3 life of what is dead in ms, then per conversion seven: its id, what became
+-- KEYS    1 due, 2 dead, 3 planned, 4 mending, then per conversion: job, sent; all of one destination
+-- ARGV    1 token, 2 life of `sent` in seconds, 3 life of what is dead in ms, then per conversion eight: its id, what became
 --         of it (taken | again | given_up | dropped), the revision, ms until it is due again, what to remember as sent (of
 --         what was given up, if that is not what was known) | "never": no attempt at the creation was taken, that is
 --         certain; 1 if this attempt certainly was not taken; what the attempt that was noted last was: "", what it was
---         noted for | unmade, none | unsent, none: it could not leave
+--         noted for | unmade, none | unsent, none: it could not leave; 1 if settings are to blame: it is due at once when
+--         they are mended
 -- Answer  per conversion 1 settled | 0 the lease was lost
--- Cost    at most sixteen commands per conversion. A second run finds the lease gone.
-local due, dead, planned, token, life, dead_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], tonumber(ARGV[3])
+-- Cost    at most nineteen commands per conversion. A second run finds the lease gone.
+local due, dead, planned, mending = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local token, life, dead_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
-for number = 1, (#KEYS - 3) / 2 do
-  local job, sent = KEYS[number * 2 + 2], KEYS[number * 2 + 3]
-  local at = (number - 1) * 7 + 4
+for number = 1, (#KEYS - 4) / 2 do
+  local job, sent = KEYS[number * 2 + 3], KEYS[number * 2 + 4]
+  local at = (number - 1) * 8 + 4
   local conversion, what, revision, delay_ms, remember = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local fields = redis.call('HMGET', job, 'l', 'r', 'c', 'n', 'f', 't', 'u', 'w', 'a')
   answers[number] = 0
@@ -31,6 +33,11 @@ for number = 1, (#KEYS - 3) / 2 do
     if what == 'again' then
       redis.call('ZADD', due, now + tonumber(delay_ms), conversion)
       redis.call('HSET', job, 'u', since)
+      if ARGV[at + 7] == '1' then
+        redis.call('ZREMRANGEBYSCORE', mending, '-inf', now) -- they were due
+        redis.call('ZADD', mending, now + tonumber(delay_ms), conversion)
+        redis.call('PEXPIRE', mending, math.max(redis.call('PTTL', mending), tonumber(delay_ms) + 1000))
+      end
     else
       if what == 'taken' or (what == 'given_up' and remember ~= '' and remember ~= 'never') then
         redis.call('SET', sent, remember, 'EX', life)
