@@ -480,9 +480,7 @@ async def test_what_waits_because_of_settings_is_due_when_they_are_mended_and_af
     await states.pause(lane, 2**43, "why", settings="before")
     await jobs.plan(lane, [PlannedRevision("c1:0", 2, 0, 2)])
     await (states.release(lane) if ends_by == "release" else states.mend(lane, "after"))
-    assert await leased() == ["c1:0", "c1:a", "c1:b"], (
-        "neither what is being sent nor what waits for something else"
-    )
+    assert await leased() == ["c1:0", "c1:a", "c1:b"], "neither what is being sent nor what waits for something else"
     assert not await client.exists(job_keys.mending(workspace, "crm"))
     await states.release(lane)
     assert await leased("three") == []

@@ -27,6 +27,113 @@ def reply_of(kind: str, path: str, body: Mapping[str, Any]) -> Reply:
     return FAKES[kind](TOKEN, NOW.timestamp).answer(Ask(path, {}, HEADERS, json.dumps(body).encode()))
 
 
+HASH = "0" * 64
+PERSON = {"em": [HASH]}
+GOOGLE, PINTEREST, SNAP = "/v1/events:ingest", "/v5/ad_accounts/549/events", "/v3/PIX/events"
+REDDIT, LINKEDIN = "/api/v3/pixels/t2_abc/conversion_events", "/rest/conversionEvents"
+ONE = {"linkedin-version": "202603", "x-restli-protocol-version": "2.0.0"}
+SOME = ONE | {"x-restli-method": "BATCH_CREATE"}
+
+
+def google(encoding: Any = 1, source: Any = 1) -> dict[str, Any]:
+    account = {"accountType": 1, "accountId": "1"}
+    event = {
+        **{"transactionId": "o-1", "eventTimestamp": "2026-11-11T11:00:00Z", "eventSource": source},
+        "userData": {"userIdentifiers": [{"emailAddress": HASH}]},
+    }
+    destination = {"reference": "r", "operatingAccount": account, "productDestinationId": "9"}
+    return {"destinations": [destination], "encoding": encoding, "events": [event]}
+
+
+def data(event: dict[str, Any], without: str = "", **own: Any) -> dict[str, Any]:
+    return {"data": [{name: value for name, value in {**event, **own}.items() if name != without}]}
+
+
+def pinterest(without: str = "", **own: Any) -> dict[str, Any]:
+    event = {"event_name": "checkout", "action_source": "web", "event_time": 1, "event_id": "o-1", "user_data": PERSON}
+    return data(event, without, **own)
+
+
+def snap(without: str = "", **own: Any) -> dict[str, Any]:
+    event = {
+        **{"event_name": "PURCHASE", "action_source": "WEB", "event_time": int(NOW.timestamp()), "event_id": "o-1"},
+        **{"event_source_url": "https://shop.example/", "user_data": PERSON},
+        "custom_data": {"value": 1, "currency": "EUR"},
+    }
+    return data(event, without, **own)
+
+
+def reddit(without: str = "", **own: Any) -> dict[str, Any]:
+    event = {
+        **{"event_at": int(NOW.timestamp() * 1000), "action_source": "WEBSITE", "type": {"tracking_type": "PURCHASE"}},
+        **{"metadata": {"conversion_id": "o-1"}, "user": {"email": HASH}},
+    }
+    return {"data": {"events": data(event, without, **own)["data"]}}
+
+
+def linkedin(**own: Any) -> dict[str, Any]:
+    user = {"userIds": [{"idType": "SHA256_EMAIL", "idValue": HASH}]}
+    happened = int(NOW.timestamp() * 1000) - 1
+    event = {"conversion": "urn:lla:llaPartnerConversion:1", "conversionHappenedAt": happened, "user": user}
+    return {**event, "eventId": "o-1", **own}
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "body", "headers", "status", "accepted"),
+    [
+        pytest.param("google", GOOGLE, google("HEX", "WEB"), {}, 200, 1, id="google"),
+        pytest.param("google", GOOGLE, google(2, 6), {}, 200, 1, id="google: enums as its own client writes them"),
+        pytest.param("google", GOOGLE, google(0), {}, 400, 0, id="google: no encoding"),
+        pytest.param("google", GOOGLE, google(3), {}, 400, 0, id="google: an encoding that it does not have"),
+        pytest.param("google", GOOGLE, google(True), {}, 400, 0, id="google: no number"),
+        pytest.param("google", GOOGLE, google(1, 7), {}, 400, 0, id="google: a source that it does not have"),
+        pytest.param("google", GOOGLE, {**google(), "events": [1]}, {}, 400, 0, id="google: no event"),
+        pytest.param("linkedin", LINKEDIN, {"elements": [linkedin()]}, SOME, 200, 1, id="linkedin"),
+        pytest.param("linkedin", LINKEDIN, linkedin(), ONE, 201, 1, id="linkedin: one alone"),
+        pytest.param("linkedin", LINKEDIN, linkedin(user={}), ONE, 422, 0, id="linkedin: one alone, of nobody"),
+        pytest.param("linkedin", LINKEDIN, linkedin(), SOME, 400, 0, id="linkedin: one alone, said to be a batch"),
+        pytest.param("linkedin", LINKEDIN, {"elements": [linkedin()]}, ONE, 400, 0, id="linkedin: a batch unsaid"),
+        pytest.param("pinterest", PINTEREST, pinterest(), {}, 200, 1, id="pinterest"),
+        pytest.param(
+            *("pinterest", PINTEREST, pinterest(opt_out=False, partner_name="ss-x"), {}, 200, 1),
+            id="pinterest: opted in, by a partner",
+        ),
+        pytest.param("pinterest", PINTEREST, pinterest(foo=1), {}, 422, 0, id="pinterest: what it does not know"),
+        *(
+            pytest.param("pinterest", PINTEREST, pinterest(name), {}, 422, 0, id=f"pinterest without {name}")
+            for name in ("user_data", "event_name", "action_source", "event_time", "event_id")
+        ),
+        pytest.param("snap", SNAP, snap(), {}, 200, 1, id="snap"),
+        pytest.param("snap", SNAP, snap(action_source="website"), {}, 200, 1, id="snap: its other word for the web"),
+        pytest.param(
+            *("snap", SNAP, snap("event_source_url", action_source="website"), {}, 400, 0),
+            id="snap: the web and no page",
+        ),
+        pytest.param("snap", SNAP, snap(action_source="app"), {}, 200, 1, id="snap: its other word for an app"),
+        pytest.param("snap", SNAP, snap("event_id"), {}, 200, 1, id="snap: no id"),
+        *(
+            pytest.param("snap", SNAP, snap(name), {}, 400, 0, id=f"snap without {name}")
+            for name in ("user_data", "event_name", "action_source", "event_time", "custom_data")
+        ),
+        pytest.param("snap", SNAP, {}, {}, 400, 0, id="snap: nothing"),
+        pytest.param("reddit", REDDIT, reddit(), {}, 200, 1, id="reddit"),
+        pytest.param("reddit", REDDIT, reddit("metadata"), {}, 200, 1, id="reddit: no id"),
+        pytest.param("reddit", REDDIT, reddit("user", click_id="c"), {}, 200, 1, id="reddit: a click alone"),
+        *(
+            pytest.param("reddit", REDDIT, reddit(name), {}, 400, 0, id=f"reddit without {name}")
+            for name in ("user", "type", "event_at", "action_source")
+        ),
+        pytest.param("reddit", REDDIT, {"data": {}}, {}, 400, 0, id="reddit: nothing"),
+    ],
+)
+def test_an_event_is_taken_as_the_documentation_says(
+    kind: str, path: str, body: dict[str, Any], headers: dict[str, str], status: int, accepted: int
+) -> None:
+    fake = FAKES[kind](TOKEN, NOW.timestamp)
+    reply = fake.answer(Ask(path, {"access_token": TOKEN}, HEADERS | headers, json.dumps(body).encode()))
+    assert (reply.status, fake.accepted) == (status, accepted), reply.body
+
+
 def inputs(count: int, **own: Any) -> dict[str, Any]:
     one = {"idProperty": "tributary_order_id", "properties": {"amount": "1"}}
     return {"inputs": [{"id": str(place), **one, "objectWriteTraceId": str(place), **own} for place in range(count)]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tributary_cli.demo.fakes.fake import Ask, Fake, Reply, is_hash, number
@@ -21,7 +21,9 @@ _COUNTS_ALREADY: Final = ("", "DUPLICATE_GCLID", "DUPLICATE_TRANSACTION_ID")
 """Reasons of what is not refused, and of what counts under another id or was there."""
 _CLICKS: Final = ("gclid", "gbraid", "wbraid", "dclid")
 _UNADJUSTED: Final = ("IN_STORE", "PHONE")
-_SOURCES: Final = frozenset(("WEB", "APP", "IN_STORE", "PHONE", "MESSAGE", "OTHER"))
+_SOURCES: Final = ("EVENT_SOURCE_UNSPECIFIED", "WEB", "APP", "IN_STORE", "PHONE", "OTHER", "MESSAGE")
+"""By their numbers: Google's own client writes these."""
+_ENCODINGS: Final = ("ENCODING_UNSPECIFIED", "HEX", "BASE64")
 
 
 class FakeGoogle(Fake):
@@ -51,12 +53,12 @@ class FakeGoogle(Fake):
         said = ask.json()
         if not ask.path.endswith("/events:ingest") or not isinstance(said, dict):
             return _status(404, "NOT_FOUND", "Not found.")
-        destinations, events = said.get("destinations") or [], said.get("events") or []
+        destinations, events = said.get("destinations") or [], list(map(_in_words, said.get("events") or []))
         violations = self._of_request(said, destinations, events)
         references = {one.get("reference") for one in destinations if isinstance(one, dict)}
         for place, event in enumerate(events):
             why = _why_invalid(event, references)
-            if event.get("transactionId") in self.poison:
+            if why is None and event["transactionId"] in self.poison:
                 why = ("user_data", "INVALID_EVENT")
             if why:
                 violations.append({"field": f"events[{place}].{why[0]}", "description": why[1], "reason": why[1]})
@@ -115,7 +117,8 @@ class FakeGoogle(Fake):
             found.append({"field": "destinations", "description": "count", "reason": "REQUIRED_FIELD_MISSING"})
         if not 0 < len(events) <= _MOST_EVENTS:
             found.append({"field": "events", "description": "count", "reason": "TOO_MANY_EVENTS"})
-        if said.get("encoding") not in ("HEX", "BASE64") and any("userData" in one for one in events):
+        has_people = any(isinstance(one, dict) and "userData" in one for one in events)
+        if has_people and _word(said.get("encoding"), _ENCODINGS) not in _ENCODINGS[1:]:
             found.append({"field": "encoding", "description": "required", "reason": "REQUIRED_FIELD_MISSING"})
         return found
 
@@ -131,6 +134,18 @@ class FakeGoogle(Fake):
             self.note(visible_id, event, event.get("conversionValue"))
             return
         self.count(visible_id, event, event.get("conversionValue"))
+
+
+def _word(value: Any, words: Sequence[str]) -> Any:
+    """Returns the word of an enum whose number may stand for it."""
+    return words[value] if type(value) is int and 0 <= value < len(words) else value
+
+
+def _in_words(event: Any) -> Any:
+    """Returns an event as we would write it."""
+    if not isinstance(event, dict) or "eventSource" not in event:
+        return event
+    return {**event, "eventSource": _word(event["eventSource"], _SOURCES)}
 
 
 def _known_as(event: Mapping[str, Any], owners: Mapping[str, str]) -> str:
@@ -156,7 +171,7 @@ def _why_invalid(event: Any, references: set[Any]) -> tuple[str, str] | None:
         return "transaction_id", "REQUIRED_FIELD_MISSING"
     if not set(event.get("destinationReferences") or references) <= references:
         return "destination_references", "INVALID_DESTINATION"
-    if event.get("eventSource") not in (None, *_SOURCES):
+    if event.get("eventSource") not in (None, *_SOURCES[1:]):
         return "event_source", "INVALID_ENUM_VALUE"
     if "conversionValue" in event and (number(event["conversionValue"]) is None or not event.get("currency")):
         return "conversion_value", "INVALID_CURRENCY_CODE"

@@ -30,7 +30,7 @@ class FakeLinkedIn(Fake):
         self._tagged.add(visible_id)
 
     def take(self, ask: Ask) -> Reply:
-        """Takes all events of a request, or none."""
+        """Takes all events of a request, or none: a batch, or one that is the whole body."""
         if ask.headers.get("authorization") != f"Bearer {self.token}":
             return _error(401, "Invalid access token", "INVALID_ACCESS_TOKEN")
         if ask.headers.get("x-restli-protocol-version") != "2.0.0":
@@ -38,9 +38,11 @@ class FakeLinkedIn(Fake):
         if not _VERSION.fullmatch(ask.headers.get("linkedin-version", "")):
             return _error(426, "Requested version is not active", "NONEXISTENT_VERSION")
         said = ask.json()
+        method = ask.headers.get("x-restli-method", "CREATE").upper()
+        if method == "CREATE" and isinstance(said, dict) and "elements" not in said:
+            return self._create(said)
         elements = said.get("elements") if isinstance(said, dict) else None
-        is_batch = ask.headers.get("x-restli-method", "").upper() == "BATCH_CREATE"
-        if not is_batch or not isinstance(elements, list) or not 0 < len(elements) <= _MOST_EVENTS:
+        if method != "BATCH_CREATE" or not isinstance(elements, list) or not 0 < len(elements) <= _MOST_EVENTS:
             return _error(400, "Bad request", "ILLEGAL_ARGUMENT")
         wrong = [(place, why) for place, one in enumerate(elements) if (why := self._why_invalid(one))]
         if wrong and not self.takes_the_rest:
@@ -49,10 +51,17 @@ class FakeLinkedIn(Fake):
         statuses = dict.fromkeys(range(len(elements)), 201) | dict.fromkeys((place for place, _ in wrong), 422)
         for place, one in enumerate(elements):
             if statuses[place] == 201:
-                self._take_one(str(one.get("eventId", "")), one, (one.get("conversionValue") or {}).get("amount"))
+                self._take_one(one)
         return Reply(200, {"elements": [{"status": statuses[place]} for place in range(len(elements))]})
 
-    def _take_one(self, visible_id: str, event: Any, value: Any) -> None:
+    def _create(self, event: dict[str, Any]) -> Reply:
+        if why := self._why_invalid(event):
+            return _error(422, f"ERROR :: {why}", "UNPROCESSABLE_ENTITY")
+        self._take_one(event)
+        return Reply(201)
+
+    def _take_one(self, event: dict[str, Any]) -> None:
+        visible_id, value = str(event.get("eventId", "")), (event.get("conversionValue") or {}).get("amount")
         if visible_id and visible_id in self._tagged:
             self.repeats += 1
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from tributary_cli.demo.fakes.fake import Ask, ForgetsIds, Reply, are_hashes
@@ -16,6 +15,11 @@ _NAMES: Final = frozenset(
         *("view_content", "watch_video"),
     }
 )
+
+
+_REQUIRED: Final = frozenset({"event_name", "action_source", "event_time", "event_id", "user_data"})
+_KNOWN: Final = _REQUIRED | {"event_source_url", "custom_data", "opt_out", "partner_name"}
+_TEXTS: Final = ("event_name", "action_source", "event_id")
 
 
 class FakePinterest(ForgetsIds):
@@ -45,28 +49,29 @@ class FakePinterest(ForgetsIds):
         """Too many calls have a code of their own."""
         return Reply(429, {"code": 8, "message": "Requests are too many."}, {"retry-after": "1"})
 
-    def _take_one(self, event: Mapping[str, Any], *, is_test: bool) -> dict[str, Any]:
-        known = {
-            "event_name",
-            "action_source",
-            "event_time",
-            "event_id",
-            "event_source_url",
-            "user_data",
-            "custom_data",
-        }
+    def _take_one(self, event: Any, *, is_test: bool) -> dict[str, Any]:
+        if not self._is_valid(event):
+            return {"status": "failed", "error_message": "invalid"}
+        if is_test:
+            return {"status": "processed"}
+        value = event.get("custom_data", {}).get("value")
+        if event["action_source"] == "offline":
+            self.count(event["event_id"], event, value)
+        else:
+            self.count_once(event["event_name"], event["event_id"], event, value)
+        return {"status": "processed"}
+
+    def _is_valid(self, event: Any) -> bool:
+        if not isinstance(event, dict) or not _REQUIRED <= event.keys() <= _KNOWN:
+            return False
         custom, user = event.get("custom_data", {}), event["user_data"]
+        if not (
+            isinstance(custom, dict) and isinstance(user, dict) and all(isinstance(event[one], str) for one in _TEXTS)
+        ):
+            return False
         is_matched = (
             bool({"em", "hashed_maids"} & user.keys()) or {"client_ip_address", "client_user_agent"} <= user.keys()
         )
         is_named = event["event_name"] in _NAMES and event["action_source"] in _SOURCES
-        is_valid = set(event) <= known and is_named and is_matched and isinstance(custom.get("value", ""), str)
-        if not is_valid or not are_hashes(user, ("em", "ph", "hashed_maids")) or event["event_id"] in self.poison:
-            return {"status": "failed", "error_message": "invalid"}
-        if is_test:
-            return {"status": "processed"}
-        if event["action_source"] == "offline":
-            self.count(event["event_id"], event, custom.get("value"))
-        else:
-            self.count_once(event["event_name"], event["event_id"], event, custom.get("value"))
-        return {"status": "processed"}
+        is_right = isinstance(custom.get("value", ""), str) and are_hashes(user, ("em", "ph", "hashed_maids"))
+        return is_matched and is_named and is_right and event["event_id"] not in self.poison
