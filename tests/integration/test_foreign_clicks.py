@@ -68,6 +68,33 @@ async def test_an_account_is_judged_by_what_it_took_itself_and_no_end_of_a_pause
         assert [await told("2", [TAKEN]), await told("2", [FOREIGN])] == [OK, PERMANENT]
 
 
+@pytest.mark.parametrize(
+    ("before", "account", "told"),
+    [
+        pytest.param(OK, "1", [PERMANENT] * (MANY - 1) + [CONFIG] * 2, id="it was taken"),
+        pytest.param(PERMANENT, "1", [CONFIG] * (MANY + 1), id="it was refused"),
+        pytest.param(RETRY, "1", [CONFIG] * (MANY + 1), id="nobody knows"),
+        pytest.param(OK, "2", [CONFIG] * (MANY + 1), id="it was taken, another account is known"),
+    ],
+)
+async def test_what_was_taken_before_accounts_were_kept_was_under_this_one(
+    redis_url: str, workspace: str, before: int, account: str, told: list[int]
+) -> None:
+    lane, settings = Lane(workspace, "google-ads"), a_batch_destination("google_ads", URL, customer_id="1")
+    async with connect(redis_url, name="test") as client:
+        states = DestinationStates(client)
+        if account != settings.account:
+            await states.took(lane, account)
+        await states.note(lane, before, 1)
+        foreign = ForeignClicks(lane, settings, states)
+        judged = []
+        for _ in range(MANY + 1):
+            [one] = await foreign.judge([FOREIGN])
+            await states.note(lane, one.outcome, 2)
+            judged.append(one.outcome)
+    assert judged == told
+
+
 async def test_while_nobody_can_tell_it_is_asked_again(workspace: str) -> None:
     lane, settings = Lane(workspace, "google-ads"), a_batch_destination("google_ads", URL)
     async with connect("redis://127.0.0.1:1/0", name="test") as nobody:

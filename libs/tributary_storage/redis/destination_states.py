@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import redis.asyncio
 
+from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_OK
 from tributary_runtime.errors import TributaryError
 from tributary_storage.redis import job_keys
 from tributary_storage.redis.credential_gates import CredentialGates
@@ -95,6 +96,9 @@ class DestinationStates:
     async def count_foreign(self, lane: Lane, account: str, refused: int) -> int | None:
         """Counts conversions that were refused as another account's; the end of a pause forgets none of them.
 
+        Which account took something no release before this one kept: where none is, and the last attempt was taken, it
+        was under this account.
+
         Returns:
             How many were since something was taken; None: nothing was yet under this account, and nothing is counted.
 
@@ -103,7 +107,11 @@ class DestinationStates:
         """
         name = job_keys.destination_state(lane.workspace, lane.destination)
         try:
-            if await self._client.hget(name, "account") != account.encode():
+            took, last = await self._client.hmget(name, "account", "outcome")
+            if took is None and last is not None and int(last) == OUTCOME_CLASS_OK:  # kept: the next one is no OK
+                await self._client.hsetnx(name, "account", account)
+                took = await self._client.hget(name, "account")
+            if took != account.encode():
                 return None
             return int(await self._client.hincrby(name, "foreign", refused))
         except redis.RedisError as error:
