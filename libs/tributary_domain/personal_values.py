@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from tributary_domain.encoded_addresses import holds_encoded_address, holds_encoded_part
+from tributary_domain.encoded_addresses import (
+    holds_encoded_address,
+    holds_encoded_part,
+    may_hold_encoded_address,
+)
 from tributary_domain.network_addresses import (
     AROUND,
     SHORTEST,
@@ -28,6 +32,7 @@ from tributary_domain.personal_hashes import (
     is_hashed_parameter,
     is_hashed_part,
     is_hashed_property,
+    may_hold_hash,
 )
 from tributary_domain.personal_names import plainer, words_of
 
@@ -59,6 +64,7 @@ _BEGINS_AGENT: Final = re.compile(r"/\d[\w.+-]*?(?:\+|\s|%(?:25)*20)\(")
 _CALLED: Final = re.compile(r"\s*(?:tel|sms|callto|fax|whatsapp):[\s/]*[+(]{0,2}\d[\d ()./-]{5,}", re.IGNORECASE)
 """A link that is called, or written to."""
 _MAY_BE_FROM_ABROAD: Final = re.compile(r"(?<![\w.])00[1-9]")
+_DIALLED: Final = re.compile(r"00[1-9](?:[ +/()-]*\d){7}")
 _FROM_ABROAD: Final = re.compile(r"00[1-9]\d{7,13}")
 _SIGN: Final = re.compile(r"%(?!20|[89A-Fa-f])")
 """One that is encoded, and neither a blank nor of a foreign letter."""
@@ -172,6 +178,21 @@ def is_telling_campaign(name: str, value: str) -> bool:
     if holds_encoded_address(value) or holds_encoded_part(value):
         return True
     return _may_be_telling(value) and _is_telling(name, _plain(value))
+
+
+def may_hold_telling_word(text: str) -> bool:
+    """Tells whether words for people may hold what is somebody's though it has no sign of an address; quick.
+
+    That is a hash, an e-mail address in base64, a number dialled from abroad, or a parameter; what is of anything else
+    `may_name_somebody` tells.
+
+    >>> texts = ("b4c9a289323b21a01c3e940f150eb9b8", "of YW5uQGV4YW1wbGUuY29t", "0033677889910", "red&email=ann")
+    >>> [may_hold_telling_word(text) for text in (*texts, "Shoe 1001", "0012 pieces")]
+    [True, True, True, True, False, False]
+    """
+    if "=" in text or ("00" in text and _DIALLED.search(text) is not None):
+        return True
+    return may_hold_encoded_address(text) or may_hold_hash(text)
 
 
 def may_hold_telling_part(path: str) -> bool:

@@ -16,6 +16,7 @@ from tributary_domain.personal import holds_email, holds_personal, may_hold_emai
 from tributary_domain.personal_devices import holds_device, may_hold_device, number_holds_device
 from tributary_domain.personal_names import is_personal_property
 from tributary_domain.personal_texts import may_name_somebody, names_somebody, number_names_somebody
+from tributary_domain.personal_values import may_hold_telling_word
 from tributary_domain.property_values import clean_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.redacted_ids import TOLD_APART, stored_event_id
@@ -24,7 +25,8 @@ from tributary_domain.url_parts import is_telling_campaign_part
 Token = Callable[[str], str]
 """Text -> what stands for it: keyed, and the same for the same text."""
 
-_WIDE: Final = tuple(sign.encode() for sign in "\uff20\ufe6b\uff0b")
+_WIDE: Final = tuple(sign.encode().decode("latin-1") for sign in "\uff20\ufe6b\uff0b")
+_BEGINS_WIDE: Final = "\xef"
 _WORDS: Final = ("name", "category", "brand")
 """Texts of an item that are for people."""
 _CUT: Final = (
@@ -104,10 +106,8 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         setattr(message, name, token(readings[group][0][position]) if is_id else "")
         (campaign if name in _CAMPAIGN_PARTS.get(group, ()) else changed).append(field)
     client_ip = _client_ip(readings)
-    if kind == "conversion" and _may_hold_personal(event.conversion):
-        _redact_conversion(event.conversion, client_ip, token, changed)
-    elif kind == "adjustment" and event.adjustment.items and _may_hold_personal(event.adjustment):
-        _redact_items(event.adjustment.items, "adjustment.items", client_ip, token, changed)
+    if kind == "conversion" or (kind == "adjustment" and event.adjustment.items):
+        _redact_lists(getattr(event, kind), kind, client_ip, token, changed)
     reasons = [_redacted(field) for field in changed]
     named = [name for name in event.properties if is_personal_property(name) or holds_device(name)]
     if named:
@@ -168,13 +168,11 @@ def telling_texts(readings: texts.Readings) -> list[tuple[texts.TextGroup, int]]
     return found
 
 
-def _may_hold_personal(message: Any) -> bool:
-    """Tells whether any text of a message may hold an address; asks its bytes, which is quicker than each text."""
-    written = message.SerializeToString()
-    if b"+" in written or any(spelling in written for spelling in _WIDE):
+def _may_hold_personal(written: str) -> bool:
+    """Tells whether any text of a message may hold an address, by its bytes, each a character."""
+    if "+" in written or (_BEGINS_WIDE in written and any(spelling in written for spelling in _WIDE)):
         return True
-    text = written.decode("latin-1")
-    return may_hold_device(text) or may_hold_email(text)
+    return may_hold_device(written) or may_hold_email(written)
 
 
 def _is_no_version(text: str, client_ip: str) -> bool:
@@ -197,6 +195,20 @@ def redacted_url(url: str, field: str) -> Reason | None:
     return _redacted(field) if holds_email(url) else None
 
 
+def _redact_lists(message: Any, kind: str, client_ip: str, token: Token, changed: list[str]) -> None:
+    """Does the same for what there are several of: items, coupon codes, ids of pixel events."""
+    written = message.SerializeToString().decode("latin-1")  # quicker asked than each of its texts
+    may_be_telling = bool(message.items) and may_hold_telling_word(written)
+    if not may_be_telling and not _may_hold_personal(written):
+        return
+    if kind == "conversion":
+        _redact_conversion(message, client_ip, token, changed)
+    for position, item in enumerate(message.items):
+        words = f"{item.name}\n{item.category}\n{item.brand}"
+        if may_name_somebody(f"{item.item_id}\n{words}") or (may_be_telling and may_hold_telling_word(words)):
+            _redact_item(item, f"{kind}.items[{position}]", client_ip, token, changed)
+
+
 def _redact_conversion(conversion: Any, client_ip: str, token: Token, changed: list[str]) -> None:
     codes = conversion.coupon_codes
     if codes and any(map(names_somebody, codes)):
@@ -215,24 +227,18 @@ def _redact_conversion(conversion: Any, client_ip: str, token: Token, changed: l
                 ids[name] = token(value)
         if personal:
             changed.append("conversion.pixel_event_ids")
-    if conversion.items:
-        _redact_items(conversion.items, "conversion.items", client_ip, token, changed)
 
 
-def _redact_items(items: Any, field: str, client_ip: str, token: Token, changed: list[str]) -> None:
-    for position, item in enumerate(items):
-        said = f"{item.item_id}\n{item.name}\n{item.category}\n{item.brand}"
-        if not may_name_somebody(said):
-            continue
-        if number_names_somebody(item.item_id, client_ip):
-            item.item_id = token(item.item_id)
-            changed.append(f"{field}[{position}].item_id")
-        for name in _WORDS:
-            word = getattr(item, name)
-            is_somebodys = is_telling_campaign_part("content", word)
-            if is_somebodys or holds_personal(word):
-                setattr(item, name, "-" if is_somebodys else without_personal(word))
-                changed.append(f"{field}[{position}].{name}")
+def _redact_item(item: Any, field: str, client_ip: str, token: Token, changed: list[str]) -> None:
+    if number_names_somebody(item.item_id, client_ip):
+        item.item_id = token(item.item_id)
+        changed.append(f"{field}.item_id")
+    for name in _WORDS:
+        word = getattr(item, name)
+        is_somebodys = is_telling_campaign_part("content", word)
+        if is_somebodys or holds_personal(word):
+            setattr(item, name, "-" if is_somebodys else without_personal(word))
+            changed.append(f"{field}.{name}")
 
 
 def _redacted(field: str) -> Reason:

@@ -370,6 +370,46 @@ def test_a_campaign_keeps_nothing_that_looks_like_somebodys(name: str, value: st
     assert [(reason.code.value, reason.field) for reason in packed.reasons] == told
 
 
+def encoded_at(place: int) -> str:
+    """Returns an address in base64 whose `@` is the byte of three at this place."""
+    return base64.urlsafe_b64encode(f"{'a' * (3 + place)}@b.de".encode()).decode().rstrip("=")
+
+
+_WORDS_OF_SOMEBODY = (
+    *(SHA256, MD5, MD5.upper(), f"Pull {SHA256}", f"a mug ({MD5})", ENCODED, f"for {ENCODED}", "YUBiLmRl"),
+    *(*map(encoded_at, range(3)), TOKEN, "0033677889910", "0049 (171) 234-5678", "0049+171+2345678", "red&email=ann"),
+    *("203.0.113.7", "tel:01712345678", "okhttp/4.9.3"),
+)
+_WORDS_OF_A_THING = (
+    *(
+        "Premium Cotton T-Shirt",
+        "Shoe 1001",
+        "0012 pieces 00",
+        "ADIDAS BRANDNAMEABCD",
+        "MacBook Air",
+        MD5[1:],
+        "9" * 32,
+    ),
+    *("Sale 1.2.3.4", "v1.2.3.4", "a/b", "a=b", "00123456789", "kABELTROMMEL", "F\xe4rbe-Set f\xfcr 00 T\xf6ne"),
+)
+
+
+@pytest.mark.parametrize("name", ["name", "category", "brand"])
+def test_a_word_of_an_item_keeps_what_a_campaigns_content_keeps(name: str) -> None:
+    for kind in ("conversion", "adjustment"):
+        for word, is_kept in (
+            *((one, False) for one in _WORDS_OF_SOMEBODY),
+            *((one, True) for one in _WORDS_OF_A_THING),
+        ):
+            event = an_event(kind)
+            getattr(event, kind).items.add(item_id="i", **{name: word})
+            packed = take(event, RULES, NOW, backfill=False)
+            [item] = getattr(AdmittedEvent.FromString(packed.admitted).event, kind).items
+            told = [] if is_kept else [("PERSONAL_DATA_REDACTED", f"{kind}.items[0].{name}")]
+            assert [(reason.code.value, reason.field) for reason in packed.reasons] == told, word
+            assert getattr(item, name) == (word if is_kept else "-"), word
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
