@@ -109,26 +109,8 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
     if kind == "conversion" or (kind == "adjustment" and event.adjustment.items):
         _redact_lists(getattr(event, kind), kind, client_ip, token, changed)
     reasons = [_redacted(field) for field in changed]
-    named = [name for name in event.properties if is_personal_property(name) or holds_device(name)]
-    if named:
-        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _NAMED))
-    for name in named:
-        del event.properties[name]
-    cleaned = {
-        name: kept
-        for name, value in event.properties.items()
-        if (kept := _clean_property(name, value, client_ip)) != value
-    }
-    telling = [name for name, kept in cleaned.items() if kept is None]
-    if telling:
-        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _TELLING))
-    if len(telling) < len(cleaned):
-        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _INNER))
-    for name, kept in cleaned.items():
-        if kept is None:
-            del event.properties[name]
-        else:
-            event.properties[name] = kept
+    if event.properties:
+        reasons.extend(_redact_properties(event, client_ip))
     reasons.extend(Reason(ReasonCode.PERSONAL_DATA_REDACTED, field, _CAMPAIGN) for field in campaign)
     return reasons
 
@@ -173,6 +155,31 @@ def _may_hold_personal(written: str) -> bool:
     if "+" in written or (_BEGINS_WIDE in written and any(spelling in written for spelling in _WIDE)):
         return True
     return may_hold_device(written) or may_hold_email(written)
+
+
+def _redact_properties(event: Event, client_ip: str) -> list[Reason]:
+    reasons = []
+    named = [name for name in event.properties if is_personal_property(name) or holds_device(name)]
+    if named:
+        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _NAMED))
+    for name in named:
+        del event.properties[name]
+    cleaned = {
+        name: kept
+        for name, value in event.properties.items()
+        if (kept := _clean_property(name, value, client_ip)) != value
+    }
+    telling = [name for name, kept in cleaned.items() if kept is None]
+    if telling:
+        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _TELLING))
+    if len(telling) < len(cleaned):
+        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _INNER))
+    for name, kept in cleaned.items():
+        if kept is None:
+            del event.properties[name]
+        else:
+            event.properties[name] = kept
+    return reasons
 
 
 def _is_no_version(text: str, client_ip: str) -> bool:
