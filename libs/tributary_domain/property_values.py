@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any, Final
 
-from tributary_domain.personal import PHONE
+from tributary_domain.personal import PHONE, holds_personal
 from tributary_domain.personal_devices import holds_device
 from tributary_domain.personal_hashes import is_hashed_property
 from tributary_domain.personal_names import is_personal_property, plainer
@@ -99,13 +99,31 @@ def _clean_objects(name: str, value: str, around: str) -> str | None:
         read = json.loads(value, object_pairs_hook=members)
     except (ValueError, RecursionError):  # no JSON, or cut off
         return _clean_text(name, value, around)
-    kept = _clean(name, read, around, 0)
+    # Of a text as it was sent it is asked whether an address or a number is in it; escapes hide these.
+    kept = _clean(name, _without_personal(read, 0) if "\\" in value else read, around, 0)
     if kept is _TAKEN_OUT:
         return None
     if kept == read and not is_repeated:  # of members with one key nobody has asked about any but the last
         return value
     text = json.dumps(kept, ensure_ascii=value.isascii(), separators=(",", ":"))
     return text.encode(errors="replace").decode()  # half a character, which only an escape can write
+
+
+def _without_personal(value: Any, depth: int) -> Any:
+    """Returns a value of JSON without the members that are, or are called by, an e-mail address or a phone number."""
+    if isinstance(value, str):
+        return _TAKEN_OUT if holds_personal(value) else value
+    if not isinstance(value, (dict, list)):
+        return value
+    if depth == _DEEPEST:
+        return _TAKEN_OUT
+    if isinstance(value, list):
+        return [kept for one in value if (kept := _without_personal(one, depth + 1)) is not _TAKEN_OUT]
+    return {
+        key: kept
+        for key, one in value.items()
+        if not holds_personal(key) and (kept := _without_personal(one, depth + 1)) is not _TAKEN_OUT
+    }
 
 
 def _clean(name: str, value: Any, around: str, depth: int) -> Any:
