@@ -53,6 +53,7 @@ class _Failure(click.ClickException):
 
     def __init__(self, error: CommandError) -> None:
         super().__init__(error.message)
+        self.exit_code = error.exit_status  # type: ignore[misc]  # click asks the instance
         self._error = error
 
     def show(self, file: Any = None) -> None:

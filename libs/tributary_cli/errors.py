@@ -16,6 +16,7 @@ class CommandError(Exception):
         message: One sentence: what is wrong.
         next_step: One sentence: what the user can do about it; empty if nothing is known.
         detail: Longer text that helps to understand it, such as the end of a log; may have many lines.
+        exit_status: What the command ends with; a command of which 1 says something else sets another.
     """
 
     def __init__(self, message: str, next_step: str = "", detail: str = "") -> None:
@@ -23,6 +24,7 @@ class CommandError(Exception):
         self.message = message
         self.next_step = next_step
         self.detail = detail
+        self.exit_status = 1
 
     def __str__(self) -> str:
         return "\n".join(part for part in (self.message, self.next_step, self.detail) if part)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,35 @@ if TYPE_CHECKING:
 
 _CALL_SECONDS = 60.0
 _POLL_SECONDS = 0.5
+_UNFINISHED = 3
+"""The exit status of a run that was not brought to its end, or not begun."""
 _STATES = ("OPEN", "ACKNOWLEDGED", "RESOLVED")
+
+
+class _Run(click.Command):
+    """Ends with `_UNFINISHED` whatever fails: what other commands end with then says what was found."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Reads the command line."""
+        with _unfinished():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs."""
+        with _unfinished():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _unfinished() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        error.exit_code = _UNFINISHED  # type: ignore[misc]  # click asks the instance
+        raise
+    except CommandError as error:
+        error.exit_status = _UNFINISHED
+        raise
 
 
 @click.group()
@@ -31,7 +61,7 @@ def reconcile() -> None:
     """Recompute days from raw events and compare with what is stored. Needs a key with the scope `admin`."""
 
 
-@reconcile.command()
+@reconcile.command(cls=_Run)
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day. Default: as --days says.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day after. Default: tomorrow.")
 @click.option("--days", type=click.IntRange(1, 18_250), default=2, show_default=True, help="How many days.")
@@ -58,8 +88,8 @@ def run(
     With --resume it waits for whoever is at the run, up to a minute for one that was killed, and goes on with it then.
 
     Exit status: 0 nothing is open, also where nothing was old enough to be compared; 1 something should be looked at,
-    2 a promise is broken and not repaired, 3 it was stopped before its end. What `reconcile mark` acknowledged is
-    counted apart, and is no reason for 1 or 2 until a run finds it to be another amount, or more.
+    2 a promise is broken and not repaired, 3 it was stopped before its end or could not begin. What `reconcile mark`
+    acknowledged is counted apart, and is no reason for 1 or 2 until a run finds it to be another amount, or more.
     """
     from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE
     from tributary.query.v1 import query_service_pb2 as contract
@@ -87,7 +117,7 @@ def run(
             may_ask_again, found = False, _call("Reconcile", asked, connection).reconciliation
         elif found.stopped:
             console.print(f"It was stopped before its end: go on with --resume {found.reconciliation_id}", markup=False)
-            raise click.exceptions.Exit(3)
+            raise click.exceptions.Exit(_UNFINISHED)
     if as_json:
         _print_message(found)
     else:

@@ -331,14 +331,19 @@ def problems(cls: type[Settings], environ: Mapping[str, str]) -> list[str]:
     return found
 
 
-def load(cls: type[SettingsT]) -> SettingsT:
-    """Reads the settings of a process, or prints every problem and exits with status 2."""
+def load(cls: type[SettingsT], *, exit_status: int = 2) -> SettingsT:
+    """Reads the settings of a process, or prints every problem and exits.
+
+    Args:
+        cls: The settings.
+        exit_status: What it exits with; another one for a process of which 2 says something else.
+    """
     found = problems(cls, os.environ)
     if found:
-        _refuse(found)
+        _refuse(found, exit_status)
     return cls()
 
 
-def _refuse(found: list[str]) -> NoReturn:
+def _refuse(found: list[str], exit_status: int) -> NoReturn:
     sys.stderr.write("These settings are wrong:\n" + "".join(f"  {problem}\n" for problem in found))
-    sys.exit(2)
+    sys.exit(exit_status)

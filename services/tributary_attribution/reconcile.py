@@ -4,7 +4,8 @@ Reads the same environment as the service. With `--past-days` a second run follo
 compared longest ago. Who asks for the same within a day goes on with what was stopped. Progress goes to standard error,
 the result as one JSON document per run to standard output. Exit status, the worst of all runs: 0 nothing is open, 1
 something should be looked at, 2 a promise is broken and not repaired; 3 a run could not be brought to its end: try
-again, or go on with --resume; or the state store is one that the service would refuse as well, and nothing was begun.
+again, or go on with --resume; or nothing was begun: the command line, the environment or `workspaces.yaml` is wrong, or
+the state store is one that the service would refuse as well.
 What somebody has acknowledged is counted apart, and is no reason for 1 or 2.
 """
 
@@ -14,9 +15,10 @@ import argparse
 import asyncio
 import json
 import sys
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -27,12 +29,13 @@ from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deal_checks import DealChecks
 from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
+from tributary_attribution.reconcile_options import read_options
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.run_lease import RunLease
 from tributary_attribution.run_reading import RunReading
-from tributary_attribution.runs import FAILED, UNFINISHED, exit_status
+from tributary_attribution.runs import UNFINISHED, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.steps import let_others_run
 from tributary_attribution.stored_revisions import StoredRevisions
@@ -40,9 +43,8 @@ from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.verdict_sums import VerdictSums
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_attribution.wanted_runs import WantedRuns
-from tributary_domain.findings import RECONCILIATION_GRACE_SECONDS
 from tributary_runtime.clock import Clock, SystemClock
-from tributary_runtime.errors import StorageUnavailableError, TributaryError, WorkerDecision
+from tributary_runtime.errors import NotFoundError, StorageUnavailableError, TributaryError, WorkerDecision
 from tributary_runtime.gate import Gate
 from tributary_runtime.readiness import Guard, Health, Readiness
 from tributary_runtime.settings import load
@@ -267,48 +269,19 @@ def _tell(run: Run) -> None:
     )
 
 
-def command_line() -> argparse.ArgumentParser:
-    """Returns what reads the command line."""
-    parser = argparse.ArgumentParser(prog="tributary_attribution.reconcile", description=__doc__)
-    whose = parser.add_mutually_exclusive_group(required=True)
-    whose.add_argument("--workspace", help="of this workspace")
-    whose.add_argument("--all", action="store_true", help="of every workspace, one after the other")
-    parser.add_argument("--since", type=date.fromisoformat, help="first day, in the zone of the books")
-    parser.add_argument("--until", type=date.fromisoformat, help="first day after; default: tomorrow")
-    parser.add_argument("--days", type=int, default=2, help="how many days, where --since is not given")
-    parser.add_argument(
-        "--with-changes",
-        action="store_true",
-        help="also what was accepted in these days may have changed, whenever that was",
-    )
-    parser.add_argument(
-        "--past-days", type=int, default=0, help="compare in turns, run by run, so many days before these; 0: none"
-    )
-    parser.add_argument("--past-runs", type=int, default=100, help="in how many runs all of these are compared once")
-    parser.add_argument("--repair", action="store_true", help="repair what differs, as revisions")
-    parser.add_argument("--resume", default="", metavar="ID", help="bring a run that was stopped to its end")
-    parser.add_argument("--slices", type=int, default=8, help="in how many parts people are compared")
-    parser.add_argument(
-        "--grace-seconds", type=float, default=RECONCILIATION_GRACE_SECONDS, help="what is younger waits"
-    )
-    parser.add_argument("--fail-on", choices=sorted(FAILED), default="warning", help="what is no success")
-    return parser
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Reads the command line and the environment, and runs."""
-    parser = command_line()
-    options = parser.parse_args(arguments)
-    if options.past_days < 0 or options.past_runs < 1:
-        parser.error("--past-days is at least 0 and --past-runs at least 1")
-    if options.all and options.resume:
-        parser.error("--resume goes on with the run of one --workspace")
+    """Reads the command line and the environment, and runs; returns the exit status, or exits with `UNFINISHED`."""
+    options = read_options(arguments, description=__doc__)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is the result's
     try:
-        return asyncio.run(reconcile(load(AttributionServiceSettings), options))
+        return asyncio.run(reconcile(load(AttributionServiceSettings, exit_status=UNFINISHED), options))
+    except NotFoundError as error:
+        print(f"{error.reason}: {error.message} ({error.resource_type} {error.resource_name})", file=sys.stderr)
     except TributaryError as error:
         print(f"{error.reason}: {error.message}", file=sys.stderr)
-        return UNFINISHED
+    except Exception:  # Python's own status is 1, and that says that a run came to its end
+        traceback.print_exc()
+    return UNFINISHED
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chart.rendering import Values, case, environment, manifests, of_kind, pod_specs
 from tests.chart.test_settings import become, resolved
-from tributary_attribution.reconcile import command_line
+from tributary_attribution.reconcile_options import read_options
 from tributary_attribution.runs import FAILED, UNFINISHED
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_runtime.settings import problems
@@ -26,7 +26,7 @@ def options(changes: Values | None = None) -> Any:
     (container,) = pod_specs(manifests(case("production", changes)))[POD]["containers"]
     module, *arguments = container["args"]
     assert module == "tributary_attribution.reconcile"
-    return command_line().parse_args(arguments)
+    return read_options(arguments)
 
 
 def test_it_runs_daily_and_never_beside_itself() -> None:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tributary_attribution.reconcile import command_line
+from tributary_attribution.reconcile_options import read_options
 from tributary_attribution.wanted_runs import days_asked
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -30,6 +30,6 @@ LATE = datetime(2026, 10, 24, 23, tzinfo=UTC)
     ],
 )
 def test_days_are_those_of_the_books(asked: list[str], zone: tzinfo, begin: str, end: str) -> None:
-    found = days_asked(command_line().parse_args(["--all", *asked]), LATE, zone)
+    found = days_asked(read_options(["--all", *asked]), LATE, zone)
     moments = tuple(datetime.fromtimestamp(micros / 1e6, UTC) for micros in found)
     assert moments == (datetime.fromisoformat(begin), datetime.fromisoformat(end))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from click.testing import CliRunner
 
 from tributary.attribution.v1.reconciliation_pb2 import Reconciliation
+from tributary_cli.command_line import cli
 from tributary_cli.reconcile import told
 
 NOW = datetime(2026, 11, 27, 23, 59, 30, 500_000, tzinfo=UTC)
@@ -53,3 +55,17 @@ YOUNG = " came within the last 60 seconds."
 )
 def test_a_run_says_what_it_means_and_what_to_do_next(counts: dict[str, int], said: list[str]) -> None:
     assert told(Reconciliation(reconciliation_id="r-1", counts=counts), NOW) == [*said, "r-1 is complete."]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["--days", "0"], "Invalid value for '--days'", id="no days"),
+        pytest.param(["--day", "1"], "No such option", id="no option"),
+        pytest.param(["--since", "0001-01-01"], "no events are of such days", id="before all events"),
+        pytest.param(["--target", "127.0.0.1:1", "--api-key", "key"], "127.0.0.1:1", id="nobody answers"),
+    ],
+)
+def test_what_could_not_be_begun_ends_with_no_status_of_what_was_found(arguments: list[str], said: str) -> None:
+    result = CliRunner().invoke(cli, ["reconcile", "run", *arguments])
+    assert (result.exit_code, said in result.stderr) == (3, True), result.stderr
