@@ -27,6 +27,7 @@ from tributary_attribution.attributor import Attributor
 from tributary_attribution.composition import crediting_parts, state_guards
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deal_checks import DealChecks
+from tributary_attribution.extra_conversions import ExtraConversions
 from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
 from tributary_attribution.reconcile_options import read_options
@@ -102,9 +103,8 @@ def reconciliation_of(
         settle: Returns when what repairs published is as safe as it must be.
     """
     sources, words = ReconciliationSources(clickhouse), IdentityWords(clickhouse)
-    revisions = StoredRevisions(
-        conversions, ConversionHistory(clickhouse), RevisionRows(clickhouse), ConversionWriter(clickhouse)
-    )
+    rows = RevisionRows(clickhouse)
+    revisions = StoredRevisions(conversions, ConversionHistory(clickhouse), rows, ConversionWriter(clickhouse))
     recording: RecordingChecks | None = None
     if recorded is not None:
         log, tombstones = recorded
@@ -122,6 +122,7 @@ def reconciliation_of(
         ReconciliationComparison(clickhouse),
         ReconciliationRuns(clickhouse),
         Repair(people, conversions, attributor, sources, words, revisions),
+        ExtraConversions(ReconciliationComparison(clickhouse), conversions, rows),
         CrossChecks(
             sources,
             DealChecks(ReconciliationDeals(clickhouse), ReconciliationRuns(clickhouse)),

@@ -17,6 +17,7 @@ import structlog
 
 from tributary_attribution.credit_settings import history_micros
 from tributary_attribution.cross_checks import CrossChecks
+from tributary_attribution.extra_conversions import ExtraConversions
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.run_reading import Reading, RunReading
@@ -27,11 +28,8 @@ from tributary_domain.counting import Counting
 from tributary_domain.findings import (
     RECONCILIATION_GRACE_SECONDS,
     Finding,
-    FindingCause,
-    FindingKind,
     FindingState,
     Severity,
-    finding,
     is_about_counting,
 )
 from tributary_domain.settings import SECOND
@@ -68,6 +66,7 @@ class Reconciliation:
         comparison: Compares.
         runs: Keeps runs and findings.
         repair: Explains and repairs.
+        extra: What is stored and nobody observed.
         checks: What else is held against each other.
         clock: Says when.
         recording: Whether all that was accepted is recorded; None: that is not looked at.
@@ -82,6 +81,7 @@ class Reconciliation:
         comparison: ReconciliationComparison,
         runs: ReconciliationRuns,
         repair: Repair,
+        extra: ExtraConversions,
         checks: CrossChecks,
         clock: Clock,
         recording: RecordingChecks | None = None,
@@ -94,6 +94,7 @@ class Reconciliation:
         self._comparison = comparison
         self._runs = runs
         self._repair = repair
+        self._extra = extra
         self._checks = checks
         self._clock = clock
         self._recording = recording
@@ -147,9 +148,10 @@ class Reconciliation:
                 run = replace(run, finished_slices=(*run.finished_slices, part), counts=_added(run.counts, counts))
                 await self._runs.save(run, self._clock.unix_micros())
                 told(run)
+        extra = await self._extra.check(scope, settled, repairs=run.repairs)
+        chains = [one for one in chains if one.conversion_id not in extra.unpublished]
         counts, answers = await self._checks.check(scope, workspace, now)
-        extra = await self._extra(scope, settled)
-        answers.add(extra, is_cut=len(extra) >= LIMIT)
+        answers.add(extra.found, is_cut=len(extra.found) >= LIMIT)
         counts["lost_revisions"] = len(chains)
         found = [*answers.named, *unrecorded, *chains]
         found = await self._runs.report(run.workspace, found, self._clock.unix_micros())
@@ -250,23 +252,6 @@ class Reconciliation:
         for compared in compares:
             found += await self._comparison.miscounted(scope, part, settled, compared, rules)
         return found
-
-    async def _extra(self, scope: Scope, settled: Settled) -> list[Finding]:
-        """Returns a finding per conversion that no recorded event observed; nobody can repair these."""
-        stored = await self._comparison.unobserved(scope, settled)
-        return [
-            finding(
-                scope.reconciliation_id,
-                FindingKind.EXTRA,
-                "It is stored, and no recorded event observed it.",
-                cause=FindingCause.EXTRA_CONVERSION,
-                conversion_id=one.conversion_id,
-                expected="nothing",
-                actual=f"{one.name} {one.order_id}: {one.value_micros} micros {one.currency}",
-                find_micros=settled.staged_micros,
-            )
-            for one in stored
-        ]
 
 
 def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

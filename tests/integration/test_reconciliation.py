@@ -366,7 +366,7 @@ async def test_what_an_operator_said_outlives_the_loss_of_who_was_seen_with_whom
 
 
 async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
-    """Makes ten customers, harms what is stored of all but one; returns what the cause of each finding should be."""
+    """Makes ten customers, harms what is stored of all but one, copies that; returns the cause of each finding."""
     attribution, make = world.attribution, Events(world.attribution.workspace.id)
     for number in range(10):
         visitor, customer = f"visitor:{number:022d}", f"customer:{number:022d}"
@@ -424,6 +424,8 @@ async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
             f"ALTER TABLE conversions UPDATE {harm} WHERE workspace = %(w)s AND conversion_id = %(c)s",
             c=ids[at],
         )
+    # 7: its row is there twice, once as a conversion that nobody made
+    await _copied(world, ids[7], "c1:copied", "conversions")
     return {
         ids[0]: FindingCause.LOST_ROW,
         ids[1]: FindingCause.WRONG_CREDIT,
@@ -434,7 +436,16 @@ async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
         ids[6]: FindingCause.STALE_PERSON,
         ids[8]: FindingCause.WRONG_CREDIT,
         ids[9]: FindingCause.WRONG_CREDIT,
+        "c1:copied": FindingCause.EXTRA_CONVERSION,
     }
+
+
+async def _copied(world: Reconciled, conversion_id: str, copy: str, table: str) -> None:
+    await world.attribution.clickhouse.execute(
+        f"INSERT INTO {table} SELECT * REPLACE(%(copy)s AS conversion_id) FROM"  # noqa: S608
+        f" (SELECT * FROM {table} FINAL WHERE workspace = %(w)s AND conversion_id = %(c)s)",
+        {"w": world.attribution.workspace.id, "c": conversion_id, "copy": copy},
+    )
 
 
 async def test_each_harm_is_found_named_by_its_cause_and_repaired_in_one_run(
@@ -447,11 +458,12 @@ async def test_each_harm_is_found_named_by_its_cause_and_repaired_in_one_run(
         found = await world.differences()
         assert {finding.conversion_id: finding.cause for finding in found} == causes
         assert {finding.state for finding in found} == {FindingState.RESOLVED}
-        assert all(finding.repair_revision for finding in found)
-        assert exit_status(run) == 0
+        assert all(finding.repair_revision for finding in found if finding.kind is not FindingKind.EXTRA)
+        assert (exit_status(run), await world.runs.findings(workspace, states=[FindingState.OPEN])) == (0, [])
         rows = await world.attribution.stored("conversion_id, revision, causes, linear_credit_micros, value_micros")
         repaired = {row[0]: row[1:] for row in rows}
-        for finding in found:
+        assert "c1:copied" not in repaired
+        for finding in (one for one in found if one.kind is not FindingKind.EXTRA):
             revision, revision_causes, credits, _ = repaired[finding.conversion_id]
             assert revision == finding.repair_revision
             is_lost = finding.cause is FindingCause.LOST_ROW
@@ -461,7 +473,7 @@ async def test_each_harm_is_found_named_by_its_cause_and_repaired_in_one_run(
         [stale] = [one for one in found if one.cause is FindingCause.STALE_PERSON]
         assert stale.expected == people[stale.conversion_id] != stale.actual
         again = await world.run()
-        assert again.counts["differences"] == 0
+        assert (again.counts["differences"], again.counts["open_errors"]) == (0, 0)
 
 
 async def test_credit_of_a_touch_whose_event_was_lost_is_named_so_and_stays(
@@ -548,17 +560,35 @@ async def test_a_run_that_was_stopped_goes_on_after_the_slices_it_has_finished(
             stored, world.attribution.workspace, grace_seconds=_NO_GRACE, told=done.append
         )
         assert [one.finished_slices for one in done] == [(0, 1), (0, 1, 2), (0, 1, 2, 3), (0, 1, 2, 3)]
-        assert run.counts["differences"] == len(causes)
+        assert run.counts["differences"] == len(causes) - 1, "what nobody observed is in no slice of people"
         assert exit_status(run) == 0
 
 
-async def test_a_conversion_that_nobody_observed_is_extra(redis_url: str, clickhouse_url: str, workspace: str) -> None:
+async def test_a_conversion_that_nobody_observed_stays_if_it_was_published(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         make = Events(workspace)
-        await world.attribution.handle(make.order("customer:a", order_id="o-1"))  # and never recorded
+        order = make.order("customer:a", order_id="o-1")
+        await world.attribution.handle(order)  # and never recorded
+        known, lost = make.conversion_id("o-1"), "c1:whose-state-is-lost"
+        await _copied(world, known, lost, "conversion_revisions")
+        await _copied(world, known, "c1:nobodys", "conversions")
+        await world.execute(
+            "ALTER TABLE conversion_revisions DELETE WHERE workspace = %(w)s AND conversion_id = %(c)s", c=known
+        )
+        run = await world.run(world.a_run(repairs=False))
+        chains = await world.runs.findings(workspace, kinds=[FindingKind.MISSING])
+        assert [one.conversion_id for one in chains] == [known], "of what nobody published no revision is lost"
         run = await world.run()
-        [found] = await world.differences()
-        assert (found.cause, found.state) == (FindingCause.EXTRA_CONVERSION, FindingState.OPEN)
+        found = [one for one in await world.differences() if one.kind is FindingKind.EXTRA]
+        assert {one.cause for one in found} == {FindingCause.EXTRA_CONVERSION}
+        assert {one.conversion_id: one.state for one in found} == {
+            known: FindingState.OPEN,
+            lost: FindingState.OPEN,
+            "c1:nobodys": FindingState.RESOLVED,
+        }
+        assert {row[0] for row in await world.attribution.stored("conversion_id")} == {known, lost}
         assert exit_status(run) == 2
 
 

@@ -57,10 +57,10 @@ class BrokenChain(NamedTuple):
 
 
 class RevisionRows:
-    """Reads them."""
+    """Reads them, and takes away those of what was never published."""
 
     def __init__(self, clickhouse: ClickHouse) -> None:
-        """Reads through this client."""
+        """Reads and writes through this client."""
         self._clickhouse = clickhouse
 
     async def broken_chains(self, scope: Scope, published_until_micros: int) -> list[BrokenChain]:
@@ -102,6 +102,20 @@ class RevisionRows:
                 if any(stored[name] != _plain(value) for name, value in own if name in stored):
                     found.add(wanted.state.conversion_id)
         return found
+
+    async def remove_unpublished(
+        self, workspace: str, conversion_ids: Collection[str], published_until_micros: int
+    ) -> None:
+        """Deletes the rows that `conversions` has of conversions that nobody published; returns once they are gone.
+
+        Args:
+            workspace: Whose.
+            conversion_ids: None of which has a revision.
+            published_until_micros: What was published later stays: somebody has done so since.
+        """
+        for some in _some_at_once(sorted(conversion_ids)):
+            values = {"workspace": workspace, "conversions": some, "settled": published_until_micros}
+            await self._clickhouse.execute(reconciliation_statement("remove_unpublished"), values)
 
 
 def _plain(value: Any) -> Any:

@@ -202,7 +202,9 @@ class _FindingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingC
     FINDING_CAUSE_MISSING_CONVERSION: _FindingCause.ValueType  # 2
     """It was recorded and never credited."""
     FINDING_CAUSE_EXTRA_CONVERSION: _FindingCause.ValueType  # 3
-    """It is stored, and no recorded event observed it. Not repaired: look at it."""
+    """It is stored, and no recorded event observed it. Where nobody published it either, so that it has no revision and
+    nothing was posted or exported of it, a repair takes its row away. One that was published is not repaired: look at it.
+    """
     FINDING_CAUSE_WRONG_VALUE: _FindingCause.ValueType  # 4
     """Its value, currency, or whether it counts. Whether it counts beside the others of its person, by the rule of its name,
     is a finding of its own: of one that is wrong in both there are two.
@@ -239,7 +241,9 @@ one that it replaced, so that what is posted adds up.
 FINDING_CAUSE_MISSING_CONVERSION: FindingCause.ValueType  # 2
 """It was recorded and never credited."""
 FINDING_CAUSE_EXTRA_CONVERSION: FindingCause.ValueType  # 3
-"""It is stored, and no recorded event observed it. Not repaired: look at it."""
+"""It is stored, and no recorded event observed it. Where nobody published it either, so that it has no revision and
+nothing was posted or exported of it, a repair takes its row away. One that was published is not repaired: look at it.
+"""
 FINDING_CAUSE_WRONG_VALUE: FindingCause.ValueType  # 4
 """Its value, currency, or whether it counts. Whether it counts beside the others of its person, by the rule of its name,
 is a finding of its own: of one that is wrong in both there are two.
