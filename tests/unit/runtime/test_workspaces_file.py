@@ -51,7 +51,7 @@ def test_since_when_books_are_closed_is_known(path: Path) -> None:
     os.utime(path, (0, 0))  # a copy that kept its time
     file = WorkspacesFile(path)
     since = file.closed_since_micros("shop")
-    assert abs(since - started) < 60_000_000
+    assert since > started - 1_000_000  # the clock of files ticks more coarsely
     rewrite(path, closed.format(GOOD, "09-30") + "- id: blog\n  pepper: {value: salt}\n")
     assert file.reload_if_changed()
     assert file.closed_since_micros("shop") == since
