@@ -15,6 +15,7 @@ from tributary.ingestion.v1.deal_pb2 import Deal, DealStatus
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.spend_pb2 import SpendKind, SpendLevel, SpendRow, SpendSlice
 from tributary_cli.csv_cells import MICROS, PICOS, CellError, Line
+from tributary_domain.normalization import normalize_email
 
 SPEND_REQUIRED = frozenset({"date", "cost", "destination", "account_id", "account_time_zone", "currency"})
 SPEND_COLUMNS = SPEND_REQUIRED | {
@@ -220,11 +221,11 @@ def _deal(line: Line) -> Deal:
         conversion_name=line.text("conversion_name"),
         store=line.text("store"),
     )
-    if email := line.text("contact_email"):  # leaves this machine hashed only
-        name, _, domain = email.strip().rpartition("@")
-        if not (name and "." in domain):
+    if line.text("contact_email"):  # leaves this machine hashed only
+        email = normalize_email(line.text("contact_email"))
+        if email is None:
             raise CellError("contact_email", "is no e-mail address; leave it empty where there is none")
-        deal.contact_email_sha256 = hashlib.sha256(email.strip().lower().encode()).hexdigest()
+        deal.contact_email_sha256 = hashlib.sha256(email.encode()).hexdigest()
     if line.text("amount"):
         deal.amount.currency_code = line.text("currency")
         deal.amount.amount_micros = _fits(line.scaled("amount", MICROS), "amount")

@@ -314,7 +314,9 @@ def judge_user_agent(user_agent: str, observer: int, is_touchpoint: bool) -> tup
     agent = classify_app(user_agent) if observer == Observer.APP else classify_user_agent(user_agent)
     if agent is _HUMAN:
         return agent, None
-    return agent, _LIBRARY_AGENT if agent.kind is AgentKind.LIBRARY else _BOT
+    if agent.kind is AgentKind.BOT:
+        return agent, _BOT
+    return agent, _LIBRARY_OF_APP if observer == Observer.APP else _LIBRARY_AGENT
 
 
 _MISSING: Final = Reason(
@@ -327,4 +329,9 @@ _LIBRARY_AGENT: Final = Reason(
     ReasonCode.HTTP_LIBRARY_USER_AGENT,
     "context.user_agent",
     "This user agent is a program's, probably your backend's own: forward the person's.",
+)
+_LIBRARY_OF_APP: Final = Reason(
+    ReasonCode.HTTP_LIBRARY_USER_AGENT,
+    "context.user_agent",
+    "This user agent is an HTTP library's: right if the app is built with it; else forward the app's.",
 )

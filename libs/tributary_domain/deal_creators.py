@@ -68,12 +68,13 @@ def creator_token(created_by: str, email_token: Callable[[str], str], token: Cal
 def kept_creators(created_by: str, email_token: Callable[[str], str], token: Callable[[str], str]) -> frozenset[str]:
     """Returns all as what it may be stored who made a deal: by earlier releases, and whatever was declared as ours.
 
-    Earlier releases knew of e-mail addresses and phone numbers alone, and kept nothing in place of a text with more.
+    Earlier releases knew of e-mail addresses and phone numbers alone, and kept nothing in place of a text with more, or
+    of an address that the workspace blocks.
 
     >>> sorted(kept_creators("Ann (ann@shop.example)", lambda text: "", lambda text: "x1:1f"))
     ['', 'x1:1f', 'x1:tributary']
     """
     if not names_somebody(created_by):
         return frozenset((created_by,))
-    email = email_token(created_by) if holds_personal(created_by) else created_by
-    return frozenset((email, token(created_by), OWN_CREATOR))
+    formerly = (email_token(created_by), "") if holds_personal(created_by) else (created_by,)
+    return frozenset((*formerly, token(created_by), OWN_CREATOR))

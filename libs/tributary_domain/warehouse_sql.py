@@ -109,8 +109,10 @@ def as_of(dialect: Dialect, schema: str, moment: str) -> list[str]:
         schema: The data set, or schema.
         moment: How the moment is written there: a parameter, or a literal.
     """
-    where = f"WHERE publish_time <= {moment}"
-    query = f"SELECT *\nFROM {schema}.conversion_revisions\n{where}\n{_newest('revision')}"
+    revisions = f"{schema}.conversion_revisions"
+    removed = f"SELECT conversion_id FROM {revisions} WHERE not_counted_reason = 'ERASED'"  # noqa: S608 - names of ours
+    where = f"WHERE publish_time <= {moment}\n    AND conversion_id NOT IN ({removed})"
+    query = f"SELECT *\nFROM {revisions}\n{where}\n{_newest('revision')}"
     return [*_SESSION_IN_UTC[dialect], query]
 
 

@@ -16,6 +16,8 @@ from tributary_storage.clickhouse.delivery_funnel import DeliveryFunnel, WantedF
 
 _USUAL_DAYS: Final = 31
 _DAY_MICROS: Final = 86_400 * 1_000_000
+_FAR_MICROS: Final = 130 * 365 * _DAY_MICROS
+"""In 2099: days of the funnel are told apart up to 2149 only, and nothing is of later ones."""
 _DEFAULT_PAGE, _MOST_PER_PAGE = 1_000, 10_000
 
 
@@ -64,7 +66,7 @@ class Funnels:
         start, end = (micros or 0 for micros in read_time_range(request.time_range, "time_range"))
         if not 0 <= start < end:
             raise refuse("time_range", "Must end after it starts, and not start before 1970.")
-        return start, end
+        return min(start, _FAR_MICROS - 1), min(end, _FAR_MICROS)
 
 
 def _key(row: DeliveryFunnelRow) -> tuple[str, str]:

@@ -138,7 +138,8 @@ def _postings(query: ReportQuery, models: Sequence[str], parameters: dict[str, A
     published = []
     if query.as_of_micros is not None:
         parameters["as_of"] = query.as_of_micros
-        published.append(f"publish_time <= {TIME % 'as_of'}")
+        # what took a removed conversion back holds for every moment: its copies alone would count it again
+        published.append(f"(publish_time <= {TIME % 'as_of'} OR not_counted_reason = 'ERASED')")
     posted = where([own, *days, *published])
     # by the primary key: else every revision of the workspace would be read; and only of what replaced something
     replacing = indented(where([own, *days, *published, "previous_revision > 0"]))

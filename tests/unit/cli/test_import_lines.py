@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 
 import pytest
 
 from tributary_cli.csv_cells import read_lines
-from tributary_cli.import_lines import ROWS_PER_SLICE, SPEND_COLUMNS, SPEND_REQUIRED, Problem, Statement, slices_of
+from tributary_cli.import_lines import (
+    DEAL_COLUMNS,
+    DEAL_REQUIRED,
+    ROWS_PER_SLICE,
+    SPEND_COLUMNS,
+    SPEND_REQUIRED,
+    Problem,
+    Statement,
+    deals_of,
+    slices_of,
+)
 
 HEADER = "date,cost,level,currency,account_time_zone,reported_at"
 GIVEN = {"destination": "google", "account_id": "a"}
@@ -68,3 +79,25 @@ def test_a_day_of_too_many_lines_is_told_with_its_line_and_stops_no_other_accoun
     assert isinstance(crowded, Problem)
     assert (crowded.line, crowded.column) == (2, "date")
     assert isinstance(other, Statement)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_one"),
+    [
+        (" Ann@Shop.example", True),
+        ("n/a", False),
+        ("ana@", False),
+        ("Ann <ann@shop.example>", False),
+        ("a@x.example; b@x.example", False),
+    ],
+)
+def test_what_is_no_address_of_a_contact_is_told_and_not_hashed(said: str, is_one: bool) -> None:
+    header = "system,deal_id,stage,status,created_by,modify_time,contact_email"
+    file = io.StringIO(f"{header}\nhubspot,d-1,won,WON,ann,2026-11-02,{said}\n", newline="")
+    [found] = deals_of(read_lines(file, DEAL_COLUMNS, {}, DEAL_REQUIRED))
+    if is_one:
+        assert isinstance(found, Statement)
+        assert found.message.contact_email_sha256 == hashlib.sha256(b"ann@shop.example").hexdigest()
+    else:
+        assert isinstance(found, Problem)
+        assert found.column == "contact_email"
