@@ -6,9 +6,11 @@ callers decide.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Final
 
 import redis.asyncio
@@ -68,6 +70,8 @@ async def connect(
             redis_connect_func=None if confirm is None else _greeting(confirm),
         )
         pool.gate = gate
+        kind: Any = pool.connection_class  # with TLS or without
+        pool.connection_class = _reset_when_closed(kind)
         return redis.asyncio.Redis(connection_pool=pool)
 
     if is_cluster(url):
@@ -83,6 +87,24 @@ async def connect(
     finally:
         await client.aclose()
         await client.connection_pool.disconnect()
+
+
+@cache
+def _reset_when_closed(kind: type[Any]) -> type[Any]:
+    """Returns a kind of connection to which one that was closed is one that was reset.
+
+    uvloop raises RuntimeError where the server closed it a moment before a command is written, which nobody takes for
+    an outage; asyncio's own loop says what is raised here.
+    """
+
+    class Connection(kind):  # type: ignore[misc]
+        async def _send_packed_command(self, command: Iterable[bytes]) -> None:
+            try:
+                await super()._send_packed_command(command)
+            except RuntimeError as error:
+                raise ConnectionResetError(errno.ECONNRESET, "The connection was closed.") from error
+
+    return Connection
 
 
 class _GatedPool(redis.asyncio.BlockingConnectionPool):
