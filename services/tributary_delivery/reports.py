@@ -120,6 +120,8 @@ class Reports:
         self._clock = clock
         self._digest_of = digest_of
         self._doors: dict[Lane, ReportDoor] = {}
+        self._since_micros: dict[Lane, int] = {}
+        """Since when the settings of a destination are what they are; what was sent before says nothing of them."""
         self._is_stopping = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -188,6 +190,7 @@ class Reports:
         door = self._doors.get(lane)
         if door is None or door.settings != settings:
             if door is not None:
+                self._since_micros[lane] = self._clock.unix_micros()
                 await door.aclose()
             asker = self._make.asker(settings)
             door = ReportDoor(lane, settings, asker, self._states.gates, self._clock, lambda: self._is_stopping)
@@ -220,7 +223,9 @@ class Reports:
         now_micros = self._clock.unix_micros()
         lines = await self._reports.of_request(lane, request.request_id, request.accept_micros)
         judged = judge(report, lines, now_micros, await self._reports.conversions_of(lane, request))
-        are_known = await self._correct(lane, settings, judged, now_micros)
+        if judged.config and request.accept_micros >= self._since_micros.get(lane, 0):
+            await self._pause(lane, settings, judged.config, now_micros)
+        are_known = await self._correct(lane, judged, now_micros)
         if not are_known:  # something of some is being sent: what comes of that counts
             await self._awaited.postpone(lane, request, now_micros + round(_BUSY_SECONDS * 1e6))
             return
@@ -231,13 +236,13 @@ class Reports:
         about = {"status": report.status, "conversions": judged.conversions, **judged.causes}
         log.info("report_read", destination=lane.destination, request_id=request.request_id, **about)
 
-    async def _correct(self, lane: Lane, settings: DestinationSettings, judged: Judgement, now_micros: int) -> bool:
+    async def _pause(self, lane: Lane, settings: DestinationSettings, reason: str, now_micros: int) -> None:
+        log.error("destination_paused", destination=lane.destination, reason=reason)
+        until_millis = now_micros // 1000 + round(CONFIG_PAUSE_SECONDS * 1000)
+        await self._states.pause(lane, until_millis, reason, settings=self._digest_of(lane.workspace, settings))
+
+    async def _correct(self, lane: Lane, judged: Judgement, now_micros: int) -> bool:
         """Has the jobs know what was refused; returns whether all do. May run twice."""
-        if judged.config:
-            log.error("destination_paused", destination=lane.destination, reason=judged.config)
-            blamed = self._digest_of(lane.workspace, settings)
-            until_millis = now_micros // 1000 + round(CONFIG_PAUSE_SECONDS * 1000)
-            await self._states.pause(lane, until_millis, judged.config, settings=blamed)
         plans: Sequence[tuple[list[Refusal], float]] = ((judged.again, AGAIN_SECONDS), (judged.dead, NEVER_AGAIN))
         taken_back: dict[tuple[str, int], TakenBack] = {}
         for refusals, delay_seconds in plans:

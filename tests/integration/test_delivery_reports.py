@@ -112,14 +112,17 @@ class Google:
     def settings(self) -> BatchDestination:
         return a_batch_destination("google", self.server.url, **self.own)
 
-    def reports(self) -> Reports:
+    def declared(self) -> Workspaces:
         own = {"id": self.lane.workspace, "pepper": {"value": "a pepper of the tests"}}
         declared = {"workspaces": [{**own, "destinations": [declared_batches("google", self.server.url, **self.own)]}]}
+        return Workspaces.model_validate(declared)
+
+    def reports(self, file: Declared | None = None) -> Reports:
         client, stores = self.rig.redis, self.rig.stores
         clickhouse: Any = CutShort(self.rig.clickhouse, self.dies_at)
         awaiting: Any = CutShort(client, self.dies_at)
         return Reports(
-            Declared(Workspaces.model_validate(declared)),
+            file or Declared(self.declared()),
             AwaitedReports(awaiting),
             self.rig.senders(clock=self.clock),
             DestinationReports(clickhouse),
@@ -416,6 +419,21 @@ async def test_a_configuration_that_is_to_blame_pauses_the_destination(google: G
     mended = a_batch_destination("google", google.server.url, operating_account="4711")
     blamed = [digest_of(google.lane.workspace, one) for one in (google.settings, mended)]
     assert [state.is_paused(state.paused_until_millis - 1, one) for one in blamed] == [True, False]
+
+
+async def test_a_report_of_what_was_sent_under_other_settings_blames_none_of_now(google: Google) -> None:
+    file = Declared(google.declared())
+    reports = google.reports(file)
+    await reports.read()
+    google.fake.refused_later["p-c1:0000"] = "CUSTOM_VARIABLE_NOT_ENABLED"
+    await sent(google, 1)
+    google.clock.hours, google.own = 1.0, {"operating_account": "4711"}
+    file.current = google.declared()
+    await google.forget_lease()
+    assert await reports.read() == 1
+    await reports.aclose()
+    assert (await google.rig.stores.states.read(google.lane)).pause_reason == ""
+    assert await google.rig.stores.jobs.waiting(google.lane) == 1, "it is sent again, under these"
 
 
 async def test_two_conversion_actions_are_two_requests(google: Google) -> None:
