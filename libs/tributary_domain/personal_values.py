@@ -3,19 +3,27 @@
 The hash of an address or a number, an e-mail address in base64, a token of a log-in, a network address, a user agent,
 and a phone number as it is dialled from abroad. The one rule: quick where there is nothing, and a name that says of
 what thing it is (an order, a version, a code on a product) keeps what might be one: four numbers with dots, alone, are
-an app's version where the name speaks of one, of a property the number or the price where the nearest name speaks of
+an app's version where the name ends with one, of a property the number or the price where the nearest name speaks of
 these, and an address everywhere else; within a longer text they are one where something beside them says so.
 """
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Final
 
 from tributary_domain.encoded_addresses import (
     holds_encoded_address,
     holds_encoded_part,
     may_hold_encoded_address,
+)
+from tributary_domain.names_of_things import (
+    CODES,
+    NAMES_OF_VERSIONS,
+    PAGES_OF_CODES,
+    PAGES_OF_VERSIONS,
+    is_numbered,
+    is_of_codes,
+    is_of_versions,
 )
 from tributary_domain.network_addresses import (
     AROUND,
@@ -34,7 +42,7 @@ from tributary_domain.personal_hashes import (
     is_hashed_property,
     may_hold_hash,
 )
-from tributary_domain.personal_names import plainer, words_of
+from tributary_domain.personal_names import plainer
 
 _LISTED: Final = re.compile(r"[,;|]")
 """What parts the addresses of a header."""
@@ -69,35 +77,18 @@ _FROM_ABROAD: Final = re.compile(r"00[1-9]\d{7,13}")
 _SIGN: Final = re.compile(r"%(?!20|[89A-Fa-f])")
 """One that is encoded, and neither a blank nor of a foreign letter."""
 _BETWEEN_DIGITS: Final = str.maketrans("", "", " -/()")
-
-_NAMES_OF_VERSIONS: Final = VERSIONS | {"v", "os", "app"}
-"""In a name, of the whole value; before numbers in an id, these say whose it is, or nothing."""
-_CODES: Final = frozenset(
-    words_of("id ref reference code sku ean gtin upc isbn barcode order invoice transaction item product batch serial")
-)
-_PAGES_OF_VERSIONS: Final = _NAMES_OF_VERSIONS | {"download", "doc", "changelog"}
-_PAGES_OF_CODES: Final = _CODES | frozenset(
-    words_of("p dp pd article artikel produkt bestellung checkout confirmation success receipt thank thanks")
-)
-"""What else a part of a path says of the next one."""
-_NUMBERED: Final = frozenset(
-    words_of(
-        """
-        order orderid ordernumber orderno transaction transactionid invoice item itemid product productid sku article
-        receipt ticket batch serial price amount total subtotal tax discount shipping revenue cost
-        """
-    )
-)
-"""What has a number, or is a sum, that may be written as four numbers with dots: 25.11.27.104, 1.200.100.250."""
-_OF_NUMBERS: Final = frozenset(words_of("id number no nr num ref reference code key"))
-"""What the name of the number of one of these ends with."""
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+){3}")
 _FREE: Final = frozenset({"content", "term"})
 """Parts of a campaign that people fill as they like; the id of one may look like a hash."""
 
 
-def is_telling_property(name: str, value: str) -> bool:
+def is_telling_property(name: str, value: str, versions: frozenset[str] = NAMES_OF_VERSIONS) -> bool:
     """Tells whether a property, of whose name nothing is known, is somebody's by what it holds.
+
+    Args:
+        name: Its name.
+        value: As sent.
+        versions: The words of a name that say that it is a version.
 
     >>> [is_telling_property("x", text) for text in ("YW5uQGV4YW1wbGUuY29t", "203.0.113.7", "12:30:45")]
     [True, True, False]
@@ -113,7 +104,7 @@ def is_telling_property(name: str, value: str) -> bool:
     return len(value) >= SHORTEST and (
         holds_encoded_address(value)
         or holds_encoded_part(value)
-        or (_may_be_telling(value) and _is_telling(name, plainer(value)[-1], may_be_numbered=True))
+        or (_may_be_telling(value) and _is_telling(name, plainer(value)[-1], versions, may_be_numbered=True))
     )
 
 
@@ -128,21 +119,12 @@ def is_telling_key(name: str, around: str, key: str) -> bool:
     >>> md5 = "b4c9a289323b21a01c3e940f150eb9b8"
     >>> [is_telling_key("cart", "cart", key) for key in (md5, f"em={md5}", "YW5uQGV4YW1wbGUuY29t", "file_hash", "item")]
     [True, True, True, False, False]
-    >>> [is_telling_key(name, name, "10.20.30.40") for name in ("seen", "item_ids")]
-    [True, False]
+    >>> [is_telling_key(name, name, "10.20.30.40") for name in ("seen", "app", "item_ids")]
+    [True, True, False]
     """
     if any(is_hashed_property(one, key) for one in ("", around)):  # no name says of a key of what thing's hash it is
         return True
-    return is_telling_property(name, key)
-
-
-def is_of_numbers(name: str) -> bool:
-    """Tells whether a name speaks of versions, numbers or prices, which may be four numbers with dots.
-
-    >>> [is_of_numbers(name) for name in ("versions", "item_ids", "order no", "seen", "cart")]
-    [True, True, True, False, False]
-    """
-    return _is_named(name, _NAMES_OF_VERSIONS) or _is_numbered(name)
+    return is_telling_property(name, key, VERSIONS)
 
 
 def is_telling_parameter(name: str, value: str) -> bool:
@@ -234,7 +216,7 @@ def is_telling_part(before: str, part: str) -> bool:
     """
     if is_hashed_part(before, part):
         return True
-    return _may_be_telling(part) and _is_telling(before, _plain(part), _PAGES_OF_VERSIONS, _PAGES_OF_CODES)
+    return _may_be_telling(part) and _is_telling(before, _plain(part), PAGES_OF_VERSIONS, PAGES_OF_CODES)
 
 
 def _may_be_telling(value: str) -> bool:
@@ -248,8 +230,8 @@ def _plain(value: str) -> str:
 def _is_telling(
     name: str,
     value: str,
-    versions: frozenset[str] = _NAMES_OF_VERSIONS,
-    codes: frozenset[str] = _CODES,
+    versions: frozenset[str] = NAMES_OF_VERSIONS,
+    codes: frozenset[str] = CODES,
     *,
     may_be_numbered: bool = False,
 ) -> bool:
@@ -273,20 +255,20 @@ def _is_telling(
                 may_be_address
                 and (text == whole or text.count(":") < 2)  # of the sixth version within is decided
                 and is_address(text)
-                and not any(_is_named(one, versions) for one in names)
+                and not any(is_of_versions(one, versions) for one in names)
                 and not (
                     may_be_numbered
                     and ":" not in text
-                    and _is_numbered(names[-1])
+                    and is_numbered(names[-1])
                     and (are_numbers or len(names) > 1)  # the name of the property is that of all its parts
                 )
             ):
                 return True
-            if may_be_number and _is_number(text) and not any(_is_named(one, codes) for one in names):
+            if may_be_number and _is_number(text) and not any(is_of_codes(one, codes) for one in names):
                 return True
         if (
             may_be_dotted
-            and not any(_is_named(one, versions) for one in names)
+            and not any(is_of_versions(one, versions) for one in names)
             and holds_dotted_within(names[-1], part)
         ):
             return True
@@ -325,15 +307,3 @@ def _is_number(text: str) -> bool:
         return False
     digits = text.translate(_BETWEEN_DIGITS)
     return _FROM_ABROAD.fullmatch(digits) is not None and is_as_written(f"+{digits[2:]}")
-
-
-@lru_cache(4_096)
-def _is_named(name: str, of: frozenset[str]) -> bool:
-    words = words_of(name)
-    return any(word in of or word.removesuffix("s") in of or (of >= _CODES and word.endswith("id")) for word in words)
-
-
-@lru_cache(4_096)
-def _is_numbered(name: str) -> bool:
-    words = [word.removesuffix("s") for word in words_of(name)]
-    return bool(words) and words[-1] in _NUMBERED | _OF_NUMBERS and not _NUMBERED.isdisjoint(words)

@@ -7,11 +7,12 @@ import json
 import re
 from typing import Any, Final
 
+from tributary_domain.names_of_things import is_of_numbers
 from tributary_domain.personal import PHONE, holds_personal
 from tributary_domain.personal_devices import holds_device
 from tributary_domain.personal_hashes import is_hashed_property
 from tributary_domain.personal_names import is_personal_property, plainer
-from tributary_domain.personal_values import is_of_numbers, is_telling_key, is_telling_property
+from tributary_domain.personal_values import is_telling_key, is_telling_property
 from tributary_domain.url_parts import holds_inner, holds_telling_inner
 from tributary_domain.urls import read_url
 

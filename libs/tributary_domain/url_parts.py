@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Final
 
 from tributary_domain.encoded_addresses import holds_encoded_part
+from tributary_domain.names_of_things import is_numbered
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE
 from tributary_domain.personal_devices import holds_device
 from tributary_domain.personal_hashes import may_hold_hash
@@ -68,7 +69,8 @@ def holds_telling_inner(text: str) -> bool:
             continue
         parts = (rest.partition("/")[2] if is_link else said).split("/")
         if parts[0] and not is_link:
-            parts[0] = f"{name} {parts[0]}"
+            is_said = sign and not is_numbered(name)  # a number may be written as four, before a slash, too
+            parts[0] = f"{name}={parts[0]}" if is_said else f"{name} {parts[0]}"
         if telling_parts(parts):
             return True
     return False

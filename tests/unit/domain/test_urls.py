@@ -233,8 +233,14 @@ def encoded(text: str) -> list[str]:
                     ("/a/ip-203.0.113.7", "/a/-"),
                     ("/a/x-2001:db8::7", "/a/-"),
                 ),
-                *(("/ip/203.0.113.7", "/ip/-"), ("/ip/203.0.113.7:80/x?a=1", "/ip/-/x?a=1"), ("/203.0.113.7", "/-")),
+                *(
+                    (f"/{before}/203.0.113.7", f"/{before}/-")
+                    for before in ("ip", "app-users", "os_seen", "build-users")
+                ),
+                *(("/ip/203.0.113.7:80/x?a=1", "/ip/-/x?a=1"), ("/203.0.113.7", "/-")),
                 *(("/n/2001:db8::7/x", "/n/-/x"), ("/n/2001%3Adb8%3A%3A7", "/n/-"), ("/u/00491712345678", "/u/-")),
+                *(("/paid/00491712345678", "/paid/-"), ("/p?paid_by=00491712345678&a=1", "/p?a=1")),
+                *(("/p?app_users=203.0.113.7&a=1", "/p?a=1"), ("/p?x=os_seen:203.0.113.7&a=1", "/p?a=1")),
                 *(("/00491712345678/a", "/-/a"), ("/tel:00491712345678", "/-"), ("/tel%3A00491712345678", "/-")),
                 *(("/a/Mozilla%2F5.0%20(X11%3B%20Linux)", "/a/-"), ("/a/okhttp%2F4.9.3", "/a/-")),
                 *((f"/in/Bearer%20{JWT}", "/in/-"), (f"/in/x%3A{JWT}/y", "/in/-/y"), (f"/p#Bearer%20{JWT}", "/p")),
@@ -255,6 +261,7 @@ def encoded(text: str) -> list[str]:
             pytest.param(f"https://s.example{said}", f"https://s.example{said}", id=f"of no person: {said}")
             for said in (
                 *("/releases/10.2.1.4/notes", "/docs/1.2.3.4", "/v1.2.3.4/x", "/lib-1.2.3.4.js", "/a/1.2.3.4.zip"),
+                *("/release-notes/10.2.1.4", "/version-history/10.2.1.4", "/api-docs/10.2.1.4"),
                 *("/orders/00491712345678", "/order/00491712345678/thanks", "/p/00491712345678", "/p/00123456789"),
                 *("/0/007/x", "/a/12:30:45", "/wiki/A:B:C", "/a%20b/c%2Fd", "/p#1.2.3.4.5", "/app/4.0.1.2#top"),
                 *("/p?utm_id=00491712345678", "/p?utm_campaign=00123456789", "/p?utm_content=v1.2.3.4", "/p?x=a/b(c)"),

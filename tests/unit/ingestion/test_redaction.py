@@ -244,6 +244,12 @@ SHA256, MD5 = (hashlib.new(name, b"ann@example.com").hexdigest() for name in ("s
         ),
         *(("order_id", said) for said in ("203.0.113.7:443", "203.0.113.7-1795000000", "2001:db8::7")),
         *((name, "203.0.113.7") for name in ("order_address", "customer", "item_seen_by", "visitor_id")),
+        *(
+            (name, "203.0.113.7")
+            for name in ("app_visitors", "os_seen_by", "v_from", "build_user_id", "version_clients")
+        ),
+        *((name, "00491712345678") for name in ("paid_by", "valid_for", "said", "bidders")),
+        *(("note", said) for said in ("app_users=203.0.113.7; red", "203.0.113.7/24", "00491712345678/x")),
         *(("item_id", f"{said}203.0.113.7") for said in ("u:", "client=", "for=", "x;", "a|", "order-1, ")),
         *(("item_ids", said) for said in ("['10.20.30.40', 'u:203.0.113.7']", "[10.20.30.40,203.0.113.7:443]")),
         *(("seen", said) for said in ("['203.0.113.7', '203.0.113.8']", "[203.0.113.7,203.0.113.8]")),
@@ -304,6 +310,12 @@ def test_a_property_that_looks_like_somebodys_is_cut_and_told(name: str, value: 
             '{"item_ids":{"10.20.30.40":2}}',
         ),
         ('{"items":{"a":{"10.20.30.40":2}},"cart":{"10.20.30.40":2}}', '{"items":{"a":{}},"cart":{}}'),
+        *(
+            (f'{{"{name}":{{"203.0.113.7":4,"ip203.0.113.7":4,"n":1}}}}', f'{{"{name}":{{"n":1}}}}')
+            for name in ("app_ips", "mobile_app_sessions", "os_seen", "v_users", "app", "os", "v", "build_users")
+        ),
+        ('{"app":{"ids":{"203.0.113.7":1},"versions":{"10.2.1.4":1}}}', '{"app":{"ids":{},"versions":{"10.2.1.4":1}}}'),
+        ('{"said":"00491712345678","paid":{"00491712345678":1},"n":1}', '{"paid":{},"n":1}'),
         ('{"seen":{"00491712345678":1,"tel:01712345678":1,"okhttp/4.9.3":1,"n":1}}', '{"seen":{"n":1}}'),
         ('{"x":"\\u002b491712345678","\\uff0b491712345678":1,"y":["a\\n","\\u002b4917123456"]}', '{"y":["a\\n"]}'),
         ('{"in":"{\\"x\\":\\"\\\\u002b491712345678\\",\\"n\\":1}"}', '{"in":"{\\"n\\":1}"}'),
@@ -442,6 +454,10 @@ def test_a_word_of_an_item_keeps_what_a_campaigns_content_keeps(name: str) -> No
         *(("item_ids", said) for said in ("['10.20.30.40', '10.20.30.41']", "[10.20.30.40,10.20.30.41]")),
         *(("item_ids", said) for said in ('{"10.20.30.40":2}', '[{"10.20.30.40":{"n":1}}]')),
         *(("versions", said) for said in ('{"10.2.1.4":true}', '{"ios-10.2.1.4":1}', "['10.2.1.4', '10.2.1.5']")),
+        *((name, '{"10.2.1.4":1}') for name in ("os_versions", "buildNumbers", "app_version_history", "sdks")),
+        *((name, "10.2.1.4") for name in ("app", "os", "v", "build_number", "versionName", "appVersionCode")),
+        *(("order_id", "25.11.27.104/1"), ("price", "1.200.100.250/kg"), ("note", "Rp 1.200.100.250/kg")),
+        *((name, "00491712345678") for name in ("orderid", "itemid", "productids")),
         ("order_ids", '{"00491712345678":1}'),
         *((name, "order:25.11.27.104; red") for name in ("note", "u")),
         *(

@@ -238,12 +238,13 @@ class Event(_message.Message):
         the shape of a hash (MD5, SHA-1, SHA-256 in hexadecimal: ad tags hash addresses so), unless the name says of what
         thing it is ("order_id", "click_id", "file_hash"), and what is nothing but a network address (with its port, or as a
         proxy writes it), a user agent, a "tel:" link, a number dialled with "00", or has a token of a log-in (JWT) in it. Four
-        numbers with dots are a version where the name speaks of one ("app_version"), and an address elsewhere; digits behind
-        "00" an order's where it does ("order_id"). A link loses what `Context.page_url` loses, with its host or without
-        ("/reset?token=x", "?token=x"); one that is percent-encoded, and holds what it would lose, is cut as a whole. An
-        object of JSON loses the members that a property of their name would, and under the name of a person ("customer",
-        "user") every hash; its keys are asked like values of its name ("item_ids"). A phone number without its country code is
-        found by its name alone: in free text it looks like any other number.
+        numbers with dots are a version where the name ends with one ("app_version", "build_number"; of "app" only as a
+        whole, not "app_users"), and an address elsewhere; digits behind "00" an order's where it speaks of one
+        ("order_id"). A link loses what `Context.page_url` loses, with its host or without ("/reset?token=x", "?token=x");
+        one that is percent-encoded, and holds what it would lose, is cut as a whole. An object of JSON loses the members
+        that a property of their name would, and under the name of a person ("customer", "user") every hash; its keys are
+        asked like values of its name ("item_ids", "versions"; not "app"). A phone number without its country code is found
+        by its name alone: in free text it looks like any other number.
         """
 
     @_builtins.property
