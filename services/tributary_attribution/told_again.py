@@ -1,7 +1,8 @@
 """Conversions that an erasure destroyed and that are there again: what others told of them, or was told since.
 
 The one rule: what happens after an erasure is somebody new, under the same identifiers too. So its later runs leave
-such conversions alone, with what is kept of them in their families: that is of what was told again.
+such conversions alone, with what is kept of them in their families: that is of what was told again. Also where a first
+run stopped on its way, and is done again: what is there says what it had destroyed, not how far it says it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tributary_attribution.memberships import kept_of, memberships
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.families import Member, Membership
+from tributary_domain.ties import most_telling
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.redis.conversions import Conversions
 
@@ -42,14 +44,16 @@ class ToldAgain:
         self._shared = shared
 
     async def left_alone(self, erasure: Erasure) -> Erasure:
-        """Returns an erasure without those; before it has destroyed anything, it has none."""
-        if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
+        """Returns an erasure without those; of what it has not destroyed yet it has none."""
+        if not erasure.conversion_ids:
             return erasure
         workspace = self._directory.get(erasure.workspace)
         there = {one.key: one for one in (Affected(workspace, name) for name in erasure.conversion_ids)}
         for key, stored in (await self._conversions.observe({key: {} for key in there}, 0)).items():
             there[key].take(stored)
         theirs = await self._shared.whose_are_others(erasure, erasure.conversion_ids)
+        if erasure.state is ErasureState.REQUESTED:  # a run may have stopped before it came to the state store
+            theirs -= {one.conversion_id for one in there.values() if _is_held(one, erasure)}
         published = await self._records.published_since(erasure)
         since = {one.conversion_id for one in there.values() if _is_told_since(one, erasure.until_micros, published)}
         gone = theirs | since
@@ -63,6 +67,16 @@ class ToldAgain:
             memberships=tuple(place for place in erasure.memberships if place not in kept),
             relatives=tuple(sorted({*erasure.relatives, *theirs})),
         )
+
+
+def _is_held(one: Affected, erasure: Erasure) -> bool:
+    """Tells whether an observation of the person's, of before the erasure, is still kept."""
+    return any(
+        part.is_observation
+        and part.event_time_micros <= erasure.until_micros
+        and most_telling(part.admitted.identity_tokens) in erasure.tokens
+        for part in one.parts
+    )
 
 
 def _is_told_since(one: Affected, until_micros: int, published: Collection[str]) -> bool:
