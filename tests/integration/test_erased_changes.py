@@ -29,6 +29,7 @@ from tributary_domain import ids
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.findings import FindingKind
 from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.statements import statement
 from tributary_storage.redis.conversions import conversion_key
 from tributary_storage.redis.dead_letters import DeadLetters
 
@@ -105,6 +106,9 @@ async def test_a_refund_of_an_order_that_nobody_told_yet_waits_for_it_without_wh
     await put_aside(attribution, *told)
     planned = attribution.erasing.plan(workspace, [VISITOR, CUSTOMER])
     assert (await attribution.erasing.survey(planned))["live_changes"] == 8
+    asked = {"workspace": workspace, "until": 0, "tokens": ["t"], "conversions": ["c"]}
+    plan = await attribution.clickhouse.execute(f"EXPLAIN indexes = 1 {statement('erasure/orders_of_person')}", asked)
+    assert any("Condition: and(((event_time, event_id) in" in line for (line,) in plan), "not all events are read"
 
     erasure = await stumbling(attribution, await requested(attribution, mode))
     assert not any(erasure.remaining.values()), erasure.remaining

@@ -1,5 +1,5 @@
 -- What observed the conversions of a person, whoever told it, and what the person told until a moment of any: one row per
--- event. What is in quarantine is told as well.
+-- event. What is in quarantine is told as well. Both are found by key first: what is either can be read by none.
 SELECT
     toUnixTimestamp64Micro(event_time) AS time,
     event_id,
@@ -10,19 +10,34 @@ FROM events FINAL
 WHERE workspace = %(workspace)s
     AND kind = 'conversion'
     AND admitted != ''
+    AND (event_time, event_id) IN
+    (
+        SELECT
+            event_time,
+            event_id
+        FROM events_by_identifier
+        WHERE workspace = %(workspace)s
+            AND identity_token IN %(tokens)s
+            AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+        UNION ALL
+        SELECT
+            event_time,
+            event_id
+        FROM events_by_id
+        WHERE workspace = %(workspace)s
+            AND event_hash IN
+            (
+                SELECT xxHash64(event_id)
+                FROM events_by_conversion
+                WHERE workspace = %(workspace)s
+                    AND conversion_id IN %(conversions)s
+                    AND kind = 'conversion'
+            )
+    )
     AND (
         conversion_id IN %(conversions)s
         OR (
             event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
-            AND (event_time, event_id) IN
-            (
-                SELECT
-                    event_time,
-                    event_id
-                FROM events_by_identifier
-                WHERE workspace = %(workspace)s
-                    AND identity_token IN %(tokens)s
-            )
             AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
                 IN %(tokens)s
         )
