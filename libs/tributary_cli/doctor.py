@@ -24,7 +24,7 @@ from tributary_cli.doctor_checks import (
 from tributary_cli.doctor_ids import check_ids
 from tributary_cli.doctor_retention import check_retention
 from tributary_cli.doctor_warehouses import check_warehouses
-from tributary_cli.local import data_option, running_installation
+from tributary_cli.local import data_option, nothing_named, running_installation
 from tributary_cli.stack.directory import StackDirectory
 from tributary_cli.stack.environment import names_stores, set_environment, settings_of
 from tributary_cli.stack.health import SERVICES
@@ -56,8 +56,9 @@ async def _examine(data: Path) -> list[Check]:
         return await _examine_installation(os.environ)
     installation = running_installation(data)
     if installation is None:
-        said = f"no TRIBUTARY_*_URL is set, and no local installation runs in {data}"
-        found = Check("installation", False, said, "Start one with `tributary up`, or set the variables of yours.")
+        found = Check(
+            "installation", False, nothing_named(data), "Start one with `tributary up`, or set the variables of yours."
+        )
         return [found, *check_local_parts()]
     with set_environment(settings_of(installation, StackDirectory(data))):
         return [*check_local_parts(), *await _examine_installation(os.environ)]

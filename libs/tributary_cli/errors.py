@@ -3,7 +3,8 @@
 Every failure a user can cause or mend is a `CommandError`; anything else is a bug and keeps its traceback.
 
 * CommandError
-  x StackError    a part of the local stack did not start, or is not what it should be
+  * StackError    a part of the local stack did not start, or is not what it should be
+    x LossError   a service refuses a Redis that lost what it had; waiting does not mend that
 """
 
 from __future__ import annotations
@@ -32,3 +33,7 @@ class CommandError(Exception):
 
 class StackError(CommandError):
     """A part of the local stack did not start, or is not what it should be."""
+
+
+class LossError(StackError):
+    """A service refuses a Redis that lost what it had, until somebody brings it back or confirms the loss."""

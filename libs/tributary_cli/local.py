@@ -30,10 +30,25 @@ data_option = click.option(
 """Adds --data to a command."""
 
 
+confirm_loss_option = click.option(
+    "--confirm-loss",
+    "lost",
+    type=click.Choice(["log", "state", "jobs"]),
+    multiple=True,
+    help="Accept that this Redis role lost data; see below. May be repeated.",
+)
+"""Adds --confirm-loss to a command that may make the stores ready."""
+
+
 def running_installation(directory: Path) -> Installation | None:
     """Returns the installation in `directory` if it runs now."""
     found = StackDirectory(directory)
     return found.recall() if found.is_locked() else None
+
+
+def nothing_named(directory: Path) -> str:
+    """Returns what is wrong where neither variables name an installation nor a local one runs."""
+    return f"no TRIBUTARY_*_URL is set, and no local installation runs in {directory}"
 
 
 def resolve_target(target: str | None, service: str, directory: Path) -> str:

@@ -15,9 +15,9 @@ import click
 
 from tributary_cli.console import logs_on_stderr, output, print_json
 from tributary_cli.errors import CommandError
-from tributary_cli.local import data_option, running_installation
+from tributary_cli.local import confirm_loss_option, data_option, nothing_named, running_installation
 from tributary_cli.stack.directory import StackDirectory
-from tributary_cli.stack.environment import names_stores, set_environment, settings_of
+from tributary_cli.stack.environment import STORES, names_stores, set_environment, settings_of
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.settings import WithClickHouse, WithJobsStore, WithLogStore, WithStateStore, load
@@ -65,13 +65,7 @@ class Migrated:
 @data_option
 @click.option("--shards", type=click.IntRange(1, 64), help=f"Of a new installation; never changes. [{_SHARDS}]")
 @click.option("--claims", type=click.IntRange(1), help=f"Live claims a new installation is sized for. [{_CLAIMS:,}]")
-@click.option(
-    "--confirm-loss",
-    "lost",
-    type=click.Choice(["log", "state", "jobs"]),
-    multiple=True,
-    help="Accept that this Redis role lost data; see below. May be repeated.",
-)
+@confirm_loss_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def migrate(data: Path, shards: int | None, claims: int | None, lost: tuple[Role, ...], as_json: bool) -> None:
     """Prepare Redis and ClickHouse for this version.
@@ -90,8 +84,7 @@ def migrate(data: Path, shards: int | None, claims: int | None, lost: tuple[Role
     without a claim is looked up for 37 days, and every order and refund for 400: it takes a few milliseconds longer,
     and is UNDECIDED while ClickHouse is away. Never say it while the right data may still be found.
     """
-    installation = None if names_stores(os.environ) else running_installation(data)
-    with set_environment(settings_of(installation, StackDirectory(data)) if installation else {}):
+    with set_environment(_variables(data)):
         settings = load(MigrateSettings)
     try:
         with logs_on_stderr():
@@ -120,6 +113,21 @@ def migrate(data: Path, shards: int | None, claims: int | None, lost: tuple[Role
         console.print("ClickHouse: up to date.")
     for role in sorted(set(lost)):
         console.print(f"Redis of role {role}: its loss is confirmed.")
+
+
+def _variables(data: Path) -> dict[str, str]:
+    """Returns the variables of the local installation; none where the environment says which stores are meant."""
+    if names_stores(os.environ):
+        return {}
+    installation = running_installation(data)
+    if installation is None:
+        said = nothing_named(data)
+        raise CommandError(
+            f"{said[0].upper()}{said[1:]}.",
+            "Start one with `tributary up`, which migrates it first and takes --confirm-loss too; or set "
+            f"{', '.join(STORES[:-1])} and {STORES[-1]}.",
+        )
+    return settings_of(installation, StackDirectory(data))
 
 
 async def _migrate(

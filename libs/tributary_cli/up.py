@@ -6,7 +6,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import click
 
 from tributary_cli.console import messages, output, print_json
 from tributary_cli.errors import StackError
-from tributary_cli.local import data_option, default_directory
+from tributary_cli.local import confirm_loss_option, data_option, default_directory
 from tributary_cli.signals import unless_nohup
 
 if TYPE_CHECKING:
@@ -37,13 +37,19 @@ class _StopAsked(BaseException):
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A workspaces.yaml, used where it lies and read again when it changes; remembered for the next time.",
 )
+@confirm_loss_option
 @click.option("--json", "as_json", is_flag=True, help="Print addresses and key as one JSON document when ready.")
-def up(data: Path, ports: tuple[str, ...], workspaces: Path | None, as_json: bool) -> None:
+def up(data: Path, ports: tuple[str, ...], workspaces: Path | None, lost: tuple[str, ...], as_json: bool) -> None:
     """Run everything on this machine until Ctrl-C.
 
     Real Redis, real ClickHouse, migrations and the five services, each its own process. What they keep lies in one
     directory (--data; by default in your data directory) and is there again the next time, with the same ports and the
     same API key. No process is left behind.
+
+    --confirm-loss ROLE is for a Redis in that directory that was emptied or restored from an older copy, and whose data
+    cannot be brought back: the services refuse to work on it until this is said, once. It is what `tributary migrate`
+    takes, whose help says what follows from it. One Redis plays all roles here: say it of log, state and jobs. Never
+    say it while the right data may still be found.
     """
     from tributary_cli.stack.stack import Stack  # heavy: only who starts it pays
 
@@ -56,7 +62,9 @@ def up(data: Path, ports: tuple[str, ...], workspaces: Path | None, as_json: boo
     )
     with _signals_end_it():
         try:
-            with stack:
+            with ExitStack() as closing:
+                closing.callback(stack.stop)
+                stack.start(lost)
                 _present(stack, as_json)
                 keep_running(stack, lambda text: say.print(text, style="yellow"))
         except _StopAsked:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,8 +45,8 @@ class Up:
 
 
 @contextmanager
-def _up(directory: Path) -> Iterator[Up]:
-    command = [sys.executable, "-m", "tributary_cli", "up", "--data", str(directory), "--json"]
+def _up(directory: Path, *arguments: str) -> Iterator[Up]:
+    command = [sys.executable, "-m", "tributary_cli", "up", "--data", str(directory), "--json", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -68,6 +72,20 @@ def _send(up: Up, file: Path) -> dict[str, int]:
     result = CliRunner().invoke(cli, ["send", str(file), "--json", *target])
     verdicts: dict[str, int] = json.loads(result.stdout)["verdicts"]
     return {verdict: count for verdict, count in verdicts.items() if count}
+
+
+def _an_event(directory: Path, event_id: str) -> Path:
+    file = directory / "events.jsonl"
+    event = {"eventId": event_id, "eventTime": datetime.now(UTC).isoformat()}  # noqa: TID251
+    file.write_text(json.dumps(event | {"identify": {}, "identifiers": {"visitorId": "v"}}))
+    return file
+
+
+def _is_recorded(up: Up, event_id: str) -> bool:
+    statement = "SELECT count() FROM tributary.events WHERE event_id = {id:String}"
+    query = urllib.parse.urlencode({"query": statement, "param_id": event_id})
+    with urllib.request.urlopen(f"http://{up.said['addresses']['clickhouse_http']}/?{query}") as answer:
+        return int(answer.read()) > 0
 
 
 def test_every_service_serves_once_it_is_up(shared: Up) -> None:
@@ -111,9 +129,7 @@ def test_a_store_that_dies_while_a_service_waits_for_it_is_started_again_too(sha
 
 
 def test_two_run_side_by_side_and_what_was_killed_is_there_the_next_time(shared: Up, tmp_path: Path) -> None:
-    file = tmp_path / "events.jsonl"
-    event = {"eventTime": datetime.now(UTC).isoformat(), "identify": {}, "identifiers": {"visitorId": "v"}}  # noqa: TID251
-    file.write_text(json.dumps(event))
+    file = _an_event(tmp_path, "kept")
     with _up(tmp_path / "data") as other:
         assert not set(shared.said["addresses"].values()) & set(other.said["addresses"].values())
         for up in (shared, other):
@@ -131,7 +147,23 @@ def test_two_run_side_by_side_and_what_was_killed_is_there_the_next_time(shared:
     assert not any(is_alive(pid) for pid in again.pids)
 
 
-def test_ctrl_c_ends_it_in_order(shared: Up) -> None:
+def test_ctrl_c_ends_it_in_order_and_a_redis_that_is_then_lost_is_refused_until_that_is_confirmed(
+    shared: Up, tmp_path: Path
+) -> None:
     """Stands last: the others need it."""
+    file = _an_event(tmp_path, "lost")
+    assert _send(shared, file) == {"accepted": 1}
+    eventually(lambda: _is_recorded(shared, "lost"))
     assert shared.end(signal.SIGINT) == 0
     eventually(lambda: not any(is_alive(pid) for pid in shared.pids))
+    directory = Path(shared.said["directory"])
+    shutil.rmtree(directory / "redis")
+    command = ["up", "--data", str(directory)]
+    refused = subprocess.run(
+        [sys.executable, "-m", "tributary_cli", *command], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 1
+    confirmed = [word for role in ("log", "state", "jobs") for word in ("--confirm-loss", role)]
+    assert shlex.join(["tributary", *command, *confirmed]) in refused.stderr
+    with _up(directory, *confirmed) as whole:
+        assert _send(whole, file) == {"duplicate": 1}

@@ -34,6 +34,7 @@ from tests.support.stack import running_roles, running_stack
 from tributary.event.v1.context_pb2 import OBSERVER_BROWSER
 from tributary.query.v1.query_service_pb2 import ExplainConversionRequest, ListModelsRequest
 from tributary_cli.command_line import cli
+from tributary_cli.errors import LossError
 from tributary_cli.stack.health import Health, check_health
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_cli.stack.stack import Stack
@@ -150,6 +151,8 @@ def test_a_state_store_that_lost_everything_is_confirmed_and_filled_again(own: I
     redis.Redis(port=own.servers["state"].port).flushall()
     own.wait_for(Health.NOT_SERVING, "attribution")
     own.stack.migrate()
+    with pytest.raises(LossError, match="attribution refuses to work: the Redis of role state"):
+        own.stack.restart("attribution")
     own.shop.accept(an_order("meanwhile", 10 * EURO))
     _stays(lambda: own.health("attribution") is Health.NOT_SERVING)  # an epoch alone does not bring back what was lost
     own.stack.migrate("--confirm-loss", "state")

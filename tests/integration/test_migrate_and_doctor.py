@@ -88,9 +88,19 @@ def test_a_redis_that_does_not_answer_is_said_in_a_sentence(environment: dict[st
 
 
 def test_every_setting_that_is_missing_is_said_at_once(environment: dict[str, str]) -> None:
-    done = _run({}, "migrate")
+    named, *missing = environment
+    done = _run({named: environment[named]}, "migrate")
     assert done.exit_code == 2
-    assert all(name in done.stderr for name in environment)
+    assert all(name in done.stderr for name in missing)
+
+
+def test_that_neither_variables_nor_an_installation_say_which_stores_is_said(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    done = _run({}, "migrate", "--data", str(tmp_path), "--confirm-loss", "log")
+    assert done.exit_code == 1
+    assert f"No TRIBUTARY_*_URL is set, and no local installation runs in {tmp_path}." in done.stderr
+    assert all(name in done.stderr for name in ("`tributary up`", "--confirm-loss", *environment))
 
 
 def _examine(environment: Mapping[str, str], *arguments: str) -> tuple[int, dict[str, dict[str, object]]]:

@@ -13,12 +13,13 @@ from tributary_cli.stack.ports import HOST
 from tributary_cli.stack.redis_server import url_of as redis_url_of
 
 PREFIX = "TRIBUTARY_"
-_STORES = ("TRIBUTARY_LOG_URL", "TRIBUTARY_STATE_URL", "TRIBUTARY_JOBS_URL", "TRIBUTARY_CLICKHOUSE_URL")
+STORES = ("TRIBUTARY_LOG_URL", "TRIBUTARY_STATE_URL", "TRIBUTARY_JOBS_URL", "TRIBUTARY_CLICKHOUSE_URL")
+"""The variables that say where the stores are."""
 
 
 def names_stores(environ: Mapping[str, str]) -> bool:
     """Tells whether variables say where any store is: then they are of an installation of one's own."""
-    return any(name in environ for name in _STORES)
+    return any(name in environ for name in STORES)
 
 
 @contextmanager

@@ -62,6 +62,7 @@ class ChildProcess:
         self._directory = directory
         self._environment = None if environment is None else dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begin = 0
 
     @property
     def pid(self) -> int:
@@ -98,6 +99,7 @@ class ChildProcess:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *self._command]
         with self.log_file.open("ab") as log:
+            self._log_begin = log.tell()
             return subprocess.Popen(  # noqa: S603 - the command comes from our own stack
                 command,
                 stdin=subprocess.DEVNULL,
@@ -112,17 +114,25 @@ class ChildProcess:
         """Returns when the process can be used.
 
         Raises:
-            StackError: It ended, or was not ready in time; with the end of its log.
+            StackError: It ended, will never be ready, or was not in time; with the end of its log.
         """
         deadline = time.monotonic() + timeout_seconds
         pause = _POLL_SECONDS
         while not self._is_ready():
             if not self.is_running:
                 raise self._failure(f"{self.name} ended with status {self._process and self._process.returncode}")
+            self.require_hope()
             if time.monotonic() >= deadline:
                 raise self._failure(f"{self.name} was not ready after {timeout_seconds:g} seconds")
             time.sleep(pause)
             pause = min(pause * 1.5, _SLOWEST_POLL_SECONDS)
+
+    def require_hope(self) -> None:
+        """Returns while it may still become ready; asked again and again while it is waited for.
+
+        Raises:
+            StackError: It runs, and said that it will not become ready by itself.
+        """
 
     def ask_to_stop(self) -> None:
         """Sends SIGTERM and returns at once, so that several can end side by side; `stop` waits."""
@@ -155,6 +165,13 @@ class ChildProcess:
         with contextlib.suppress(FileNotFoundError), self.log_file.open("rb") as log:
             log.seek(max(0, self.log_file.stat().st_size - _TAIL_BYTES))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        return ""
+
+    def log_of_this_run(self) -> str:
+        """Returns what it wrote since the last start."""
+        with contextlib.suppress(FileNotFoundError), self.log_file.open("rb") as log:
+            log.seek(self._log_begin)
+            return log.read().decode(errors="replace")
         return ""
 
     def _signal_group(self, number: signal.Signals) -> None:

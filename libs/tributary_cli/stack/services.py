@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tributary_cli.errors import LossError
 from tributary_cli.stack.health import Health, check_health
+from tributary_cli.stack.loss_refusals import refused_role
 from tributary_cli.stack.ports import HOST, is_listening
 from tributary_cli.stack.process import ChildProcess
 
@@ -42,3 +44,16 @@ class ServiceProcess(ChildProcess):
             is_ready=lambda: is_listening(port) and check_health(probed, service, _PROBE_SECONDS) is Health.SERVING,
             environment={**environment, "TRIBUTARY_LISTEN": self.address},
         )
+
+    def require_hope(self) -> None:
+        """Returns unless one of its guards found that a Redis lost data: nothing but a person's word ends that.
+
+        Raises:
+            LossError: One did.
+        """
+        role = refused_role(self.log_of_this_run())
+        if role is not None:
+            raise LossError(
+                f"{self.name} refuses to work: the Redis of role {role} lacks what ClickHouse knows was in it.",
+                detail=f"Its log is {self.log_file}.",
+            )

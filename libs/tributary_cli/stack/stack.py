@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from tributary_cli.errors import StackError
+from tributary_cli.errors import LossError, StackError
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.directory import Installation, StackDirectory, write_private
 from tributary_cli.stack.environment import environment_of
@@ -32,6 +33,7 @@ from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_work
 PARTS = (*SERVICES, "redis", "clickhouse", "clickhouse_http")
 """Everything that listens; the names under which ports are given."""
 
+_ROLES = ("log", "state", "jobs")
 _MIGRATION_SECONDS = 120
 _READY_SECONDS = 120  # all start at once, on a machine that may have other work
 _STOP_SECONDS = 30  # a service lets calls in flight finish
@@ -107,10 +109,14 @@ class Stack:
         """Returns every process by name, stores first."""
         return {"redis": self.redis, "clickhouse": self.clickhouse, **self.services}
 
-    def start(self) -> None:
+    def start(self, lost: Collection[str] = ()) -> None:
         """Starts everything and returns when every service serves; on failure nothing runs on.
 
+        Args:
+            lost: The Redis roles that lost data for good, which is confirmed before any service starts.
+
         Raises:
+            LossError: Redis lost data, and that was not confirmed; with the command that does.
             StackError: A part did not start; with the end of its log.
         """
         with ExitStack() as closing:
@@ -124,13 +130,12 @@ class Stack:
             for store in (self.redis, self.clickhouse):
                 store.wait_until_ready(_READY_SECONDS)
             self._announce("Applying migrations")
-            self.migrate()
+            self.migrate(*_confirmations(lost))
             self._announce("Starting the services")
             closing.callback(self._stop_services)
             for service in self.services.values():
                 service.start()
-            for service in self.services.values():
-                service.wait_until_ready(_READY_SECONDS)
+            self._wait_for_services()
             self._closing = closing.pop_all()
 
     def stop(self) -> None:
@@ -241,6 +246,16 @@ class Stack:
         if done.returncode != 0:
             raise StackError("The migrations were not applied.", detail=(done.stdout + done.stderr).strip())
 
+    def _wait_for_services(self) -> None:
+        try:
+            for service in self.services.values():
+                service.wait_until_ready(_READY_SECONDS)
+        except LossError as refused:
+            # One Redis plays all roles, and not each loss shows (nobody else knows of journeys): confirm all.
+            command = shlex.join(["tributary", "up", "--data", str(self.directory.path), *_confirmations(_ROLES)])
+            step = f"Bring the right data back into {self.directory.redis}; or, if it is lost for good: {command}"
+            raise LossError(refused.message, step, refused.detail) from refused
+
     def _stop_services(self) -> None:
         for names in STOP_ORDER:
             for name in names:
@@ -250,3 +265,7 @@ class Stack:
 
     def _forget_pid(self) -> None:
         self.directory.remember(replace(self.installation, pid=0))
+
+
+def _confirmations(lost: Collection[str]) -> list[str]:
+    return [word for role in lost for word in ("--confirm-loss", role)]
