@@ -44,7 +44,7 @@ from tributary_attribution.letters_of_erased import LettersOfErased
 from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.severing import Severing
 from tributary_attribution.shared_orders import SharedOrders
-from tributary_attribution.stand_ins import StandIns, taking_place
+from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.told_again import ToldAgain
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
@@ -126,7 +126,8 @@ class Erasing:
         self._directory = directory
         self._clock = clock
         self.earlier = EarlierErasures(erasures)
-        self._notes = ErasureNotes(people, records, shared, deals, ToldAgain(conversions, records, shared, directory))
+        self._told_again = ToldAgain(conversions, records, shared, directory)
+        self._notes = ErasureNotes(people, records, shared, deals, self._told_again)
         self._grace_micros = round(grace_seconds * 1e6)
 
     async def tokens_of(self, workspace_id: str, identifiers: Identifiers | None, person_id: str) -> list[str]:
@@ -318,9 +319,7 @@ class Erasing:
         since = zip(places, await self._people.find_each(places), strict=True)
         await self._paths.mark([place for place, journey in since if journey and journey.entries])
         await self._stand_ins.take_place(erasure)
-        # What a family goes on knowing of an order that was told without its cycle waits at the order itself: it stays.
-        stays = taking_place(erasure)
-        conversions = await self._erasures.forget_conversions(erasure, stays)
+        conversions = await self._erasures.forget_conversions(erasure, await self._told_again.stays(erasure))
         changes = await self._shared.forget(erasure)  # of what was the person's, these said what it was worth
         return counted(erasure, {**forgotten, "live_conversions": conversions, "live_changes": changes})
 

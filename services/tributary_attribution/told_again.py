@@ -15,11 +15,13 @@ from tributary_attribution.affected import Affected
 from tributary_attribution.directory import Directory
 from tributary_attribution.memberships import kept_of, memberships
 from tributary_attribution.shared_orders import SharedOrders
+from tributary_attribution.stand_ins import taking_place
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.families import Member, Membership
 from tributary_domain.ties import most_telling
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.journey_layout import event_field
 
 _OF_ORDERS: Final = (Membership.ROOT, Membership.PLAIN)
 """What an order may be to a family that it does not know itself."""
@@ -47,10 +49,7 @@ class ToldAgain:
         """Returns an erasure without those; of what it has not destroyed yet it has none."""
         if not erasure.conversion_ids:
             return erasure
-        workspace = self._directory.get(erasure.workspace)
-        there = {one.key: one for one in (Affected(workspace, name) for name in erasure.conversion_ids)}
-        for key, stored in (await self._conversions.observe({key: {} for key in there}, 0)).items():
-            there[key].take(stored)
+        there = await self._there(erasure)
         theirs = await self._shared.whose_are_others(erasure, erasure.conversion_ids)
         if erasure.state is ErasureState.REQUESTED:  # a run may have stopped before it came to the state store
             theirs -= {one.conversion_id for one in there.values() if _is_held(one, erasure)}
@@ -67,6 +66,27 @@ class ToldAgain:
             memberships=tuple(place for place in erasure.memberships if place not in kept),
             relatives=tuple(sorted({*erasure.relatives, *theirs})),
         )
+
+    async def stays(self, erasure: Erasure) -> dict[str, set[bytes]]:
+        """Returns what stays of an erasure's conversions at the state store, by key: fields.
+
+        What happened after it, as the records keep that: a refund may come before its order is told again. And what a
+        family goes on knowing of an order that was told without its cycle, which waits at the order itself.
+        """
+        stays = {key: set(fields) for key, fields in taking_place(erasure).items()}
+        for key, one in (await self._there(erasure)).items():
+            since = [part for part in one.parts if part.event_time_micros > erasure.until_micros]
+            stays.setdefault(key, set()).update(event_field(part.event_hash) for part in since)
+        return stays
+
+    async def _there(self, erasure: Erasure) -> dict[str, Affected]:
+        """Returns an erasure's conversions as they are kept now, by key."""
+        workspace = self._directory.get(erasure.workspace)
+        there = {one.key: one for one in (Affected(workspace, name) for name in erasure.conversion_ids)}
+        if there:
+            for key, stored in (await self._conversions.observe({key: {} for key in there}, 0)).items():
+                there[key].take(stored)
+        return there
 
 
 def _is_held(one: Affected, erasure: Erasure) -> bool:

@@ -168,7 +168,8 @@ async def test_what_who_was_erased_tells_afterwards_is_somebody_new_to_every_run
 ) -> None:
     events, families = Events(workspace), Families(Events(workspace))
     stage = families.stage(ANN, event_id="stage", **_WON)
-    await happen(attribution, {"o": events.order(ANN, order_id="o", event_id="o"), "stage": stage})
+    orders = {number: events.order(ANN, order_id=number, event_id=number) for number in ("o", "p")}
+    await happen(attribution, orders | {"stage": stage})
     if runs:
         await erase(attribution, mode=mode)
     else:
@@ -181,7 +182,8 @@ async def test_what_who_was_erased_tells_afterwards_is_somebody_new_to_every_run
         "again": events.order(ANN, order_id="o", event_id="again", **later),
         "stage": families.stage(ANN, event_id="stage again", **later, **_WON),
     }
-    await happen(attribution, again)
+    refund = events.refund(10 * UNIT, order_id="p", event_id="refund", at=later["at"])
+    await happen(attribution, again | {"refund": refund})
     told = await books(attribution)
     if mode is ErasureMode.SEVER:
         assert told == before
@@ -193,6 +195,12 @@ async def test_what_who_was_erased_tells_afterwards_is_somebody_new_to_every_run
     assert await books(attribution) == told
     assert len(set(told)) == 1, "by posting day, by conversion time and as of now"
     assert await reasons(attribution, again) == dict.fromkeys(again, why)
+    again["p"] = events.order(ANN, order_id="p", event_id="p again", **later)
+    await happen(attribution, {"p": again["p"]})
+    assert await reasons(attribution, again) == dict.fromkeys(again, why)
+    refunded = await attribution.published(again["p"][1].conversion_id)
+    assert refunded is not None
+    assert refunded.state.value.amount_micros == 85 * UNIT, "the refund waited for it"
     revisions = await StoredIntegrity(attribution.clickhouse).revisions(workspace)
     assert (revisions.linked, revisions.firsts) == (revisions.rows, revisions.conversions)
     await assert_batch_agrees(attribution, end=later["at"] + DAY)

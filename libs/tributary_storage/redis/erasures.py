@@ -163,7 +163,8 @@ class Erasures:
 
         Args:
             erasure: Whose they are.
-            stays: Fields that are never gone, by key: they say whose a conversion is if it comes again.
+            stays: Fields that are never gone, by key: they say whose a conversion is if it comes again, or what
+                happened after the erasure.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.

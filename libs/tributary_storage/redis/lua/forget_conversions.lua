@@ -5,20 +5,30 @@
 -- ARGV    1 whether paths are taken back (1 or 0), then per conversion {n, n x field that stays}
 -- Answer  how many there were
 -- Cost    O(fields). A second run finds nothing, or nothing but what stays, and writes nothing.
+-- Fields  as `observe_conversions`: n counts parts, of which some may stay.
 local takes_back, forgotten, at = ARGV[1] == '1', 0, 2
 for number = 2, #KEYS do
-  local conversion, stays, gone = KEYS[number], {}, {}
+  local conversion, stays, gone, parts = KEYS[number], {}, {}, 0
   local last = at + tonumber(ARGV[at])
   for index = at + 1, last do stays[ARGV[index]] = true end
   local counted = redis.call('HGET', conversion, 'c')
   for _, field in ipairs(redis.call('HKEYS', conversion)) do
-    if not stays[field] then gone[#gone + 1] = field end
+    if not stays[field] then
+      if field ~= 'n' then gone[#gone + 1] = field end
+    elseif #field == 8 then
+      parts = parts + 1
+    end
   end
   if takes_back and counted then redis.call('RPUSH', KEYS[1] .. ':paths', counted .. '\0') end
   for first = 1, #gone, 1000 do
     redis.call('HDEL', conversion, unpack(gone, first, math.min(first + 999, #gone)))
   end
   if #gone > 0 then forgotten = forgotten + 1 end
+  if parts == 0 then
+    redis.call('HDEL', conversion, 'n')
+  elseif #gone > 0 then
+    redis.call('HSET', conversion, 'n', parts)
+  end
   at = last + 1
 end
 return forgotten
