@@ -191,6 +191,7 @@ class StandIns:
         """
         workspace = self._directory.get(erasure.workspace)
         others = [Affected(workspace, name, known_causes={Cause.ERASURE}) for name in erasure.relatives]
+        await self._conversions.forget_journeys([one.key for one in others])  # the person may have been the order's
         await self._publisher.tell(await self._publisher.publish(others))
 
     async def _whole(self, workspace: Workspace, relatives: set[str], erasure: Erasure) -> set[str]:

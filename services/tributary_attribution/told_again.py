@@ -94,6 +94,7 @@ def _is_held(one: Affected, erasure: Erasure) -> bool:
     return any(
         part.is_observation
         and part.event_time_micros <= erasure.until_micros
+        and part.admitted.identity_tokens  # what is kept of who was erased before is nobody's
         and most_telling(part.admitted.identity_tokens) in erasure.tokens
         for part in one.parts
     )

@@ -120,6 +120,29 @@ async def stop_after(last: str, attribution: Attribution, mode: ErasureMode) -> 
             break
 
 
+async def test_a_run_that_stopped_goes_on_over_what_is_kept_of_somebody_erased_before(
+    attribution: Attribution, workspace: str
+) -> None:
+    """They observed the same orders, each one of them first: what is left of the first one has no identifiers.
+
+    Something happened to his journey since anything did to hers.
+    """
+    events, bob = Events(workspace), "visitor:bob"
+    named = {}
+    for order_id, first, second in (("a", bob, ANN), ("b", ANN, bob)):
+        named[f"{order_id} 1"] = events.order(first, order_id=order_id, event_id=f"{order_id} 1")
+        named[f"{order_id} 2"] = events.order(second, order_id=order_id, event_id=f"{order_id} 2", at=NOON + UNIT)
+    await happen(attribution, named)
+    await happen(attribution, {"touch": events.touch(bob, at=NOON - DAY, event_id="touch")})
+    before = await totals(attribution)
+    await erase(attribution, bob)
+    await stop_after("_note", attribution, ErasureMode.SEVER)
+    await attribution.erasing.go_on_with_due()
+    await attribution.erasing.go_on_with_due()
+    assert await attribution.erasures.opened() == []
+    assert await totals(attribution) == before
+
+
 @pytest.mark.parametrize("is_lost", [False, True], ids=["kept", "lost"])
 async def test_an_order_of_somebody_erased_counts_once_whoever_tells_it_again(
     attribution: Attribution, workspace: str, is_lost: bool

@@ -244,6 +244,17 @@ class Conversions:
         calls, _ = in_calls(pieces, (life_seconds,))
         await run(self._client, _REPLACE, calls)
 
+    async def forget_journeys(self, names: Collection[str]) -> None:
+        """Forgets by which journey conversions were published last, by key, where they are other people's now.
+
+        Else what is computed from another one would be refused, as from an older state of the same, until something
+        happens to that.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        await self.replace(dict.fromkeys(names, (b"j",)), {})
+
     async def marks(self, places: Collection[str]) -> dict[str, int]:
         """Returns per shard, by its number as text, the highest revision ever published; 0 where there is none.
 
