@@ -11,7 +11,7 @@ from tests.integration.test_consent import NO, consent
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Events
 from tests.support.families import Families
-from tributary_attribution.reconcile import command_line
+from tributary_attribution.reconcile_options import read_options
 from tributary_attribution.runs import begun
 from tributary_attribution.wanted_runs import WantedRuns
 from tributary_domain.findings import FindingKind, FindingState
@@ -173,7 +173,7 @@ async def test_the_newest_days_begin_where_nights_failed_and_an_unknown_run_is_n
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
     clock = SystemClock()
-    parse = command_line().parse_args
+    parse = read_options
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         own, at = world.attribution.workspace, clock.unix_micros() - 5 * DAY
         wanted = WantedRuns(world.runs, parse(["--all", "--with-changes"]), clock)
@@ -191,7 +191,7 @@ async def test_the_newest_days_begin_where_nights_failed_and_an_unknown_run_is_n
 async def test_the_past_is_compared_in_turns_and_what_was_stopped_is_gone_on_with(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
-    options = command_line().parse_args(["--all", "--days=2", "--past-days=6", "--past-runs=3", "--slices=1"])
+    options = read_options(["--all", "--days=2", "--past-days=6", "--past-runs=3", "--slices=1"])
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         wanted, own = WantedRuns(world.runs, options, SystemClock()), world.attribution.workspace
         seen: list[int] = []
