@@ -166,6 +166,8 @@ ROWS = ("google_ads", "hubspot", "microsoft", "pinterest", "salesforce")
 """Who answers row by row."""
 NAMES_IT = ("google", "linkedin")
 """Who says which one is to blame."""
+PAUSES = 3
+"""How often a machine may be so busy that a store does not answer in time; who tries one after another asks hundreds."""
 
 
 async def test_one_bad_one_in_a_full_request_is_the_only_one_that_is_not_taken(rig: Rig, workspace: str) -> None:
@@ -176,7 +178,8 @@ async def test_one_bad_one_in_a_full_request_is_the_only_one_that_is_not_taken(r
         await refuse_one(rig, big, bad, seconds=90, pace=PATIENT)
         assert {stand.kind: stand.front.fake.accepted for stand in big} == {stand.kind: 999 for stand in big}
         assert {stand.kind: stand.front.fake.repeats for stand in big if stand.front.fake.repeats} == {}
-        most = {stand.kind: 2 if stand.kind in NAMES_IT else 21 for stand in big}
+        # twice per half, and once the whole; a part whose call was not made, for a store was late, may be asked anew
+        most = {stand.kind: 2 if stand.kind in NAMES_IT else 21 + PAUSES for stand in big}
         asks = {stand.kind: len(stand.front.asks) for stand in big}
         assert {kind: count for kind, count in asks.items() if count > most[kind]} == {}
         near = await big.fates(rig, [bad, ids[616], ids[618]])
