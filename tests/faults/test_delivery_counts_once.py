@@ -167,7 +167,7 @@ ROWS = ("google_ads", "hubspot", "microsoft", "pinterest", "salesforce")
 NAMES_IT = ("google", "linkedin")
 """Who says which one is to blame."""
 PAUSES = 3
-"""How often a machine may be so busy that a store does not answer in time; who tries one after another asks hundreds."""
+"""How often a store may be late on a busy machine; who tried one after another would ask hundreds of times."""
 
 
 async def test_one_bad_one_in_a_full_request_is_the_only_one_that_is_not_taken(rig: Rig, workspace: str) -> None:
