@@ -74,7 +74,7 @@ def test_a_demo_that_is_told_to_end_while_it_starts_stops_what_it_started_and_le
     environ = {**os.environ, "TMPDIR": str(scratch)}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ) as demo:
         try:
-            eventually(lambda: any(kept.rglob("query.log")))
+            eventually(lambda: (kept / "logs" / "query.log").exists())
             demo.send_signal(signal.SIGTERM)
             assert demo.wait(60) != 0
         finally:

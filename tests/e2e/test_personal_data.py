@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +30,7 @@ from tests.support.shop import (
     named,
     open_shop,
 )
+from tests.support.stack import log_files
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.event_pb2 import Event
@@ -347,7 +347,7 @@ def _columns_with(observed: Observed, table: str, marks: Iterable[bytes]) -> lis
 
 
 def test_no_log_names_anybody(replies: list[bytes], observed: Observed) -> None:
-    logs = [file for file in Path(observed.stack.directory.path).rglob("*.log") if file.stat().st_size]
+    logs = [file for file in log_files(observed.stack.directory.path) if file.stat().st_size]
     assert len(logs) >= 5
     for file in logs:
         assert _found(file.read_bytes()) == [], file

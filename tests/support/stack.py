@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -94,11 +95,20 @@ def last_words(directory: Path) -> list[tuple[str, str]]:
     Of lines that say the same with other numbers only the last one: who waits for something says so every second.
     """
     found = []
-    for path in sorted(directory.rglob("*.log")):
+    for path in log_files(directory):
         last = {_NUMBERS.sub("", line): (at, line) for at, line in enumerate(_lines_of(path))}
         if last:
             found.append((str(path.relative_to(directory)), _shown([line for _, line in sorted(last.values())])))
     return found
+
+
+def log_files(directory: Path) -> list[Path]:
+    """Returns the logs below a directory, also while stores run in it.
+
+    They remove folders all the time, and `Path.rglob` fails at one that goes while it looks; `os.walk` passes over it.
+    """
+    found = (Path(folder, name) for folder, _, names in os.walk(directory) for name in names)
+    return sorted(path for path in found if path.suffix == ".log")
 
 
 def _lines_of(log_file: Path) -> list[str]:
