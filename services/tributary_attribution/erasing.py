@@ -249,6 +249,8 @@ class Erasing:
                 await self.go_on(erasure)
             except (TributaryError, WorkerDecision) as failure:
                 log.warning("erasure_not_finished", erasure=erasure.erasure_id, reason=str(failure))
+            except Exception as failure:  # a bug of ours in one must not end, again and again, who credits everybody
+                log.error("erasure_not_finished", erasure=erasure.erasure_id, kind=type(failure).__name__)
         return len(due)
 
     async def _look(self, erasure: Erasure) -> Erasure:

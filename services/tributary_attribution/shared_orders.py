@@ -129,14 +129,21 @@ class SharedOrders:
         return len(kept)
 
     async def _adjusted(self, erasure: Erasure) -> list[ToBeStripped]:
-        """Returns what the person told that changes conversions and stays, by whatever it names them."""
+        """Returns what the person told that changes conversions and stays, by whatever it names them.
+
+        What has no identifiers any more, a run took them out of that stopped before it was no longer found by them.
+        """
         named: dict[str, set[str]] = defaultdict(set)
         events: dict[str, AdmittedEvent] = {}
         adjusted = await self._records.adjusted(erasure)
         for one in adjusted:
             named[one.event_id].add(one.conversion_id)
             events[one.event_id] = AdmittedEvent.FromString(one.admitted)
-        told = {name: one for name, one in events.items() if most_telling(one.identity_tokens) in erasure.tokens}
+        told = {
+            name: one
+            for name, one in events.items()
+            if one.identity_tokens and most_telling(one.identity_tokens) in erasure.tokens
+        }
         stay = await self._stay(erasure, [(one, named[name]) for name, one in told.items()])
         staying = {name for name, stays in zip(told, stay, strict=True) if stays}
         return [one for one in adjusted if one.event_id in staying]

@@ -110,9 +110,9 @@ async def books(attribution: Attribution) -> list[Any]:
     return [tuple((line.key, line.values) for line in lines if any(line.values)) for lines in reports]
 
 
-async def stop_after(last: str, attribution: Attribution, mode: ErasureMode) -> None:
+async def stop_after(last: str, attribution: Attribution, mode: ErasureMode, *names: str) -> None:
     """Begins to erase Ann, and stops after a step; the next run knows no more than what is kept."""
-    planned = attribution.erasing.plan(attribution.workspace.id, [ANN], mode, own_seconds=0)
+    planned = attribution.erasing.plan(attribution.workspace.id, names or [ANN], mode, own_seconds=0)
     erasure = await attribution.erasing.request(planned)
     for step in attribution.erasing.steps():
         erasure = await step(erasure)
@@ -125,18 +125,19 @@ async def test_a_run_that_stopped_goes_on_over_what_is_kept_of_somebody_erased_b
 ) -> None:
     """They observed the same orders, each one of them first: what is left of the first one has no identifiers.
 
-    Something happened to his journey since anything did to hers.
+    One names her by what tells more than what names him: it is hers though he was the first to tell. Something happened
+    to his journey since anything did to hers.
     """
-    events, bob = Events(workspace), "visitor:bob"
+    events, bob, own = Events(workspace), "visitor:bob", "customer:ann"
     named = {}
-    for order_id, first, second in (("a", bob, ANN), ("b", ANN, bob)):
+    for order_id, first, second in (("a", bob, ANN), ("b", ANN, bob), ("c", bob, own)):
         named[f"{order_id} 1"] = events.order(first, order_id=order_id, event_id=f"{order_id} 1")
         named[f"{order_id} 2"] = events.order(second, order_id=order_id, event_id=f"{order_id} 2", at=NOON + UNIT)
     await happen(attribution, named)
     await happen(attribution, {"touch": events.touch(bob, at=NOON - DAY, event_id="touch")})
     before = await totals(attribution)
     await erase(attribution, bob)
-    await stop_after("_note", attribution, ErasureMode.SEVER)
+    await stop_after("_note", attribution, ErasureMode.SEVER, ANN, own)
     await attribution.erasing.go_on_with_due()
     await attribution.erasing.go_on_with_due()
     assert await attribution.erasures.opened() == []

@@ -291,6 +291,7 @@ class Attribution:
     consents: Consents
     erasures: Erasures
     erasing: Erasing
+    shared_orders: SharedOrders
     waiting: list[int]
     """When events were accepted that the event log would still hold for somebody."""
     conversions: Conversions
@@ -498,12 +499,13 @@ async def running_attribution(
             return min(waiting, default=None)
 
         changes = OrderChanges(conversions, OrderChangeRecords(clickhouse))
+        shared_orders = SharedOrders(conversions, records, directory)
         stand_ins = StandIns(conversions, publisher, StandInRecords(clickhouse), changes, directory, clock)
         erasing = Erasing(
             *(people, erasures, records, DataKeys(state, SHARDS), paths, conversions),
             stand_ins,
             HeirsOfErased(StandInRecords(clickhouse), DeliveriesOfOthers(clickhouse)),
-            SharedOrders(conversions, records, directory),
+            shared_orders,
             ErasedDeals(clickhouse, lambda name: directory.get(name).pepper.reveal().encode()),
             DeadLetters(state, state, SHARDS),
             NamesAtDelivery(ErasedNames(state), erasures, stand_ins, patience_seconds=delivery_seconds),
@@ -577,6 +579,7 @@ async def running_attribution(
             consents=consents,
             erasures=erasures,
             erasing=erasing,
+            shared_orders=shared_orders,
             waiting=waiting,
             conversions=conversions,
             descriptors=descriptors,
