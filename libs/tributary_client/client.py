@@ -74,7 +74,7 @@ class BaseClient(Tracking[Put]):
 
         Args:
             target: gRPC target of the ingestion service: "host:port", "dns:///host:port".
-            api_key: `trb_<id>_<secret>` with the scope `ingest`.
+            api_key: `trb_<id>_<secret>` with the scope `ingest`; a line end after it, as files have one, is left out.
             tls: TLS or mutual TLS; None sends in the clear, for loopback and service meshes.
             transport: Calls, or a stream.
             batching: How many events travel together.
@@ -90,6 +90,9 @@ class BaseClient(Tracking[Put]):
             backfill: Tracked events are history: the key needs the scope `backfill`.
             channel_options: Of gRPC, by name; over the client's own.
             clock: For tests.
+
+        Raises:
+            ValueError: The key holds what no key has.
         """
         self._batching = batching or Batching()
         self._buffering = buffering or Buffering()
@@ -98,7 +101,11 @@ class BaseClient(Tracking[Put]):
         self._clock = clock or SystemClock()
         self._chance = random.SystemRandom()
         self._waits_for_disk = spool is not None and spool.fsync
-        opening = partial(_open, transport, target, api_key, tls, dict(channel_options or {}), self._retry, self._clock)
+        key, options = api_key.strip(), dict(channel_options or {})
+        if not (key.isascii() and key.isprintable()):  # gRPC would say so of each call, and each would be tried again
+            message = "api_key holds a character that no key has: a line end, or one that is not ASCII."
+            raise ValueError(message)
+        opening = partial(_open, transport, target, key, tls, options, self._retry, self._clock)
         self._engine = Engine(
             Plan(
                 opening,

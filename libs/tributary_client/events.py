@@ -54,6 +54,8 @@ _CONVERSION: Final = frozenset(
     )
 )  # fmt: skip
 _ADJUSTMENT: Final = frozenset(("order_id", "conversion_id", "store", "cycle", "adjustment_id", "amounts", "items"))
+_LISTS: Final = frozenset(("device_ids", "apple_advertising_ids", "android_advertising_ids", "coupon_codes"))
+_PURPOSES: Final = frozenset(field.name for field in Consent.DESCRIPTOR.fields if field.enum_type is not None)
 _UTM: Final = "utm_"
 
 
@@ -184,8 +186,12 @@ def _made(kind: Callable[..., Made], given: Mapping[str, Any], prefix: str = "")
     """Returns a message of these fields.
 
     Raises:
-        TypeError: A field is of another type; protobuf itself does not say which.
+        TypeError: A field is of another type; protobuf itself does not say which, and takes a text for a list of texts.
     """
+    for name in _LISTS & given.keys():
+        if isinstance(given[name], str | bytes):
+            message = f"{prefix}{name} is a list: a text alone would be taken letter by letter."
+            raise TypeError(message)
     try:
         return kind(**given)
     except TypeError:
@@ -198,9 +204,15 @@ def _made(kind: Callable[..., Made], given: Mapping[str, Any], prefix: str = "")
         raise
 
 
-def _consent(given: Consent | Mapping[str, bool]) -> Consent:
+def _consent(given: Consent | Mapping[str, Any]) -> Consent:
     if isinstance(given, Consent):
         return given
     granted, denied = consent_pb2.CONSENT_STATE_GRANTED, consent_pb2.CONSENT_STATE_DENIED
-    states: dict[str, Any] = {purpose: granted if is_granted else denied for purpose, is_granted in given.items()}
-    return Consent(**states)
+    said: dict[str, Any] = dict(given)
+    for purpose in _PURPOSES & said.keys():
+        is_granted = said[purpose]
+        if not isinstance(is_granted, bool):  # a text is true, "denied" as well
+            message = f"consent[{purpose!r}] is True (granted) or False (denied), not {is_granted!r}."
+            raise TypeError(message)
+        said[purpose] = granted if is_granted else denied
+    return _made(Consent, said)

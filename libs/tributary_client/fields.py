@@ -83,8 +83,11 @@ class EventFields(TypedDict, total=False):
     """By parameter name: `{"gclid": "..."}`."""
     browser_ids: BrowserIds | Mapping[str, str]
     """By name: `{"fbp": "..."}`."""
-    consent: Consent | Mapping[str, bool]
-    """Purpose to whether it was granted: `{"ad_user_data": True}`; a purpose left out was not decided."""
+    consent: Consent | Mapping[str, bool | str]
+    """Purpose to whether it was granted: `{"ad_user_data": True}`; a purpose left out was not decided.
+
+    What else `Consent` has goes beside them as it is: `{"gpc": True, "region": "DE"}`.
+    """
     human_check: HumanCheck
     """Token or verdict of a CAPTCHA."""
     properties: Mapping[str, str]

@@ -6,7 +6,7 @@ The one rule: a rate is of one civil day of the books; a later statement correct
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tributary_domain.import_checks import check_currency, check_day, check_statement_time, check_text
+from tributary_domain.import_checks import check_currency, check_day, check_name, check_statement_time
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.shares import split_exactly
 
@@ -32,7 +32,7 @@ def check_rate(rate: Any, now_micros: int) -> list[Reason]:
     if not 0 < rate.rate_picos <= _MAX_RATE_PICOS:
         message = "Units of the quote currency per unit of the base, times 10^12: positive, at most 9 * 10^18."
         found.append(Reason(ReasonCode.FIELD_MALFORMED, "rate_picos", message))
-    check_text(rate.source, "source", 64, found, required=True)
+    check_name(rate.source, "source", 64, found, required=True)
     published = rate.publish_time if rate.HasField("publish_time") else None
     check_statement_time(published, "publish_time", now_micros, found)
     return found

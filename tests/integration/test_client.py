@@ -213,6 +213,17 @@ async def test_asyncio_tracks_by_the_same_methods() -> None:
     assert {decision.verdict.verdict for decision in told} == {ACCEPTED}
 
 
+def test_a_key_from_a_file_ends_with_its_line_and_what_no_key_holds_is_said_at_once() -> None:
+    door = ScriptedDoor()
+    with opened(door) as target, a_client(target, api_key="trb_a_b\n") as client:
+        put(client, "a")
+        assert client.flush()
+    assert [one.event_id for one in door.events] == ["a"]
+    for key in ("trb_a\nb", "trb_ä"):
+        with pytest.raises(ValueError, match="api_key holds"):
+            a_client("localhost:1", api_key=key)
+
+
 def test_what_the_caller_does_with_an_event_later_changes_nothing() -> None:
     door = ScriptedDoor()
     with opened(door) as target, a_client(target) as client:

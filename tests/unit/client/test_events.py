@@ -99,6 +99,13 @@ def test_an_adjustment_may_name_an_event_or_a_conversion_id() -> None:
     assert events.adjustment("retraction", "", {"conversion_id": "c1:x"}, NOW).adjustment.conversion_id == "c1:x"
 
 
+def test_what_else_is_said_of_consent_is_said_as_it_is() -> None:
+    said = {"sale_or_sharing": False, "gpc": False, "region": "US-CA"}
+    consent = events.identify({"visitor_id": "v", "consent": said}, NOW).consent
+    assert consent == consent_pb2.Consent(sale_or_sharing=consent_pb2.CONSENT_STATE_DENIED, region="US-CA")
+    assert events.identify({"visitor_id": "v", "consent": {"gpc": True}}, NOW).consent.gpc
+
+
 def test_a_consent_change_was_decided_when_it_happened() -> None:
     event = events.consent_change({"visitor_id": "v", "consent": {"ad_user_data": False}}, NOW)
     assert event.consent.consent_time == event.event_time
@@ -110,6 +117,7 @@ def test_a_consent_change_was_decided_when_it_happened() -> None:
         ({"colour": "red"}, "colour"),
         ({"visitor_id": 7}, "visitor_id cannot be of type int"),
         ({"value": 1.5, "currency": "EUR"}, "float"),
+        ({"coupon_codes": "ANNA10"}, "coupon_codes is a list"),
     ],
 )
 def test_what_there_is_not_is_a_type_error(said: dict[str, Any], message: str) -> None:
@@ -207,6 +215,10 @@ def test_every_click_id_can_be_said_by_its_parameter() -> None:
         ({"visitor_id": "v", "properties": {"a": 1}}, "properties cannot be of type dict"),
         ({"visitor_id": "v", "utm_id": 7}, "utm_id cannot be of type int"),
         ({"visitor_id": "v", "click_ids": {"gclid": 7}}, "gclid cannot be of type int"),
+        ({"device_ids": "abc"}, "device_ids is a list"),
+        ({"consent": {"ad_user_data": "denied"}}, "True .granted. or False .denied., not 'denied'"),
+        ({"consent": {"ad_storage": None}}, "not None"),
+        ({"consent": {"region": 7}}, "region cannot be of type int"),
     ],
 )
 def test_a_value_of_another_type_is_named(given: Any, said: str) -> None:

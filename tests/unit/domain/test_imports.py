@@ -88,6 +88,7 @@ def test_what_is_right_is_taken() -> None:
         (lambda spend: setattr(spend, "destination", "203.0.113.7"), "PERSONAL_DATA_IN_CLEAR:destination"),
         (lambda spend: setattr(spend, "account_id", "u-203.0.113.7"), "PERSONAL_DATA_IN_CLEAR:account_id"),
         (lambda spend: setattr(spend.rows[0], "ad_id", "2001:db8::7"), "PERSONAL_DATA_IN_CLEAR:rows[0].ad_id"),
+        (lambda spend: setattr(spend.rows[0], "source", "203.0.113.7"), "PERSONAL_DATA_IN_CLEAR:rows[0].source"),
         (lambda spend: setattr(spend.rows[0], "kind", 5), "FIELD_MALFORMED:rows[0].kind"),
         (lambda spend: setattr(spend.rows[0], "kind", 3), "FIELD_MALFORMED:rows[0].cost_micros"),
         (lambda spend: setattr(spend.rows[0], "clicks", -1), "FIELD_MALFORMED:rows[0].clicks"),
@@ -200,6 +201,8 @@ def test_nobody_makes_our_deals_where_nobody_is_declared() -> None:
         (lambda rate: setattr(rate, "rate_picos", 0), "FIELD_MALFORMED:rate_picos"),
         (lambda rate: setattr(rate, "rate_picos", -1), "FIELD_MALFORMED:rate_picos"),
         (lambda rate: rate.ClearField("source"), "FIELD_MISSING:source"),
+        (lambda rate: setattr(rate, "source", "203.0.113.7"), "PERSONAL_DATA_IN_CLEAR:source"),
+        (lambda rate: setattr(rate, "source", "Mozilla/5.0 (X11; Linux)"), "PERSONAL_DATA_IN_CLEAR:source"),
         (lambda rate: rate.ClearField("publish_time"), "FIELD_MISSING:publish_time"),
     ],
 )
