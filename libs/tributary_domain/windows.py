@@ -20,7 +20,7 @@ from tributary_domain.journey import (
     since,
 )
 from tributary_domain.sessions import session_ids
-from tributary_domain.settings import SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
+from tributary_domain.settings import DAY, SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
 from tributary_domain.touches import Homes, Trace, fold, ids_of, limited, touch_events
 
 _BARRED: Final = QUARANTINED | NO_CONSENT
@@ -103,7 +103,7 @@ def shared_touches(
     if settled:
         touches = in_event_order([*touches, *(touch for touch in settled if _may_count(touch, time, settings))])
     if conversion.path_start is not None:
-        touches = _after_reset(touches, conversion.path_start, trace)
+        touches = _after_reset(touches, conversion.path_start, time - settings.history_micros + DAY, trace)
     traces: list[Trace | None] = [None if trace is None else {} for _ in settings.windows]
     windows = [
         limited(since(touches, time - lookback), time, settings, window_trace)
@@ -231,12 +231,14 @@ def _before_or_with(
     return kept
 
 
-def _after_reset(touches: Sequence[JourneyTouch], start: OrderKey, trace: Trace | None) -> list[JourneyTouch]:
-    """Keeps the touches after the conversion that ended the path before."""
+def _after_reset(
+    touches: Sequence[JourneyTouch], start: OrderKey, oldest: int, trace: Trace | None
+) -> list[JourneyTouch]:
+    """Keeps the touches after the conversion that ended the path before; of older ones than any window says nothing."""
     kept = []
     for touch in touches:
         if touch[:2] > start:
             kept.append(touch)
-        elif trace is not None:
+        elif trace is not None and touch[0] >= oldest:
             trace[touch] = Exclusion.BEFORE_PATH_RESET
     return kept

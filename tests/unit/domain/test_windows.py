@@ -76,6 +76,13 @@ def test_a_touch_before_a_path_reset_says_so() -> None:
     assert why(entry(2 * DAY), conversion={"path_start": (NOW - DAY - 1, 0)}) == "before_path_reset"
 
 
+def test_a_touch_older_than_every_window_says_that_first_also_before_a_path_reset() -> None:
+    longest = AttributionSettings().lookback_days * DAY
+    reset = {"path_start": (NOW - DAY - 1, 0)}
+    assert why(entry(longest), conversion=reset) == "before_path_reset"
+    assert why(entry(longest + HOUR), conversion=reset) == "outside_window"
+
+
 def test_a_touch_at_the_reset_itself_is_before_it() -> None:
     given = entry(2 * DAY)
     assert why(given, conversion={"path_start": given[:2]}) == "before_path_reset"
