@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tributary_domain.amounts import MAX_AMOUNT_MICROS
 from tributary_domain.import_checks import (
-    FIRST_DAY,
+    WHICH_DAYS,
     check_currency,
     check_name,
     check_number,
@@ -58,11 +58,9 @@ def check_deal(deal: Any, now_micros: int) -> list[Reason]:
     if deal.contact_email_sha256 and read_sha256(deal.contact_email_sha256) is None:
         message = "SHA-256 of the trimmed, lower-case address: 64 hexadecimal digits."
         found.append(Reason(ReasonCode.HASH_MALFORMED, "contact_email_sha256", message))
-    if deal.HasField("close_date"):
-        day = read_day(deal.close_date)
-        if day is None or day < FIRST_DAY:
-            message = f"A day of the calendar, {FIRST_DAY} or later."
-            found.append(Reason(ReasonCode.FIELD_MALFORMED, "close_date", message))
+    if deal.HasField("close_date") and read_day(deal.close_date) is None:
+        message = f"{WHICH_DAYS}; leave it out where nobody knows it."
+        found.append(Reason(ReasonCode.FIELD_MALFORMED, "close_date", message))
     modified = deal.modify_time if deal.HasField("modify_time") else None
     check_statement_time(modified, "modify_time", now_micros, found)
     return found

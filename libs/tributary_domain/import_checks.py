@@ -21,6 +21,12 @@ AHEAD_MICROS: Final = 300 * MICROS
 FIRST_DAY: Final = date(2000, 1, 1)
 """Nothing before is imported: a wrong century, not history."""
 
+LAST_DAY: Final = date(2299, 12, 31)
+"""The last that can be stored: a later one would be kept as the first of 1970. 9999-12-31 stands for no day."""
+
+WHICH_DAYS: Final = f"A day of the calendar, {FIRST_DAY} to {LAST_DAY}"
+"""What is said of a day that is none of them."""
+
 
 def day_of(day: Any) -> date:
     """Returns a `common.v1.CalendarDate` as a date.
@@ -32,11 +38,12 @@ def day_of(day: Any) -> date:
 
 
 def read_day(day: Any) -> date | None:
-    """Returns a `common.v1.CalendarDate` as a date; `None` if it is no day."""
+    """Returns a `common.v1.CalendarDate` as a date; `None` if it is no day, or none that can be imported."""
     try:
-        return day_of(day)
+        read = day_of(day)
     except ValueError:
         return None
+    return read if FIRST_DAY <= read <= LAST_DAY else None
 
 
 def check_day(message: Any, field: str, found: list[Reason], path: str = "") -> date | None:
@@ -46,9 +53,8 @@ def check_day(message: Any, field: str, found: list[Reason], path: str = "") -> 
         found.append(Reason(ReasonCode.FIELD_MISSING, name, "Say which day."))
         return None
     day = read_day(getattr(message, field))
-    if day is None or day < FIRST_DAY:
-        found.append(Reason(ReasonCode.FIELD_MALFORMED, name, f"A day of the calendar, {FIRST_DAY} or later."))
-        return None
+    if day is None:
+        found.append(Reason(ReasonCode.FIELD_MALFORMED, name, f"{WHICH_DAYS}."))
     return day
 
 

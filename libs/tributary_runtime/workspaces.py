@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from tributary_domain.import_checks import LAST_DAY
 from tributary_domain.retention import months_needed
 from tributary_runtime.attribution_settings import AttributionSettings, settings_at
 from tributary_runtime.batch_destinations import BatchDestination
@@ -87,6 +88,13 @@ class Reporting(Declared):
             ZoneInfo(value)
         except (LookupError, ValueError, OSError):
             raise ValueError("is no IANA time zone, such as Europe/Berlin") from None
+        return value
+
+    @field_validator("books_closed_through")
+    @classmethod
+    def _check_closed(cls, value: date | None) -> date | None:
+        if value is not None and value >= LAST_DAY:
+            raise ValueError(f"must be before {LAST_DAY}: what comes later posts to the day after it")
         return value
 
     @cached_property

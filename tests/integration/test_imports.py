@@ -46,6 +46,10 @@ NOVEMBER = 1_793_491_200
 PEPPER = "a pepper of the tests"
 NOBODY = "robot@shop.example"
 """An address that the workspace says stands for nobody."""
+SPENT = "google,last-day,Europe/Berlin,EUR,c-1,1,2026-11-02"
+OPEN = "hubspot,last-day,Open,open,7,2026-11-02"
+STATED = "ecb,CHF,EUR,1.07,2026-11-02"
+"""Lines of files, without their day."""
 accounts = (f"account-{number}" for number in itertools.count())
 
 
@@ -505,6 +509,35 @@ def test_a_file_of_rates_is_read_exactly(door: Door, stores: Stores, tmp_path: P
     assert [(problem["line"], problem["message"]) for problem in said["problems"]] == [(3, "has more than 12 decimals")]
     rows = stores.clickhouse.execute("SELECT rate_picos FROM exchange_rates WHERE base_currency = 'GBP' FORMAT TSV")
     assert rows.split() == ["1140512345678"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "column", "header", "cells"),
+    [
+        (
+            "spend",
+            "spend",
+            "date",
+            "destination,account_id,account_time_zone,currency,campaign_id,cost,reported_at",
+            SPENT,
+        ),
+        ("deals", "deals", "close_date", "system,deal_id,stage,status,created_by,modify_time", OPEN),
+        ("rates", "exchange_rates", "date", "source,base_currency,quote_currency,rate,publish_time", STATED),
+    ],
+    ids=["spend", "deals", "rates"],
+)
+def test_the_last_day_that_can_be_stored_is_and_a_later_one_is_told_with_its_line(
+    door: Door, stores: Stores, tmp_path: Path, kind: str, table: str, column: str, header: str, cells: str
+) -> None:
+    file = tmp_path / "days.csv"
+    for said_day, outcome in (("2299-12-31", "stored"), ("2299-12-31", "duplicate"), ("2300-01-01", "rejected")):
+        file.write_text(f"{header},{column}\n{cells},{said_day}\n")
+        status, said = run(door, kind, file)
+        assert (status, said["outcomes"][outcome]) == (outcome == "rejected", 1)
+    told = [problem["message"] for problem in said["problems"] if problem["line"] == 2]
+    assert any("2000-01-01 to 2299-12-31" in message for message in told), said
+    query = f"SELECT count() FROM {table} WHERE {column} = '2299-12-31' FORMAT TSV"  # noqa: S608
+    assert stores.clickhouse.execute(query).split() == ["1"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary.ingestion.v1.deal_pb2 import Deal
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
@@ -19,6 +20,12 @@ from tributary_domain.spend import MAX_ROWS, check_slice
 
 NOW = 1_795_000_000_000_000
 DAY = {"year": 2026, "month": 11, "day": 2}
+DAY_BEFORE = {"year": 1999, "month": 12, "day": 31}
+FIRST_DAY = {"year": 2000, "month": 1, "day": 1}
+LAST_DAY = {"year": 2299, "month": 12, "day": 31}
+DAY_AFTER = {"year": 2300, "month": 1, "day": 1}
+PLACEHOLDER = {"year": 9999, "month": 12, "day": 31}
+"""What a CRM has where nobody knows when."""
 
 
 def a_slice(**row: Any) -> SpendSlice:
@@ -148,6 +155,32 @@ def test_a_deal_that_is_wrong_is_refused_with_the_field(change: Callable[[Deal],
     deal = a_deal()
     change(deal)
     assert said(check_deal(deal, NOW)) == [expected]
+
+
+@pytest.mark.parametrize("day", [FIRST_DAY, LAST_DAY], ids=["the first", "the last"])
+def test_each_day_that_can_be_stored_may_be_imported(day: dict[str, int]) -> None:
+    spend, deal, rate = a_slice(date=day), a_deal(), a_rate()
+    for one in (spend.start_date, spend.end_date, deal.close_date, rate.date):
+        one.CopyFrom(CalendarDate(**day))
+    assert said(of_slice(spend)) == said(check_deal(deal, NOW)) == said(check_rate(rate, NOW)) == []
+
+
+@pytest.mark.parametrize("day", [DAY_BEFORE, DAY_AFTER, PLACEHOLDER], ids=["before", "after", "placeholder"])
+def test_no_other_day_is_imported(day: dict[str, int]) -> None:
+    spend, deal, rate = a_slice(date=day), a_deal(), a_rate()
+    for one in (spend.start_date, spend.end_date, deal.close_date, rate.date):
+        one.CopyFrom(CalendarDate(**day))
+    wrong = [f"FIELD_MALFORMED:{field}" for field in ("start_date", "end_date", "rows[0].date")]
+    assert said(of_slice(spend)) == wrong
+    assert said(check_deal(deal, NOW)) == ["FIELD_MALFORMED:close_date"]
+    assert said(check_rate(rate, NOW)) == ["FIELD_MALFORMED:date"]
+
+
+def test_of_a_day_that_cannot_be_stored_it_is_said_which_can_and_what_to_do_without_one() -> None:
+    deal = a_deal()
+    deal.close_date.MergeFrom(CalendarDate(**PLACEHOLDER))
+    [reason] = check_deal(deal, NOW)
+    assert reason.message == "A day of the calendar, 2000-01-01 to 2299-12-31; leave it out where nobody knows it."
 
 
 @pytest.mark.parametrize("number", ["25.11.27.104", "10.1.2.33", "SO-12.11.25.7", "v1.2.3.4"])

@@ -77,6 +77,8 @@ def test_an_unchanged_file_is_not_read_again(path: Path) -> None:
         pytest.param("", id="empty"),
         pytest.param("workspaces: []\n", id="no workspaces any more"),
         pytest.param(f"{GOOD}  reporting: {{books_closed_through: 2026-09-31}}\n", id="a day that never was"),
+        pytest.param(f"{GOOD}  reporting: {{books_closed_through: 2299-12-31}}\n", id="no day after it can be stored"),
+        pytest.param(f"{GOOD}  reporting: {{books_closed_through: 9999-12-31}}\n", id="there is no day after it"),
         pytest.param(f"{GOOD}  attribution: [{{effective_from: 2026-07-01T25:00:00}}]\n", id="an hour that never was"),
         pytest.param(f"{GOOD}  name: !!int abc\n", id="no number"),
         pytest.param(f"{GOOD}  name: !!float abc\n", id="no fraction"),
