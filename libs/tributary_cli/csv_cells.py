@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tributary_cli.errors import CommandError
@@ -25,6 +25,11 @@ PICOS = 12
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 """A number as a file means it; Python itself reads 1_000, 1e3 and more."""
+_MOST_CHARACTERS = 40
+_EXACTLY = Context(prec=_MOST_CHARACTERS)
+"""As many digits as such a number can have: the context that Python has of itself rounds to 28."""
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""A day as a file means it; Python itself reads 20261106, 2026-W45-5 and more."""
 
 
 class CellError(ValueError):
@@ -78,9 +83,9 @@ class Line:
             CellError: It is none, or has more decimals than that.
         """
         text = self.text(column) or "0"
-        if _DECIMAL.fullmatch(text) is None or len(text) > 40:
+        if _DECIMAL.fullmatch(text) is None or len(text) > _MOST_CHARACTERS:
             raise CellError(column, "must be a decimal number with a point, without thousands separators")
-        scaled = Decimal(text).scaleb(digits)
+        scaled = Decimal(text).scaleb(digits, _EXACTLY)
         if scaled != scaled.to_integral_value():
             raise CellError(column, f"has more than {digits} decimals")
         return int(scaled)
@@ -93,8 +98,9 @@ class Line:
         """
         from tributary.common.v1.calendar_date_pb2 import CalendarDate
 
+        text = self.text(column)
         try:
-            day = date.fromisoformat(self.text(column))
+            day = date.fromisoformat(text if _DAY.fullmatch(text) else "")
         except ValueError:
             raise CellError(column, "must be a day, YYYY-MM-DD") from None
         return CalendarDate(year=day.year, month=day.month, day=day.day)

@@ -41,6 +41,28 @@ def test_what_only_a_programmer_reads_as_a_number_is_refused(text: str) -> None:
         Line(2, {"cost": text}).scaled("cost", 6)
 
 
+def test_no_digit_is_lost_however_many_there_are() -> None:
+    assert Line(2, {"rate": "0" * 20 + "1." + "0" * 18}).scaled("rate", 12) == 10**12
+    assert Line(2, {"rate": "1" * 40}).scaled("rate", 12) == int("1" * 40) * 10**12
+    for text in ("1." + "0" * 33 + "1", "0." + "9" * 38, "1234567890123456789012345678.0000001"):
+        with pytest.raises(CellError, match="more than 6 decimals"):
+            Line(2, {"rate": text}).scaled("rate", 6)
+
+
+def test_a_day_is_written_in_one_way() -> None:
+    day = Line(2, {"date": "2026-11-06"}).day("date")
+    assert (day.year, day.month, day.day) == (2026, 11, 6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["20261106", "2026-W45-5", "2026W455", "2026-W45", "2026-11", "2026-11-6", "2026-11-31", "2026-11-06T00:00:00", ""],
+)
+def test_a_day_that_is_written_in_another_way_is_refused(text: str) -> None:
+    with pytest.raises(CellError, match="must be a day, YYYY-MM-DD"):
+        Line(2, {"date": text}).day("date")
+
+
 def test_zeros_before_a_whole_number_do_not_cut_it_off() -> None:
     assert Line(2, {"clicks": "0" * 30 + "12"}).whole("clicks") == 12
     assert Line(2, {"clicks": "000"}).whole("clicks") == 0
