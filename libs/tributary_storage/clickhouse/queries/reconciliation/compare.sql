@@ -36,7 +36,7 @@ WITH
             s.revision AS stored_revision,
             s.stored_facts AS stored_facts,
             s.touches AS stored_touches,
-            s.is_uneven AS is_uneven,
+            s.is_damaged AS is_damaged,
             s.shown AS stored_shown,
             s.credits AS stored_credits,
             s.amounts AS stored_amounts
@@ -445,7 +445,7 @@ WITH
                         if(empty(stored_credits), [], stored_amounts[model_at])
                     )
                 ),
-                if(is_uneven, [('', 0::UInt64, 0::Int64, 0::Int64)], [])  -- which no credit is
+                if(is_damaged, [('', 0::UInt64, 0::Int64, 0::Int64)], [])  -- which no credit is
             ) AS stored_shares
         FROM with_floors
     )

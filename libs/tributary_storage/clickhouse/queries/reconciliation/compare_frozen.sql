@@ -70,7 +70,7 @@ WITH
                         if(empty(s.credits), [], s.credits[model_at])
                     )
                 ),
-                if(s.is_uneven, [('', 0::UInt64, 0::Int64, 0::Int64)], [])
+                if(s.is_damaged, [('', 0::UInt64, 0::Int64, 0::Int64)], [])
             ) AS stored_shares
         FROM frozen AS c
         INNER JOIN stored AS o ON o.conversion_id = c.frozen_at

@@ -1,5 +1,6 @@
 -- Newest revisions as they are stored, of the conversions of a slice. What is said of touches has the same length in all
--- columns; where it has not, somebody changed the row, and it is `is_uneven`: the shorter ones end with what is empty.
+-- columns, and what each model says in the reporting currency adds up to the value in it; where it is not so, somebody
+-- changed the row, and it `is_damaged`: columns that are shorter end with what is empty.
 SELECT
     conversion_id,
     revision,
@@ -50,7 +51,9 @@ SELECT
         ]
     ) AS lengths,
     arrayMax(lengths) AS width,
-    length(lengths) > 1 AS is_uneven,
+    length(lengths) > 1
+        OR arrayExists(shares -> arraySum(shares) != reporting_value_micros, mapValues(reporting_credit_micros))
+        AS is_damaged,
     arrayResize(touch_event_ids, width) AS touches,
     arrayMap(
         (channel, sub_channel, source, medium, campaign, campaign_id, ad_destination, ad_account_id, ad_campaign_id, details)
