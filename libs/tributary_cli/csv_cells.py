@@ -30,6 +30,8 @@ _EXACTLY = Context(prec=_MOST_CHARACTERS)
 """As many digits as such a number can have: the context that Python has of itself rounds to 28."""
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 """A day as a file means it; Python itself reads 20261106, 2026-W45-5 and more."""
+_NO_UTF8 = re.compile(r"[\udc80-\udcff]")
+"""What stands for the bytes that are none: no UTF-8 means such a character."""
 
 
 class CellError(ValueError):
@@ -128,16 +130,17 @@ def read_lines(
     """Yields the lines of a file with a header, in order; empty lines are passed over.
 
     Args:
-        file: Opened with `newline=""`.
+        file: Opened with `newline=""`, and with `errors="surrogateescape"`, so that the lines before one that is no
+            UTF-8 are yielded.
         columns: All that have a meaning.
         given: What the command line says for columns that the file lacks, or leaves empty.
         required: Columns that must be in the file or given.
 
     Raises:
         CommandError: The header lacks a column, or has one that means nothing: a misspelt one would be lost silently.
-            Or the file is no CSV.
+            Or the file is no CSV, or a line of it no UTF-8.
     """
-    reader = csv.reader(file, strict=True)  # else a quote that nothing closes takes the lines after it along
+    reader = csv.reader(_texts(file), strict=True)  # else a quote that nothing closes takes the lines after it along
     rows = _rows(reader)
     header = [name.strip().lower() for name in next(rows, [])]
     unknown = [name for name in header if name not in columns]
@@ -160,6 +163,13 @@ def read_lines(
             if len(cells) > len(header):
                 found[""] = "too many"
             yield Line(reader.line_num, {**given, **found})
+
+
+def _texts(file: TextIO) -> Iterator[str]:
+    for number, text in enumerate(file, start=1):
+        if not text.isascii() and _NO_UTF8.search(text):
+            raise CommandError(f"The file is no UTF-8 text at line {number}.", "Export it as CSV, UTF-8.")
+        yield text
 
 
 def _rows(reader: Any) -> Iterator[list[str]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
+from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tributary.ingestion.v1.import_result_pb2 import ImportOutcome
@@ -14,7 +16,8 @@ from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceSt
 from tributary_cli.console import messages, output, print_json
 from tributary_cli.csv_cells import Line
 from tributary_cli.import_lines import ROWS_PER_SLICE, Problem, Statement
-from tributary_cli.rpc import explaining_calls, metadata_of
+from tributary_cli.patient_calls import call_patiently
+from tributary_cli.rpc import metadata_of
 
 _CALL_SECONDS = 60.0
 _SHOWN_PROBLEMS = 20
@@ -34,9 +37,18 @@ class Importer:
         request: Makes a request of some statements.
         noun: What statements are called: "slices".
         validate_only: Whether nothing is to be stored.
+        patience_seconds: How long a call is tried again while what is in its way may pass.
     """
 
-    def __init__(self, method: str, request: Callable[[list[Any]], Any], noun: str, *, validate_only: bool) -> None:
+    def __init__(
+        self,
+        method: str,
+        request: Callable[[list[Any]], Any],
+        noun: str,
+        *,
+        validate_only: bool,
+        patience_seconds: float,
+    ) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         """Of what was taken all the same; the first thousand."""
@@ -44,6 +56,11 @@ class Importer:
         self._method = method
         self._request = request
         self._validate_only = validate_only
+        self._patience_seconds = patience_seconds
+        self._is_whole = False
+        """Whether the file was read and sent to its end."""
+        self._said = ""
+        """Why it waited last."""
         self._outcomes: Counter[str] = Counter()
         self._noun = noun
         self._read = self._lines = 0
@@ -55,15 +72,20 @@ class Importer:
             yield line
 
     def run(self, found: Iterable[Statement | Problem], channel: Any, api_key: str, *, hide: bool) -> None:
-        """Sends everything; shows how far it is."""
+        """Sends everything; shows how far it is, and what it waits for.
+
+        Raises:
+            CommandError: It ended early; `present` tells what became of the file so far.
+        """
         call = getattr(IngestionServiceStub(channel), self._method)
         console = messages()
         columns = (SpinnerColumn(), TextColumn("Importing {task.fields[lines]:,} lines"), TimeElapsedColumn())
         with Progress(*columns, console=console, disable=hide or not console.is_terminal) as bar:
             task = bar.add_task("import", total=None, lines=0)
             for some in _some_at_once(self._without_problems(found)):
-                self._send(some, call, api_key)
+                self._send(some, partial(call, timeout=_CALL_SECONDS, metadata=metadata_of(api_key)), console)
                 bar.update(task, lines=self._lines)
+        self._is_whole = True
 
     def _without_problems(self, found: Iterable[Statement | Problem]) -> Iterator[Statement]:
         for one in found:
@@ -72,11 +94,17 @@ class Importer:
             else:
                 yield one
 
-    def _send(self, some: list[Statement], call: Any, api_key: str) -> None:
+    def _send(self, some: list[Statement], call: Callable[[Any], Any], console: Console) -> None:
         request = self._request([statement.message for statement in some])
         request.validate_only = self._validate_only
-        with explaining_calls("ingestion"):
-            results = call(request, timeout=_CALL_SECONDS, metadata=metadata_of(api_key)).results
+
+        def waits(seconds: float, why: str) -> None:
+            if why != self._said:  # a key over its rate is so before every call
+                console.print(f"{why} (waits {seconds:,.1f} s, and again whenever it must)", markup=False, style="dim")
+            self._said = why
+
+        # what was stored before an answer was lost is "duplicate" then
+        results = call_patiently(partial(call, request), "ingestion", self._patience_seconds, waits).results
         for statement, result in zip(some, results, strict=True):
             outcome = ImportOutcome.Name(result.outcome).removeprefix("IMPORT_OUTCOME_").lower()
             self._outcomes[outcome] += 1
@@ -89,18 +117,20 @@ class Importer:
                 self.warnings += said[: _KEPT_WARNINGS - len(self.warnings)]
 
     def present(self, *, as_json: bool) -> None:
-        """Writes what became of the file."""
+        """Writes what became of the file, or of its part that is known where `run` ended early."""
         outcomes = {name: self._outcomes[name] for name in _ORDER}
         if as_json:
             said = {"problems": list(map(_as_json, self.problems)), "warnings": list(map(_as_json, self.warnings))}
-            print_json({"read": self._read, "lines": self._lines, "outcomes": outcomes, **said, "warned": self._warned})
+            counts = {"whole": self._is_whole, "read": self._read, "lines": self._lines, "outcomes": outcomes}
+            print_json({**counts, **said, "warned": self._warned})
             return
         _say(self.problems, len(self.problems), "", "yellow")
         _say(self.warnings, self._warned, "taken, but: ", "dim")
         counted = ", ".join(f"{count:,} {name}" for name, count in outcomes.items() if count)
         sent = f"{self._lines:,} sent as {sum(outcomes.values()):,} {self._noun}: {counted}" if counted else "none sent"
         warned = f", {self._warned:,} warnings" if self._warned else ""
-        output().print(f"{self._read:,} lines, {sent}{warned}")
+        ended = "" if self._is_whole else "; ended early, the rest is not known to be stored"
+        output().print(f"{self._read:,} lines, {sent}{warned}{ended}")
 
 
 def _as_json(said: Problem) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from tributary_cli.csv_cells import Line, read_lines
-from tributary_cli.errors import CommandError
 from tributary_cli.local import resolve_api_key, resolve_target
 from tributary_cli.rpc import connection_options, open_channel
 
@@ -26,7 +25,7 @@ def import_() -> None:
     """Import spend, deals or exchange rates from a CSV file.
 
     The first line names the columns. Importing a file again is safe: what is known is "duplicate". The exit status is 1
-    unless every line was taken.
+    unless every line was taken; what became of those before is said also where the import ends early.
     """
 
 
@@ -34,6 +33,9 @@ def _options(command: Any) -> Any:
     """Adds what all imports have."""
     for option in (
         connection_options("ingestion"),
+        click.option(
+            "--patience", default=60.0, show_default=True, type=click.FloatRange(0.1), help="Seconds a call is retried."
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
         click.option("--validate-only", is_flag=True, help="Say what is wrong; store nothing."),
         click.argument("file", type=click.File("rb")),
@@ -128,7 +130,7 @@ def _day(moment: datetime | None) -> tuple[int, int, int] | None:
 
 
 def _text(file: BinaryIO) -> io.TextIOWrapper:
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     click.get_current_context().call_on_close(text.close)
     return text
 
@@ -146,12 +148,13 @@ def _run(
 
     address = resolve_target(options["target"], "ingestion", options["data"])
     api_key = resolve_api_key(options["api_key"], options["data"])
-    importer = Importer(method, request, noun, validate_only=options["validate_only"])
+    importer = Importer(
+        method, request, noun, validate_only=options["validate_only"], patience_seconds=options["patience"]
+    )
     try:
         with open_channel(address, tls=options["tls"]) as channel:
             importer.run(read(importer.counted(lines)), channel, api_key, hide=options["as_json"])
-    except UnicodeDecodeError as error:
-        raise CommandError("The file is no UTF-8 text.", "Export it as CSV, UTF-8.") from error
-    importer.present(as_json=options["as_json"])
+    finally:  # where it ends early, too, be it by Ctrl-C: what is stored stays stored
+        importer.present(as_json=options["as_json"])
     if importer.problems:
         click.get_current_context().exit(1)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_MOST_BYTES = 64 * 2**20
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.max_reconnect_backoff_ms", 5_000),  # else who is patient would find a service back after minutes only
+]
 _NEXT_STEPS = {
     "UNAVAILABLE": "Is it running? `tributary up` starts everything here; --target names another address.",
     "DEADLINE_EXCEEDED": "It is slow or unreachable; try again, or ask `tributary doctor`.",
@@ -96,12 +99,11 @@ def open_channel(target: str, *, tls: bool) -> Iterator[grpc.Channel]:
     """Opens a channel and closes it on exit; connects lazily."""
     import grpc
 
-    options = [("grpc.max_receive_message_length", _MOST_BYTES)]
     credentials = credentials_of(tls=tls)
     with (
-        grpc.insecure_channel(target, options)
+        grpc.insecure_channel(target, _OPTIONS)
         if credentials is None
-        else grpc.secure_channel(target, credentials, options)
+        else grpc.secure_channel(target, credentials, _OPTIONS)
     ) as channel:
         yield channel
 

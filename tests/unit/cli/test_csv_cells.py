@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import islice
 
 import pytest
 
@@ -84,3 +85,16 @@ def test_a_line_that_is_no_csv_is_told_with_its_number(line: str) -> None:
     file = io.StringIO(f"date,cost\n{line}\n2026-11-02,1\n", newline="")
     with pytest.raises(CommandError, match=r"no CSV at line [23]"):
         list(read_lines(file, frozenset({"date", "cost"}), {}, frozenset({"date", "cost"})))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("wrong", [b"\xe9", b"\xed\xb2\x80", b"\xc3"], ids=["Latin-1", "a surrogate", "cut off"])
+def test_the_lines_before_one_that_is_no_utf8_are_read_and_its_number_is_told(end: str, wrong: bytes) -> None:
+    before = "".join(f"2026-11-01,{number},\u00e9{end}" for number in range(20))
+    data = f"\ufeffdate,cost,name{end}{before}2026-11-02,1,".encode() + wrong
+    file = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", errors="surrogateescape", newline="")
+    columns = frozenset({"date", "cost", "name"})
+    lines = read_lines(file, columns, {}, columns)
+    assert [line.text("name") for line in islice(lines, 20)] == ["\u00e9"] * 20
+    with pytest.raises(CommandError, match="no UTF-8 text at line 22"):
+        next(lines)
