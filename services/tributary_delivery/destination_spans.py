@@ -1,6 +1,7 @@
 """Notes from when to when destinations are declared: the funnel has conversions which nobody was told of yet.
 
-The one rule: a report is worth no delay. What ClickHouse does not take now is noted with the next batch.
+The one rule: a report is worth no delay. What ClickHouse does not take now is noted with the next batch. Corrections
+are worth one: whoever asks which destinations are gone hears of an outage.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from tributary_runtime.errors import UnavailableError
+from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.destination_spans import Span
 
 log = structlog.get_logger(__name__)
@@ -38,6 +40,8 @@ class DestinationSpans:
     def __init__(self, store: SpanStore) -> None:
         self._store = store
         self._spans: dict[str, list[Span]] = {}
+        self._looked: dict[str, Workspace] = {}
+        """The workspaces as the file had them when it was looked which of their destinations are gone."""
         self._unnoted: dict[str, dict[frozenset[str], int]] = {}
         """By workspace and what was declared: when the oldest of the conversions was published that were planned so."""
 
@@ -59,6 +63,20 @@ class DestinationSpans:
             log.warning("destinations_not_noted", workspace=workspace, reason=outage.message)
             return
         del self._unnoted[workspace]
+
+    async def gone(self, workspace: Workspace, since_micros: int) -> list[str]:
+        """Returns the ids of destinations that a workspace declares no more, and did at that time or later.
+
+        Raises:
+            StorageUnavailableError: Nobody can tell now.
+        """
+        if self._looked.get(workspace.id) is not workspace:  # another process may have noted what came and went since
+            found = await self._store.of(workspace.id)
+            both = {(one.destination_id, one.start_micros): one for one in (*self._spans.get(workspace.id, ()), *found)}
+            self._spans[workspace.id], self._looked[workspace.id] = list(both.values()), workspace
+        there = {one.id for one in workspace.destinations}
+        late = [one for one in self._spans[workspace.id] if one.end_micros is None or one.end_micros >= since_micros]
+        return sorted({one.destination_id for one in late} - there)
 
     async def _write(self, workspace: str, declared: frozenset[str]) -> None:
         spans = self._spans.get(workspace)

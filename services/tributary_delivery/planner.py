@@ -2,7 +2,8 @@
 
 The one rule: a revision is acknowledged when every destination has a job for it or a line in the ledger that says why
 not; one of a workspace that stays unknown is a dead letter. Whether a conversion may go is asked when it goes: what
-holds now may not hold then.
+holds now may not hold then. A destination that was taken out of the file gets jobs for what changes of conversions that
+it may have, and for nothing else: they wait for it to come back, as what waited when it was taken out (`leftovers`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.conversion_log import RevisionEntry
 from tributary_storage.redis.delivery_job import Lane, Plan, PlannedRevision
-from tributary_storage.redis.delivery_jobs import DeliveryJobs
+from tributary_storage.redis.delivery_jobs import SENT_LIFE_SECONDS, DeliveryJobs
 
 
 class Planner:
@@ -40,7 +41,7 @@ class Planner:
         lookup: Knows the workspaces, whose destinations.
         jobs: Where jobs are kept.
         ledger: Where it is written that a destination does not take a name.
-        spans: Where it is noted which destinations there are.
+        spans: Where it is noted which destinations there are, and were.
         clock: Tells when a revision was planned.
         wake: Told which lanes have new jobs.
     """
@@ -123,13 +124,8 @@ class Planner:
                 if not is_mapped and not revised.previous_revision:
                     pass_over(revised, destination.id)
                     continue
-                one = PlannedRevision(
-                    conversion_id=revised.state.conversion_id,
-                    revision=revised.revision,
-                    previous_revision=revised.previous_revision,
-                    plan_micros=now_micros,
-                    only_if_sent=not is_mapped,  # it was mapped once, perhaps: then what changes leaves it wrong there
-                )
+                # It was mapped once, perhaps: then what changes leaves it wrong there.
+                one = _planned(revised, now_micros, only_if_sent=not is_mapped)
                 lane = Lane(revised.workspace, destination.id)
                 age_seconds = (now_micros - revised.state.conversion_time.ToMicroseconds()) / 1e6
                 hold_seconds = held_seconds(destination.hold_seconds, age_seconds, destination.leaves_within_seconds)
@@ -143,7 +139,9 @@ class Planner:
             new += plans.count(Plan.NEW)
             if any(plan is not Plan.NEVER_SENT for plan in plans):
                 self._wake(lane)
-        if passed_over:  # last: jobs need no ClickHouse
+        # From here on ClickHouse is needed, which jobs of destinations that are there do not.
+        new += await self._plan_for_gone(revisions, workspaces, now_micros)
+        if passed_over:
             metrics.INELIGIBLE.add(len(passed_over))
             await self._ledger.write(passed_over)
         oldest: dict[str, int] = {}
@@ -153,3 +151,30 @@ class Planner:
             declared = [one.id for one in workspaces[workspace].destinations if one.is_sent_each]
             await self._spans.note(workspace, declared, oldest_micros)
         bind_contextvars(planned=new, not_mapped=len(passed_over))
+
+    async def _plan_for_gone(
+        self, revisions: Sequence[ConversionRevised], workspaces: Mapping[str, Workspace], now_micros: int
+    ) -> int:
+        """Plans what changed for destinations that were taken out of the file; returns how many jobs are new.
+
+        Of one that is gone for so long that nobody knows any more what it took, nothing is planned.
+        """
+        changed: dict[str, list[PlannedRevision]] = defaultdict(list)
+        for revised in revisions:
+            if revised.previous_revision and not is_stand_in(revised.state.conversion_id):
+                changed[revised.workspace].append(_planned(revised, now_micros, only_if_sent=True))
+        new, since_micros = 0, now_micros - SENT_LIFE_SECONDS * 1_000_000
+        for workspace, some in changed.items():
+            for destination_id in await self._spans.gone(workspaces[workspace], since_micros):
+                new += (await self._jobs.plan(Lane(workspace, destination_id), some)).count(Plan.NEW)
+        return new
+
+
+def _planned(revised: ConversionRevised, now_micros: int, *, only_if_sent: bool) -> PlannedRevision:
+    return PlannedRevision(
+        conversion_id=revised.state.conversion_id,
+        revision=revised.revision,
+        previous_revision=revised.previous_revision,
+        plan_micros=now_micros,
+        only_if_sent=only_if_sent,
+    )

@@ -183,8 +183,9 @@ class DeliveryFunnelRow(_message.Message):
     """The destination's id in the workspace."""
     captured: _builtins.int
     """Conversions that were published while the destination was declared, or dealt with there. What was published shortly
-    before it was taken out of the file, and read after that, it is never told of: that is not captured. An order that was
-    told with and without the cycle of a subscription is one (`ConversionState.merged_into`), whatever was sent of either.
+    before it was taken out of the file, and read after that, it is never told of: that is not captured. What changed
+    meanwhile of what it had been told of waits 30 days for it to come back. An order that was told with and without the
+    cycle of a subscription is one (`ConversionState.merged_into`), whatever was sent of either.
     """
     waiting: _builtins.int
     """Nobody has looked at them yet as they are now: for the hold time, for their turn, for the quota, or because the
