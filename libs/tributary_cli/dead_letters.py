@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +57,14 @@ def list_(group: str | None, workspace: str | None, reason: str | None, limit: i
     """List dead letters: id, when, workspace, reason."""
 
     async def work(letters: DeadLetters) -> list[DeadLetter]:
-        return await _chosen(letters, group, workspace, reason, limit)
+        is_chosen = _choice(workspace, reason)
+        found: list[DeadLetter] = []
+        async for letter in letters.all(_groups(group)):
+            if is_chosen(letter):
+                found.append(letter)
+            if len(found) >= limit:
+                break
+        return found
 
     found = _run(data, work)
     if as_json:
@@ -103,18 +110,18 @@ def replay(
 ) -> None:
     """Put dead letters back into their log, once what made them fail is mended.
 
-    Every group reads them again; what it had before it knows. One that fails again is a dead letter again. Asking twice
-    replays once.
+    Every group reads them again; what it had before it knows. So what several groups put aside goes back once, with all
+    its dead letters, whichever are chosen. One that fails again is a dead letter again. Asking twice replays once.
     """
     if bool(letter_ids) == is_all:
         raise click.UsageError("Name dead letters, or give --all.")
 
     async def work(letters: DeadLetters) -> int:
         if is_all:
-            chosen = await _chosen(letters, group, workspace, reason, None)
-        else:
-            chosen = [await letters.get(letter_id) for letter_id in letter_ids]
-        return sum([await letters.replay(letter) for letter in chosen])
+            return await letters.replay(_choice(workspace, reason), _groups(group))
+        chosen = [await letters.get(letter_id) for letter_id in letter_ids]
+        named = {letter.letter_id for letter in chosen}
+        return await letters.replay(lambda letter: letter.letter_id in named, {letter.group for letter in chosen})
 
     count = _run(data, work)
     if as_json:
@@ -123,16 +130,12 @@ def replay(
     output().print(f"{count} put back." if count else "Nothing to put back.")
 
 
-async def _chosen(
-    letters: DeadLetters, group: str | None, workspace: str | None, reason: str | None, limit: int | None
-) -> list[DeadLetter]:
-    found: list[DeadLetter] = []
-    async for letter in letters.all([group] if group else GROUPS):
-        if workspace in (None, letter.text("workspace")) and reason in (None, letter.text("reason")):
-            found.append(letter)
-            if limit is not None and len(found) >= limit:
-                break
-    return found
+def _choice(workspace: str | None, reason: str | None) -> Callable[[DeadLetter], bool]:
+    return lambda letter: workspace in (None, letter.text("workspace")) and reason in (None, letter.text("reason"))
+
+
+def _groups(group: str | None) -> Sequence[str]:
+    return [group] if group else GROUPS
 
 
 def _run(data: Path, work: Callable[[DeadLetters], Awaitable[T]]) -> T:

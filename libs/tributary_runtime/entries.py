@@ -20,6 +20,11 @@ class Entry(Protocol):
         """When it was appended, in microseconds since 1970."""
         ...
 
+    @property
+    def is_put_back(self) -> bool:
+        """Whether it was a dead letter, of any group of its log."""
+        ...
+
 
 EntryT = TypeVar("EntryT", bound=Entry)
 SingleT = TypeVar("SingleT")

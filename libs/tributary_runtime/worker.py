@@ -15,6 +15,7 @@ What goes wrong, and what is done about it:
 * `Unfinished`            all is done but some: those become dead letters at once, or their entries stay unacknowledged
                           and come back soon; neither is poison, and nobody else waits for them
 * too many dead letters   not the events are wrong but we are: the worker stops and says so, before it drains everything
+                          (what was put back and fails again was a dead letter before, and does not count)
 """
 
 import asyncio
@@ -221,13 +222,14 @@ class Worker(Generic[EntryT, SingleT]):
 
     async def _bury(self, entry: EntryT, single: SingleT | None, failure: Exception) -> bool:
         """Keeps an event that fails as a dead letter; tells whether it is kept."""
-        self._recent.append(True)
-        if sum(self._recent) > self._limit.most:
-            message = (
-                f"More than {self._limit.most} of the last {self._limit.window} events of group {self.name} failed; "
-                "look at the lines event_buried, repair the cause, restart. Nothing was lost."
-            )
-            raise TooManyPoisonedError(message) from failure
+        if not entry.is_put_back:
+            self._recent.append(True)
+            if sum(self._recent) > self._limit.most:
+                message = (
+                    f"More than {self._limit.most} of the last {self._limit.window} events of group {self.name} "
+                    "failed; look at the lines event_buried, repair the cause, restart. Nothing was lost."
+                )
+                raise TooManyPoisonedError(message) from failure
         poison = failure if isinstance(failure, PoisonEvent) else None
         reason = poison.reason if poison is not None else type(failure).__name__
         message = poison.message if poison is not None else str(failure)

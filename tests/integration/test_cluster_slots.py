@@ -38,7 +38,7 @@ from tributary_storage.redis.delivery_job import KnownAs, Lane, Plan, PlannedRev
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.first_claims import FirstClaims, LeadName, WantedSecond
-from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
+from tributary_storage.redis.keys import ATTRIBUTE_GROUP, RECORD_GROUP, event_dead_letters, event_log
 from tributary_storage.redis.names_in_jobs import NamesInJobs
 from tributary_storage.redis.object_holds import ObjectHolds, Said
 from tributary_storage.redis.old_paths import OldPaths
@@ -173,7 +173,9 @@ async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
     letters = DeadLetters(client, client, AN_EPOCH.shards)
     await client.xadd(event_dead_letters(0, RECORD_GROUP), {"group": RECORD_GROUP, "stream": event_log(0, "live")})
     assert await letters.replace(await anext(aiter(letters.all())), b"less")
-    assert await letters.replay(await anext(aiter(letters.all())))
+    await client.xadd(event_dead_letters(0, ATTRIBUTE_GROUP), {"payload": b"less"})
+    assert await letters.replay(lambda letter: letter.group == RECORD_GROUP) == 1
+    assert [letter async for letter in letters.all()] == []
     for page in ("first", "second", "second"):
         await OldPaths(client, AN_EPOCH.shards).add_people("shop", page, {b"path": 1})
     names = [("shop", f"{number:016d}".encode()) for number in range(20)]

@@ -20,7 +20,7 @@ from tributary_runtime.errors import PoisonEvent
 from tributary_storage.redis import keys
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS, DELIVER_GROUP
 from tributary_storage.redis.state_scripts import failed
-from tributary_storage.redis.stream_entries import Portion, StreamEntry
+from tributary_storage.redis.stream_entries import Portion, StreamEntry, is_put_back
 from tributary_storage.redis.stream_keeping import StreamKeeping
 from tributary_storage.redis.streams import DEAD_LETTER_LIFE_MILLIS, GroupReader
 
@@ -54,6 +54,11 @@ class RevisionEntry:
     def accept_micros(self) -> int:
         """When it was appended, microseconds since 1970."""
         return self.at.append_micros
+
+    @property
+    def is_put_back(self) -> bool:
+        """Whether it was a dead letter."""
+        return is_put_back(self.at.fields)
 
     @property
     def content(self) -> bytes:

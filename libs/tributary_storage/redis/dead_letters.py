@@ -1,12 +1,16 @@
 """Dead letters: what no worker could handle, alone, with why; to be looked at and put back.
 
 The one rule: putting back takes away, in one step, so a dead letter is replayed at most once however often it is asked
-for. What is put back goes through every group of its log again: all of them know an event they had before.
+for. What is put back goes through every group of its log again: all of them know an event they had before. So what
+several groups put aside, or one several times, goes back as one entry, and all its dead letters are taken away; else
+every replay would double what still fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Set
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,12 +24,19 @@ from tributary_runtime.errors import NotFoundError, StorageUnavailableError
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
 from tributary_storage.redis.scripts import Argument, Script
+from tributary_storage.redis.stream_entries import PUT_BACK
 
 _MOVE = Script("move_dead_letter")
 _PAGE: Final = 200
 
+_LOGS: Final = (keys.EVENT_LOG_GROUPS, keys.CONVERSION_LOG_GROUPS)
+"""The groups that read what is put back into a log."""
+
 GROUPS: Final = (*keys.EVENT_LOG_GROUPS, *keys.CONVERSION_LOG_GROUPS)
 """Whose dead letters there are."""
+
+_Place = tuple[str, int, str]
+"""Of a dead letter: group, shard, id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,11 @@ class DeadLetter:
     def letter_id(self) -> str:
         """Names it: group, shard, id."""
         return f"{self.group}:{self.shard}:{self.entry_id}"
+
+    @property
+    def place(self) -> _Place:
+        """No other dead letter is there."""
+        return self.group, self.shard, self.entry_id
 
     @property
     def dead_micros(self) -> int:
@@ -81,15 +97,8 @@ class DeadLetters:
         """Yields dead letters, oldest first within a group and shard; what comes meanwhile may be among them."""
         for group in groups:
             for shard in range(self._shards):
-                after = "-"
-                while True:
-                    stream = _dead(group, shard)
-                    found = await self._run(group, "XRANGE", stream, after, "+", "COUNT", _PAGE)
-                    for entry_id, fields in found:
-                        yield _letter(group, shard, entry_id, fields)
-                    if len(found) < _PAGE:
-                        break
-                    after = f"({found[-1][0].decode()}"
+                async for letter in self._in(group, shard):
+                    yield letter
 
     async def get(self, letter_id: str) -> DeadLetter:
         """Returns one dead letter.
@@ -103,9 +112,25 @@ class DeadLetters:
             raise _unknown(letter_id)
         return _letter(group, shard, *found[0])
 
-    async def replay(self, letter: DeadLetter) -> bool:
-        """Puts a dead letter back into its log, for every group; False if somebody else did before. May run twice."""
-        return await self._move(letter, *_entry(letter))
+    async def replay(self, is_chosen: Callable[[DeadLetter], bool], groups: Iterable[str] = GROUPS) -> int:
+        """Puts dead letters back into their log, for every group. May run twice.
+
+        A dead letter that says the same as a chosen one goes with it, whosever it is.
+
+        Args:
+            is_chosen: Chooses.
+            groups: Among whose.
+
+        Returns:
+            How many entries were put back; what somebody else put back before is not counted.
+        """
+        asked = set(groups)
+        logs = [readers for readers in _LOGS if not asked.isdisjoint(readers)]
+
+        def is_asked(letter: DeadLetter) -> bool:
+            return letter.group in asked and is_chosen(letter)
+
+        return sum([await self._replay_in(log, shard, is_asked) for log in logs for shard in range(self._shards)])
 
     async def replace(self, letter: DeadLetter, payload: bytes) -> bool:
         """Puts a dead letter with another payload in the place of one; False if that is gone. May run twice.
@@ -113,8 +138,7 @@ class DeadLetters:
         It is the newest of its stream then, and its 30 days begin anew.
         """
         fields: dict[str, Argument] = {**letter.fields, "payload": payload}
-        stream = _dead(letter.group, letter.shard)
-        return await self._move(letter, stream, fields)
+        return await self._move([letter.place], _dead(letter.group, letter.shard), fields)
 
     async def naming(self, erasure: Erasure) -> list[DeadLetter]:
         """Returns what names who is erased and happened until then, and revisions of conversions that may.
@@ -138,13 +162,51 @@ class DeadLetters:
             removed += int(await self._run(letter.group, "XDEL", stream, letter.entry_id))
         return removed
 
-    async def _move(self, letter: DeadLetter, target: str, fields: Mapping[str, Argument]) -> bool:
-        arguments: list[Argument] = [letter.entry_id, *[part for pair in fields.items() for part in pair]]
+    async def _in(self, group: str, shard: int) -> AsyncIterator[DeadLetter]:
+        after = "-"
+        while True:
+            found = await self._run(group, "XRANGE", _dead(group, shard), after, "+", "COUNT", _PAGE)
+            for entry_id, fields in found:
+                yield _letter(group, shard, entry_id, fields)
+            if len(found) < _PAGE:
+                break
+            after = f"({found[-1][0].decode()}"
+
+    async def _replay_in(self, groups: Sequence[str], shard: int, is_chosen: Callable[[DeadLetter], bool]) -> int:
+        """Puts back what is chosen of one shard of a log.
+
+        Looks twice, and keeps only names between: there may be more dead letters than fit into memory.
+        """
+        same: dict[bytes, list[_Place]] = defaultdict(list)
+        chosen: set[bytes] = set()
+        for group in groups:
+            async for letter in self._in(group, shard):
+                said = _said(letter)
+                same[said].append(letter.place)
+                if is_chosen(letter):
+                    chosen.add(said)
+        put_back = 0
+        for group in groups if chosen else ():
+            async for letter in self._in(group, shard):
+                said = _said(letter)
+                if said in chosen:
+                    chosen.remove(said)
+                    target, fields = _entry(letter)
+                    put_back += await self._move(same[said], target, {**fields, PUT_BACK: 1})
+        return put_back
+
+    async def _move(self, places: Sequence[_Place], target: str, fields: Mapping[str, Argument]) -> bool:
+        """Puts an entry in the place of dead letters of one shard; False if none of them is there."""
+        streams = list(dict.fromkeys(_dead(group, shard) for group, shard, _ in places))
+        arguments: list[Argument] = [len(places)]
+        for group, shard, entry_id in places:
+            arguments += [2 + streams.index(_dead(group, shard)), entry_id]
+        arguments += [part for pair in fields.items() for part in pair]
+        group = places[0][0]
         try:
-            answer = await _MOVE(self._of(letter.group), [_dead(letter.group, letter.shard), target], arguments)
+            return bool(await _MOVE(self._of(group), [target, *streams], arguments))
         except redis.RedisError as error:
-            raise _unavailable(letter.group) from error
-        return bool(answer)
+            raise _unavailable(group) from error
 
     def _of(self, group: str) -> Any:
         return self._log if group in keys.EVENT_LOG_GROUPS else self._state
@@ -191,6 +253,17 @@ def _entry(letter: DeadLetter) -> tuple[str, dict[str, Argument]]:
     )
     payload = AdmittedEvents(admissions=[admission]).SerializeToString()
     return target, {"schema": SCHEMA, "payload": payload, "mask": letter.text("letter"), "accept_time": accept_time}
+
+
+def _said(letter: DeadLetter) -> bytes:
+    """Returns a digest of the entry that brings a dead letter back: what says the same has the same."""
+    _, fields = _entry(letter)
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in fields.items():
+        content = value if isinstance(value, bytes) else str(value).encode()
+        digest.update(b"%s %d " % (name.encode(), len(content)))
+        digest.update(content)
+    return digest.digest()
 
 
 def _letter(group: str, shard: int, entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:

@@ -17,7 +17,7 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.keys import LANES, Lane
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
 from tributary_storage.redis.refusals import translate
-from tributary_storage.redis.stream_entries import Portion, StreamEntry
+from tributary_storage.redis.stream_entries import Portion, StreamEntry, is_put_back
 from tributary_storage.redis.streams import GroupReader
 
 _ENTRIES_PER_STREAM: Final = 8
@@ -146,6 +146,7 @@ def entry_of(place: tuple[int, Lane], entry_id: str, fields: Mapping[bytes, byte
         mask=fields.get(b"mask", b"").decode("ascii", "replace"),
         accept_micros=accept_micros or int(entry_id.partition("-")[0]) * 1000,
         deliveries=deliveries,
+        is_put_back=is_put_back(fields),
     )
 
 

@@ -38,6 +38,8 @@ class LogEntry:
     """By the log's clock, microseconds since 1970."""
     deliveries: int
     """How often it was handed to a worker, this time included."""
+    is_put_back: bool = False
+    """Whether it was a dead letter."""
 
     @property
     def place(self) -> tuple[int, Lane, str]:

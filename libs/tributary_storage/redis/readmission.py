@@ -15,7 +15,7 @@ import structlog
 from tributary_runtime.errors import UnavailableError
 from tributary_runtime.workspace_lookup import UNKNOWN_REASON
 from tributary_runtime.workspaces import Workspaces
-from tributary_storage.redis.dead_letters import DeadLetters
+from tributary_storage.redis.dead_letters import DeadLetter, DeadLetters
 
 log = structlog.get_logger(__name__)
 
@@ -87,11 +87,11 @@ class Readmission:
         Raises:
             StorageUnavailableError: Some may be put back; the others are later.
         """
-        found = 0
-        async for letter in self._dead_letters.all(self._groups):
-            is_known = letter.text("workspace") in self._workspaces.current.by_id
-            if is_known and letter.text("reason") == UNKNOWN_REASON:
-                found += await self._dead_letters.replay(letter)
+        found = await self._dead_letters.replay(self._is_due, self._groups)
         if found:
             log.info("dead_letters_readmitted", letters=found)
         return found
+
+    def _is_due(self, letter: DeadLetter) -> bool:
+        is_known = letter.text("workspace") in self._workspaces.current.by_id
+        return is_known and letter.text("reason") == UNKNOWN_REASON

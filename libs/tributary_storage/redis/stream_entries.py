@@ -7,6 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
+
+PUT_BACK: Final = "put_back"
+"""Field of an entry that was a dead letter; whoever does not know it handles the entry as any other."""
+
+
+def is_put_back(fields: Mapping[bytes, bytes]) -> bool:
+    """Returns whether an entry was a dead letter."""
+    return PUT_BACK.encode() in fields
 
 
 @dataclass(frozen=True, slots=True)

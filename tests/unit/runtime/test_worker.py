@@ -41,6 +41,7 @@ class Entry:
     events: list[str]
     deliveries: int = 1
     accept_micros: int = 0
+    is_put_back: bool = False
 
 
 @dataclass
@@ -291,6 +292,12 @@ async def test_the_worker_stops_before_it_buries_everything(log_lines: LogLines)
         await work(log, Doer(log), entries=100, limit=PoisonLimit(window=20, share=0.5))
     assert len(log.dead) == 10
     assert len(log.acked) == 10  # the eleventh is still there, for whoever has repaired the cause
+
+
+async def test_what_was_a_dead_letter_before_and_fails_again_stops_no_worker() -> None:
+    log = Log([Entry(number, ["poison"], is_put_back=True) for number in range(100)])
+    await work(log, Doer(log), entries=100, limit=PoisonLimit(window=20, share=0.5))
+    assert len(log.dead) == 100
 
 
 async def test_a_believable_share_of_poison_does_not_stop_the_worker() -> None:
