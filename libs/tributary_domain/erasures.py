@@ -39,6 +39,9 @@ class Erasure:
     """Whether the conversions go too; else they stay under random ids."""
     tokens: tuple[str, ...]
     conversion_ids: tuple[str, ...] = ()
+    told_again: tuple[tuple[str, int], ...] = ()
+    """Ids of conversions that were among these until they were told again, and since when they are somebody new's: what
+    was published before that and names them means the person's."""
     memberships: tuple[tuple[str, str], ...] = ()
     """What is kept of these at their leads and subscriptions: conversion key, and field in hexadecimal digits."""
     members: tuple[tuple[str, int, tuple[str, ...]], ...] = ()
@@ -88,3 +91,13 @@ class Erasure:
     def is_severing(self) -> bool:
         """Tells whether conversions may have been severed: it is kept which they are right before that."""
         return not self.removes and bool(self.conversion_ids)
+
+    @property
+    def ever_theirs(self) -> tuple[str, ...]:
+        """Returns the ids of its conversions, and of those that were until they were told again."""
+        return tuple(sorted({*self.conversion_ids, *(name for name, _ in self.told_again)}))
+
+    def told_again_by(self, revision: int) -> frozenset[str]:
+        """Returns those of `ever_theirs` that somebody new had told by the time of a revision."""
+        told = dict(sorted(self.told_again)).items()  # of one that is here twice, the last counts
+        return frozenset(name for name, since in told if since <= revision).difference(self.conversion_ids)

@@ -11,6 +11,7 @@ totals, and in what is told of it later wherever that needs neither.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import Final
 
@@ -45,10 +46,14 @@ class HeirsOfErased:
         sent = await self._deliveries.strip(erasure, _clicks(revisions))
         named = named_by_others(revisions, erasure)
         left, ids = await self._left(named)
-        places = list(left)
-        for start in range(0, len(places), _AT_ONCE):
-            some = {place: left[place] for place in places[start : start + _AT_ONCE]}
-            await self._records.strip_heirs(erasure, some, named.touches, ids)
+        alike: dict[frozenset[str], list[Place]] = defaultdict(list)
+        for place in left:
+            alike[named.told_again_by(place)].append(place)
+        for told, places in alike.items():
+            own = {name: random_id for name, random_id in ids.items() if name not in told}
+            for start in range(0, len(places), _AT_ONCE):
+                some = {place: left[place] for place in places[start : start + _AT_ONCE]}
+                await self._records.strip_heirs(erasure, some, named.touches, own)
         return {"revisions_of_heirs": len(left), "deliveries_of_others": sent}
 
     async def left(self, erasure: Erasure) -> dict[str, int]:
@@ -76,7 +81,7 @@ class HeirsOfErased:
         if not named.revisions:
             return {}, {}
         erasure = named.erasure
-        ids, hashes = await self._records.random_ids(erasure, erasure.conversion_ids, named.touches)
+        ids, hashes = await self._records.random_ids(erasure, erasure.ever_theirs, named.touches)
         return {place: named.left(place, ids, hashes) for place in named.revisions}, ids
 
     async def _revisions(self, erasure: Erasure) -> dict[Place, ConversionRevised]:

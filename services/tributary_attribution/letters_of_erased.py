@@ -69,16 +69,17 @@ class LettersOfErased:
 
     async def _revisions(self, letters: Sequence[DeadLetter], erasure: Erasure) -> list[tuple[DeadLetter, bytes]]:
         revisions = [(letter, ConversionRevised.FromString(letter.payload)) for letter in letters]
-        mine = set(erasure.conversion_ids)
-        others = {
-            (one.state.conversion_id, one.revision): one for _, one in revisions if one.state.conversion_id not in mine
-        }
+        ever, relatives = set(erasure.ever_theirs), set(erasure.relatives)
+        places = {(one.state.conversion_id, one.revision): one for _, one in revisions}
+        mine = {place for place in places if place[0] in ever and place[0] not in erasure.told_again_by(place[1])}
+        others = {place: one for place, one in places.items() if place not in mine and place[0] in relatives}
         left = await self._heirs.without(erasure, others)
         found = []
         for letter, one in revisions:
-            if one.state.conversion_id in mine:
+            place = one.state.conversion_id, one.revision
+            if place in mine:
                 found.append((letter, b""))
-            elif (place := (one.state.conversion_id, one.revision)) in left and left[place] != letter.payload:
+            elif place in left and left[place] != letter.payload:
                 found.append((letter, left[place]))
         return found
 

@@ -39,6 +39,13 @@ class NamedByOthers:
     told: Revisions
     """What conversions are now, by the places of their revisions that the person had told as well."""
 
+    def told_again_by(self, place: Place) -> frozenset[str]:
+        """Returns the conversions that one of them may name as somebody new's: it has no touch of the person."""
+        told = self.erasure.told_again_by(place[1])
+        if told and any(touch.event_id in self.touches for touch in self.revisions[place].state.touches):
+            return frozenset()
+        return told
+
     def left(self, place: Place, ids: Mapping[str, str], hashes: Mapping[str, int]) -> bytes:
         """Returns what is left of one of them.
 
@@ -47,7 +54,9 @@ class NamedByOthers:
             ids: Random ids by that of an erased conversion.
             hashes: Random hashes by reference of the erased person's touches.
         """
-        keys = _keys(self.erasure)
+        keys, told = _keys(self.erasure), self.told_again_by(place)
+        if told:
+            ids = {name: own for name, own in ids.items() if name not in told}
         after = anonymous_heir(self.revisions[place], ids, hashes, keys, was_theirs=place in self.formerly)
         if place in self.told and after.HasField("match"):
             after.match.CopyFrom(match_without(after.match, self.told[place].match, keys))
@@ -61,22 +70,17 @@ def named_by_others(revisions: Revisions, erasure: Erasure) -> NamedByOthers:
         revisions: All of conversions that are related to the erased ones.
         erasure: Of the person.
     """
-    gone = set(erasure.conversion_ids)
-    heirs = {
-        place: one
-        for place, one in revisions.items()
-        if not gone.isdisjoint(
-            (
-                one.state.inherited_from.conversion_id,
-                one.state.merged_into.conversion_id,
-                one.state.merged_from.conversion_id,
-                one.state.superseded_by,
-            )
-        )
-    }
+    gone = frozenset(erasure.ever_theirs)
+    heirs: dict[Place, ConversionRevised] = {}
+    inherited: list[ConversionRevised] = []
+    for place, one in revisions.items():
+        named = gone.intersection(_others_of(one))
+        if named and (named := named - erasure.told_again_by(place[1])):
+            heirs[place] = one
+            if one.state.inherited_from.conversion_id in named:
+                inherited.append(one)
     keys = _keys(erasure)
     hers = {place: one for place, one in revisions.items() if one.state.person_id in keys}
-    inherited = [one for one in heirs.values() if one.state.inherited_from.conversion_id in gone]
     inherited += hers.values()
     touches = {touch.event_id for one in inherited for touch in one.state.touches}
     newest = newest_of(revisions)
@@ -116,12 +120,14 @@ def told_with(revisions: Revisions, erasure: Erasure) -> tuple[tuple[str, int], 
         revisions: As of `named_by_others`, before anything is taken out of them.
         erasure: Of the person.
     """
-    gone, keys, names = set(erasure.conversion_ids), _keys(erasure), _key_names(erasure)
+    gone, keys, names = set(erasure.ever_theirs), _keys(erasure), _key_names(erasure)
     found = set(erasure.told_with)
     for (name, revision), one in revisions.items():
         match = one.match
         sealed = (*match.sealed_match_keys, match.sealed_device_keys, *(other.sealed for other in match.person_keys))
-        has_keys = one.state.merged_from.conversion_id in gone or any(_name(own) in names for own in sealed)
+        plain = one.state.merged_from.conversion_id
+        was_theirs = plain in gone and plain not in erasure.told_again_by(revision)
+        has_keys = was_theirs or any(_name(own) in names for own in sealed)
         if has_keys or name in erasure.joined or not keys.isdisjoint((one.state.person_id, *match.person_ids)):
             found |= {(name, 0), (name, revision)} if has_keys else {(name, 0)}
     return tuple(sorted(found))
@@ -163,6 +169,13 @@ def _name(sealed: bytes) -> bytes:
         return name_of(sealed)
     except SealError:
         return b""
+
+
+def _others_of(revised: ConversionRevised) -> set[str]:
+    """Returns which conversions a revision has its credit from, or counts in place of, or not for."""
+    state = revised.state
+    same = (state.merged_into.conversion_id, state.merged_from.conversion_id)
+    return {state.inherited_from.conversion_id, *same, state.superseded_by}
 
 
 def _touches_of(revised: ConversionRevised) -> Iterator[str]:

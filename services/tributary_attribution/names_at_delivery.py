@@ -59,9 +59,9 @@ class NamesAtDelivery:
 
     async def ask(self, erasure: Erasure) -> Erasure:
         """Asks delivery; returns the same erasure with that kept."""
-        if erasure.is_asked_last or not (erasure.families or erasure.conversion_ids):
+        if erasure.is_asked_last or not (erasure.families or erasure.ever_theirs):
             return erasure
-        about = (erasure.erasure_id, erasure.workspace, erasure.families, erasure.conversion_ids)
+        about = (erasure.erasure_id, erasure.workspace, erasure.families, erasure.ever_theirs)
         await self._names.ask(AskedToForget(*about))
         asked = replace(erasure, is_asked_last=erasure.state is ErasureState.DESTROYED and not erasure.is_behind)
         await self._erasures.keep(asked)

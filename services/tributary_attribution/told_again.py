@@ -2,12 +2,13 @@
 
 The one rule: what happens after an erasure is somebody new, under the same identifiers too. So its later runs leave
 such conversions alone, with what is kept of them in their families: that is of what was told again. Also where a first
-run stopped on its way, and is done again: what is there says what it had destroyed, not how far it says it is.
+run stopped on its way, and is done again: what is there says what it had destroyed, not how far it says it is. What
+others had of the destroyed ones goes all the same: it is kept since when they are told again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -58,10 +59,13 @@ class ToldAgain:
         gone = theirs | since
         if not gone:
             return erasure
+        # What is still published of the person was not destroyed: it turned out to be another's.
+        destroyed = gone - await self._records.once_of_person(replace(erasure, conversion_ids=()))
         kept = {place for one in there.values() if one.conversion_id in gone for place in _kept_of(one)}
         return replace(
             erasure,
             conversion_ids=tuple(one for one in erasure.conversion_ids if one not in gone),
+            told_again=tuple(sorted({*erasure.told_again, *_told_when(there.values(), destroyed, erasure)})),
             places=tuple(place for place in erasure.places if place[0] not in gone),
             memberships=tuple(place for place in erasure.memberships if place not in kept),
             relatives=tuple(sorted({*erasure.relatives, *theirs})),
@@ -104,6 +108,17 @@ def _is_told_since(one: Affected, until_micros: int, published: Collection[str])
     """Tells whether every observation is later than a moment; if the store has forgotten them, as it is published."""
     times = [part.event_time_micros for part in one.parts if part.is_observation]
     return min(times) > until_micros if times else one.conversion_id in published
+
+
+def _told_when(ones: Iterable[Affected], destroyed: Collection[str], erasure: Erasure) -> Iterator[tuple[str, int]]:
+    """Yields `Erasure.told_again`: nobody had anything of what is there now before it was accepted.
+
+    Nor before the erasure, where it was on its way then.
+    """
+    for one in ones:
+        if one.conversion_id in destroyed:
+            accepted = (part.accept_time_micros for part in one.parts if part.is_observation)
+            yield one.conversion_id, max(min(accepted, default=0), erasure.request_micros)
 
 
 def _kept_of(one: Affected) -> Iterator[tuple[str, str]]:

@@ -146,7 +146,7 @@ class DeadLetters:
         These are theirs, and those of others that are related to them. An entry that could not be taken apart names
         nobody that anybody could read.
         """
-        tokens, conversions = set(erasure.tokens), {*erasure.conversion_ids, *erasure.relatives}
+        tokens, conversions = set(erasure.tokens), {*erasure.ever_theirs, *erasure.relatives}
         return [
             letter
             async for letter in self.all()

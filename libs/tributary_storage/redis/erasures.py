@@ -258,7 +258,7 @@ def _erasure(held: dict[str, Any]) -> Erasure:
     known = {one.name for one in fields(Erasure)}
     held = {name: value for name, value in held.items() if name in known}  # an older release kept numbers as they are
     lists = {name: tuple(held[name]) for name in ("tokens", "conversion_ids", "secret")}
-    rows = ("memberships", "places", "told_with")
+    rows = ("memberships", "places", "told_with", "told_again")
     lists |= {name: tuple(tuple(one) for one in held.get(name, ())) for name in rows}
     lists["members"] = tuple((one, role, tuple(names)) for one, role, names in held.get("members", ()))
     lists |= {name: tuple(held.get(name, ())) for name in _LISTS}
