@@ -234,7 +234,7 @@ class Calls:
             outcomes = await self._sender.send(part, turn)
             if not part[0].is_test:  # a test shares its request with nobody, and is validated whoever's click it has
                 outcomes = await self._foreign.judge(outcomes)
-        took_seconds = self._clock.monotonic_seconds() - started
+        took_seconds = self._clock.monotonic_seconds() - started - turn.waited_seconds
         if not all(one.is_unsent for one in outcomes):
             metrics.DELIVERY_DURATION.record(took_seconds, destination=self._type)
         await self._overtaking.end(part, outcomes)

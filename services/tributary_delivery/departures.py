@@ -6,9 +6,9 @@ noted before it is made. What may not leave now is given back until it may.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_DEAD
@@ -18,6 +18,7 @@ from tributary_delivery.doubts import kept_of
 from tributary_delivery.ledger import left_wrong, untold_of
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
+from tributary_delivery.places import Places
 from tributary_delivery.preparation import Preparation
 from tributary_delivery.sender import Formed, Sender
 from tributary_delivery.unmade import unmade
@@ -26,7 +27,6 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.errors import UnavailableError
 from tributary_storage.redis.delivery_job import Job, Lane, Settled, Settlement
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
-from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.replication import Replication
 
 OUTAGE_PAUSE_SECONDS: Final = 1.0
@@ -41,14 +41,12 @@ class Departures:
         lane: Which.
         token: Of its leases.
         lease_seconds: How long a job is ours.
-        margin_seconds: How much longer that is than a request may take.
         concurrency: Calls at once, by this process.
         sender: How it is called.
         jobs: Where attempts are noted, and what may not leave is given back.
-        states: Tells whether the destination is paused.
-        settings: Digest of those that it is called under.
         preparation: Decides what is sent.
         admission: What calls may be made.
+        places: Where a part of a call waits until it may be.
         overtaking: Which may be made about one object.
         outbox: Takes what becomes of what is not sent.
         clock: Tells and measures time.
@@ -60,14 +58,12 @@ class Departures:
         lane: Lane,
         token: str,
         lease_seconds: float,
-        margin_seconds: float,
         concurrency: int,
         sender: Sender,
         jobs: DeliveryJobs,
-        states: DestinationStates,
-        settings: str,
         preparation: Preparation,
         admission: Admission,
+        places: Places,
         overtaking: Overtaking,
         outbox: Outbox,
         clock: Clock,
@@ -76,27 +72,20 @@ class Departures:
         self._lane = lane
         self._token = token
         self._ours = (lane, token, lease_seconds)
-        self._margin_seconds = margin_seconds
         self._concurrency = concurrency
         self._sender = sender
         self._jobs = jobs
-        self._states = states
-        self._settings = settings
         self._preparation = preparation
         self._admission = admission
+        self._places = places
         self._overtaking = overtaking
         self._outbox = outbox
         self._clock = clock
         self._replication = replication
-        self._is_stopping = False
         self.quota_free_seconds = 0.0
         """Of the monotonic clock: when the quota may allow another call."""
         self.quota_room = concurrency
         """How many calls the quota may allow at once."""
-
-    def stop(self) -> None:
-        """Lets no part of a call be made any more."""
-        self._is_stopping = True
 
     async def let_go(self, jobs: Sequence[Job]) -> tuple[list[list[Attempt]], float]:
         """Returns the calls that leased jobs come to and that may be made now, noted, and since when at the earliest.
@@ -165,18 +154,7 @@ class Departures:
     async def begin(self, attempts: Sequence[Attempt], waiting: Sequence[Attempt]) -> tuple[list[Attempt], float]:
         """Lets a part of a call be made that was refused as a whole: see `calls.Again`."""
         ours = [one.job.conversion_id for one in (*attempts, *waiting)]
-        while not self._is_stopping:
-            state = await self._states.read(self._lane)
-            if state.is_paused(self._clock.unix_micros() // 1000, self._settings):
-                raise UnavailableError("The destination was paused meanwhile.")
-            await self._jobs.renew(*self._ours, ours)
-            begin_seconds = self._clock.monotonic_seconds()
-            granted, wait_seconds = await self._admission.take(1)
-            if granted:
-                break
-            await asyncio.sleep(min(wait_seconds, self._margin_seconds))
-        else:
-            raise UnavailableError("The lane is being stopped; another one goes on.")
+        begin_seconds = await self._places.wait(partial(self._jobs.renew, *self._ours, ours))
         allowed, withheld = await self._preparation.permitted(attempts)
         for settled, line in withheld:
             self._outbox.add(settled, line)

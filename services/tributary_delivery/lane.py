@@ -22,6 +22,7 @@ from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.overtaking import Overtaking
 from tributary_delivery.permissions import Permissions
+from tributary_delivery.places import Places
 from tributary_delivery.preparation import Preparation
 from tributary_delivery.sender import Sender
 from tributary_delivery.turns import Turns
@@ -129,17 +130,17 @@ class LaneRunner:
         ours = (lane, self._token, pace.lease_seconds)
         reports = stores.reports if settings.reports_later else None
         self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, reports, most=most, wake=self.wake)
-        turns = Turns(*ours, pace.margin_seconds, stores.jobs, admission, clock, preparation)
         overtaking = Overtaking(
             *(lane, stores.holds, preparation),
             alive_seconds=sender.unanswered_seconds if pace.alive_seconds is None else pace.alive_seconds,
             lease_seconds=pace.lease_seconds,
             is_possible=sender.is_overtaken,
         )
-        self._departures = Departures(
-            *(*ours, pace.margin_seconds, pace.concurrency, sender, stores.jobs, stores.states, self._digest),
-            *(preparation, admission, overtaking, self._outbox, clock, stores.replication),
-        )
+        self._places = Places(lane, self._digest, stores.states, admission, clock)
+        may = (admission, self._places, overtaking)
+        turns = Turns(*ours, pace.margin_seconds, stores.jobs, *may, clock, preparation)
+        departing = (*ours, pace.concurrency, sender, stores.jobs, preparation)
+        self._departures = Departures(*departing, *may, self._outbox, clock, stores.replication)
         about = (lane, settings, self._digest, sender, stores.states, rules, clock, turns, overtaking)
         self._calls = Calls(*about, self._outbox, admission, again=self._departures, ended=self.wake)
         self._company_seconds = 0.0
@@ -174,7 +175,7 @@ class LaneRunner:
 
     async def _wake_when(self, stop: asyncio.Event) -> None:
         await stop.wait()
-        self._departures.stop()
+        self._places.stop()
         self._wake.set()
 
     async def _work(self, stop: asyncio.Event) -> None:

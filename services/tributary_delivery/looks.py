@@ -1,6 +1,7 @@
 """Writes what a look at the objects has shown to be news; of the others it is known that something newer is there.
 
-The one rule: a look writes nothing, so that whatever comes of it nothing is in doubt; both requests are of the quota.
+The one rule: a look writes nothing, so that whatever comes of it nothing is in doubt. Both requests are of the quota,
+and who has looked waits for the place to write: looks alone would take all that there are.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from dataclasses import replace
 from typing import Final
 
 from tributary_delivery.destinations.adapter import Answer, Request, Verdict
-from tributary_delivery.destinations.destination import OK, RETRY, Outcome
+from tributary_delivery.destinations.destination import OK, Outcome
 from tributary_delivery.destinations.looking import Looking
 from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.turns import Turn
 
 _NEWER: Final = "Nothing was written: it holds a newer conversion."
-_LATER: Final = "It is written as soon as the quota allows another call."
 
 Ask = Callable[[Request], Awaitable[Answer]]
 Write = Callable[[Sequence[bytes]], Awaitable[Verdict]]
@@ -28,13 +28,15 @@ async def look_and_write(adapter: Looking, events: Sequence[bytes], turn: Turn, 
     Args:
         adapter: Says what is to be looked at.
         events: As it said them.
-        turn: Is kept right before the second request.
+        turn: Waits for the second request's place, and is kept right before it.
         ask: Makes a request.
         write: Sends events.
 
     Raises:
         TurnLost: Nothing was written, somebody else may have the jobs.
-        StorageUnavailableError: Nothing was written, nobody can tell.
+        PermitsChanged: Nothing was written, some may not leave as they were said.
+        PlaceLost: Nothing was written, the quota did not allow it for long.
+        UnavailableError: Nothing was written, it must not be waited for that any more, or nobody can tell.
     """
     request = adapter.look(events)
     if request is None:
@@ -50,8 +52,7 @@ async def look_and_write(adapter: Looking, events: Sequence[bytes], turn: Turn, 
     known = {place: Outcome(OK, answer.status, _NEWER) for place, event in enumerate(seen) if event is None}
     if not news:
         return Verdict(Outcome(OK, answer.status, _NEWER))
-    if wait_seconds := await turn.again():
-        return Verdict(Outcome(RETRY, answer.status, _LATER, wait_seconds, is_untaken=True), known)
+    await turn.next_place()
     await turn.keep()
     verdict = await write([event for _, event in news])
     return Verdict(verdict.whole, known | {news[place][0]: one for place, one in verdict.rows.items()})

@@ -69,7 +69,7 @@ class Overtaking:
         self._holds = holds
         self._recent = recent
         self._alive_seconds = alive_seconds
-        self._lease_seconds = lease_seconds
+        self._life_seconds = lease_seconds + alive_seconds
         self._is_possible = is_possible
 
     async def begin(self, attempts: Sequence[Attempt]) -> dict[str, float]:
@@ -79,9 +79,7 @@ class Overtaking:
             StorageUnavailableError: None may be.
         """
         about = self._said(attempts)
-        waits = await self._holds.hold(
-            self._lane, [said for _, said in about], self._lease_seconds + self._alive_seconds
-        )
+        waits = await self._holds.hold(self._lane, [said for _, said in about], self._life_seconds)
         later = {
             one.job.conversion_id: self._look_seconds(seconds)
             for (one, _), seconds in zip(about, waits, strict=True)
@@ -98,6 +96,14 @@ class Overtaking:
     def _look_seconds(self, free_seconds: float) -> float:
         is_under_way = free_seconds > self._alive_seconds  # nobody has given it up yet
         return min(free_seconds, _LOOK_SECONDS) if is_under_way else free_seconds
+
+    async def hold_on(self, attempts: Sequence[Attempt]) -> bool:
+        """Notes that attempts that have begun go on later than they would; tells whether nothing else was said since.
+
+        Raises:
+            StorageUnavailableError: Nobody can tell.
+        """
+        return await self._holds.renew(self._lane, [said for _, said in self._said(attempts)], self._life_seconds)
 
     async def end(self, attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> None:
         """Notes what was answered: it is over. What was not may be carried out for a while from now on."""

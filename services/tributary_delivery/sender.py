@@ -131,7 +131,8 @@ class Sender(Protocol):
         Raises:
             TurnLost: Nothing was sent, somebody else may have its jobs.
             PermitsChanged: Nothing was sent, some may not leave as they were formed.
-            StorageUnavailableError: Nothing was sent, nobody can tell whose its jobs are.
+            PlaceLost: Nothing was sent, the quota does not allow it now.
+            UnavailableError: Nothing was sent, the lane is stopped or paused, or nobody can tell whose its jobs are.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What a call has while it is made: its jobs, its place in the quota, and what people allow.
+"""What a call has while it is made: its jobs, what it is about, its place in the quota, and what people allow.
 
 The one rule: a request begins only if its jobs are ours until it must have ended, and people allow what they allowed
 when it was put into words, and if it has a place in the quota of now: one of a while ago would be a call too many in
@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import Attempt
+from tributary_delivery.overtaking import Overtaking
+from tributary_delivery.places import NoPlace, Places
 from tributary_runtime.clock import Clock
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
@@ -24,6 +26,9 @@ FRESH_SECONDS: Final = 0.2
 PLACE_SECONDS: Final = 0.9
 """For how long a place in the quota holds. A quota counts its minute a second longer than it is, and on the way a call
 may lose the rest."""
+_LONGEST_WAIT_SECONDS: Final = 600.0
+"""For how long a call that is half made waits for the place of its other half. What was learnt by the first one is true
+for no longer, and a quota that has no place in that time has none for two requests."""
 
 
 class TurnLost(Exception):
@@ -83,6 +88,8 @@ class Turn:
         self._ask_seconds = min((one.ask_seconds for one in attempts), default=0.0)
         self.ours: Collection[str] = frozenset(self.conversion_ids)
         """The conversions whose jobs are ours, as far as is known."""
+        self.waited_seconds = 0.0
+        """How much of the time that the call takes is no time of the destination's: it was waited for the quota."""
 
     @property
     def patience_seconds(self) -> float:
@@ -108,10 +115,10 @@ class Turn:
             raise PlaceLost(wait_seconds)
 
     async def hold(self) -> None:
-        """Makes sure, while something is waited for, that its jobs stay ours.
+        """Makes sure, while something is waited for, that its jobs stay ours, and that nobody else writes its objects.
 
         Raises:
-            TurnLost: Some are not ours.
+            TurnLost: Some are not ours, or somebody may have.
             StorageUnavailableError: Nobody can tell.
         """
         turns = self._turns
@@ -122,11 +129,28 @@ class Turn:
         self._begin_seconds = asked_seconds
         if turns.age_seconds(asked_seconds) > turns.margin_seconds:  # we stood still: it may be over again
             self.ours = frozenset()
-        if len(self.ours) < len(self.conversion_ids):
+        if len(self.ours) < len(self.conversion_ids) or not await turns.overtaking.hold_on(self._attempts):
             raise TurnLost
 
+    async def next_place(self) -> None:
+        """Waits for the place of another request, for a call that always needs two, and holds what it has meanwhile.
+
+        Who did not wait would give its first request away, and the next place to somebody's first one again.
+
+        Raises:
+            TurnLost: Its jobs, or what it is about, are not ours any more.
+            PlaceLost: There was none for long.
+            UnavailableError: It must not be waited any more, or nobody can tell.
+        """
+        begin_seconds = self._turns.now_seconds
+        try:
+            self._place_seconds = await self._turns.places.wait(self.hold, _LONGEST_WAIT_SECONDS)
+        except NoPlace as none:
+            raise PlaceLost(none.wait_seconds) from none
+        self.waited_seconds += self._turns.age_seconds(begin_seconds)
+
     async def again(self) -> float:
-        """Takes another request from the quota, for a call that needs two; returns in how many seconds if not now.
+        """Takes another request from the quota, for a call that may need two; returns in how many seconds if not now.
 
         Raises:
             StorageUnavailableError: Nobody can tell.
@@ -149,6 +173,8 @@ class Turns:
         margin_seconds: How much longer that is than a request may take.
         jobs: Whose they are.
         admission: What calls may be made.
+        places: Where it is waited for one more.
+        overtaking: What else may be said of what a call is about.
         clock: Measures time.
         last_question: What people allow.
     """
@@ -161,6 +187,8 @@ class Turns:
         margin_seconds: float,
         jobs: DeliveryJobs,
         admission: Admission,
+        places: Places,
+        overtaking: Overtaking,
         clock: Clock,
         last_question: LastQuestion,
     ) -> None:
@@ -170,6 +198,8 @@ class Turns:
         self.margin_seconds = margin_seconds
         self._jobs = jobs
         self.admission = admission
+        self.places = places
+        self.overtaking = overtaking
         self._clock = clock
         self.last_question = last_question
 

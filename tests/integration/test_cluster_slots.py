@@ -130,6 +130,7 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     assert await states.gates.record(Gate("credential", 600), is_ok=False, call_seconds=0.1) == 0
     deal, holds = Said("digest", "c1:a 1"), ObjectHolds(client)
     assert await holds.hold(lane, [deal, Said("another", "c1:b 2")], 60.0) == [0, 0]
+    assert await holds.renew(lane, [deal, Said("another", "c1:b 2")], 60.0)
     await holds.give_up(lane, [deal, Said("another", "c1:b 2")], 60.0)
     await holds.let_go(lane, [deal, Said("another", "c1:b 2")])
     assert not await client.exists(job_keys.object_hold("shop", "crm", "digest"))

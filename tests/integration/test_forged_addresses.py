@@ -21,6 +21,8 @@ from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations import TOKEN_URLS
 from tributary_delivery.destinations.destination import CONFIG, Outcome
+from tributary_delivery.overtaking import Overtaking
+from tributary_delivery.places import Places
 from tributary_delivery.turns import Turns
 from tributary_delivery.warehouse_export import bucket_of
 from tributary_runtime.clock import SystemClock
@@ -80,7 +82,10 @@ async def sent(rig: Rig, stand: Stand, lookup: Lookup | None = None, **own: Any)
         ask_seconds=clock.monotonic_seconds(),
     )
     admission = Admission(stand.lane, stand.settings, rig.stores.states, clock, call_seconds=5)
-    turns = Turns(stand.lane, "token", 3600, 1800, rig.stores.jobs, admission, clock, Unasked())
+    places = Places(stand.lane, "", rig.stores.states, admission, clock)
+    alone = {"alive_seconds": 1.0, "lease_seconds": 3600.0, "is_possible": False}
+    overtaking = Overtaking(stand.lane, rig.stores.holds, rig.stores.newest, **alone)  # type: ignore[arg-type]
+    turns = Turns(stand.lane, "token", 3600, 1800, rig.stores.jobs, admission, places, overtaking, clock, Unasked())
     async with aclosing(rig.senders(lookup=lookup).make(stand.lane, stand.settings)) as sender:
         [outcome] = await sender.send([attempt], turns.of([attempt], clock.monotonic_seconds()))
     return outcome

@@ -26,6 +26,7 @@ from tributary_storage.redis.scripts import Argument, Script
 
 _HOLD: Final = Script("hold_objects")
 _LET_GO: Final = Script("let_go_objects")
+_RENEW: Final = Script("renew_holds")
 _GIVE_UP: Final = Script("give_up_objects")
 
 
@@ -62,6 +63,16 @@ class ObjectHolds:
         about = [argument for one in said for argument in (one.content, one.unsaid)]
         answers = await self._run(_HOLD, lane, said, [round(seconds * 1000), *about])
         return [millis / 1000 for millis in answers]
+
+    async def renew(self, lane: Lane, said: Sequence[Said], seconds: float) -> bool:
+        """Holds on, with what has begun and waits for something; tells whether all was held until now.
+
+        Args:
+            lane: Of which destination.
+            said: What is being said.
+            seconds: As of `hold`, from now on.
+        """
+        return all(await self._run(_RENEW, lane, said, [round(seconds * 1000), *(one.content for one in said)]))
 
     async def let_go(self, lane: Lane, said: Sequence[Said]) -> None:
         """Notes that requests are over: answered, or not made."""
