@@ -44,6 +44,7 @@ from tributary_storage.redis.delivery_job import Lane
 
 _LEAST_LINGER_SECONDS: Final = 0.2
 _MANY_CALLS: Final = 1_000
+_UNAUTHORIZED: Final = 401
 _REFUSED: Final = "Its access token was refused; another one is tried as soon as the quota allows another call."
 
 
@@ -166,12 +167,14 @@ class BatchSender:
                 if wait_seconds := await turn.again():
                     refused = Outcome(RETRY, verdict.whole.status_code, _REFUSED, wait_seconds, is_untaken=True)
                     return [refused] * len(call)
-                verdict, _ = await self._try(call, turn)
+                verdict, token = await self._try(call, turn)
                 verdict = replace(verdict, whole=replace(verdict.whole, is_unsent=False))  # its first request left
         except TokenError as error:
             return [replace(error.outcome, is_unsent=not has_left)] * len(call)
         if verdict.whole.outcome == REAUTH:
             verdict = Verdict(replace(verdict.whole, outcome=CONFIG, is_untaken=True))
+        if (verdict.whole.outcome, verdict.whole.status_code) == (CONFIG, _UNAUTHORIZED):
+            self._tokens.refuse(token)  # after the pause another one is asked for: this one may be worth nothing
         if verdict.whole.outcome == PERMANENT and len(call) > 1:  # one may be to blame, and the others are not
             verdict = replace(verdict, whole=replace(verdict.whole, outcome=SPLIT))
         outcomes = [as_wished(one, verdict.of(place)) for place, one in enumerate(call)]

@@ -28,6 +28,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     OUTCOME_CLASS_OK,
     OUTCOME_CLASS_RETRY,
 )
+from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.destinations.oauth_tokens import ObtainedToken
 from tributary_delivery.lane import Pace
@@ -105,6 +106,29 @@ async def test_a_wrong_refresh_token_pauses_the_destination_until_there_is_anoth
         async with rig.running_lane(lane, a_batch_destination("google", server.url, **oauth(tokens.url))):
             await eventually_async(lambda: is_idle(rig, lane))
         assert (server.fake.accepted, (await rig.stores.states.read(lane)).paused_until_millis) == (1, 0)
+
+
+async def test_a_token_that_was_revoked_is_not_used_once_more_when_somebody_resumes_the_destination(
+    rig: Rig, workspace: str
+) -> None:
+    lane = Lane(workspace, "linkedin")
+    with running_fake("linkedin") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        async with rig.running_lane(lane, a_batch_destination("linkedin", server.url, **oauth(tokens.url))) as runner:
+            await publish(rig, lane, [a_purchase(lane)])
+            await eventually_async(lambda: is_idle(rig, lane))
+            server.fake.token = tokens.fake.token = "the-next-token"
+            server.faults.append(Fault(takes=False, reply=Reply(401, {"code": "REVOKED_ACCESS_TOKEN"})))
+            await publish(rig, lane, [a_purchase(lane, 1)])
+            runner.wake()
+            await eventually_async(lambda: is_paused(rig, lane))
+            assert len(tokens.asks) == 1, "the application may have been revoked: it is not asked for at once"
+            await rig.stores.states.release(lane)
+            runner.wake()
+            await eventually_async(lambda: is_idle(rig, lane))
+        assert [ask.headers["authorization"] for ask in server.asks] == [
+            *(f"Bearer {TOKEN}", f"Bearer {TOKEN}", "Bearer the-next-token")
+        ]
+        assert (len(tokens.asks), server.fake.accepted) == (2, 2)
 
 
 async def is_paused(rig: Rig, lane: Lane) -> bool:
