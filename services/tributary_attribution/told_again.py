@@ -8,6 +8,7 @@ others had of the destroyed ones goes all the same: it is kept since when they a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -19,9 +20,12 @@ from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import taking_place
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.families import Member, Membership
+from tributary_domain.ids import conversion_id
 from tributary_domain.ties import most_telling
 from tributary_storage.clickhouse.erasures import ErasureRecords
-from tributary_storage.redis.conversions import Conversions
+from tributary_storage.codec.conversion_parts import ConversionPart
+from tributary_storage.codec.event_digests import digest_of_event
+from tributary_storage.redis.conversions import FORWARD, Conversions, conversion_key
 from tributary_storage.redis.journey_layout import event_field
 
 _OF_ORDERS: Final = (Membership.ROOT, Membership.PLAIN)
@@ -74,13 +78,19 @@ class ToldAgain:
     async def stays(self, erasure: Erasure) -> dict[str, set[bytes]]:
         """Returns what stays of an erasure's conversions at the state store, by key: fields.
 
-        What happened after it, as the records keep that: a refund may come before its order is told again. And what a
-        family goes on knowing of an order that was told without its cycle, which waits at the order itself.
+        What happened after it, as the records keep that: a refund may come before its order is told again, and is of
+        the order unless it names that by an event of before, at which it waits. With it, which orders the events of
+        since observed. And what a family goes on knowing of an order that was told without its cycle, which waits at
+        the order itself.
         """
-        stays = {key: set(fields) for key, fields in taking_place(erasure).items()}
+        stays = defaultdict(set, {key: set(fields) for key, fields in taking_place(erasure).items()})
         for key, one in (await self._there(erasure)).items():
             since = [part for part in one.parts if part.event_time_micros > erasure.until_micros]
-            stays.setdefault(key, set()).update(event_field(part.event_hash) for part in since)
+            events = {_own_id(erasure.workspace, part) for part in since if part.is_observation}
+            gone = set(erasure.own_names) - events
+            stays[key].update(event_field(part.event_hash) for part in since if not _is_by_event(part, gone))
+            for own_id in events:
+                stays[conversion_key(erasure.workspace, own_id)].add(FORWARD)
         return stays
 
     async def _there(self, erasure: Erasure) -> dict[str, Affected]:
@@ -91,6 +101,16 @@ class ToldAgain:
             for key, stored in (await self._conversions.observe({key: {} for key in there}, 0)).items():
                 there[key].take(stored)
         return there
+
+
+def _own_id(workspace: str, observation: ConversionPart) -> str:
+    """Returns the conversion that an event would be by itself: by this, refunds name its order."""
+    return conversion_id(digest_of_event(workspace, observation.admitted))
+
+
+def _is_by_event(part: ConversionPart, own_ids: Collection[str]) -> bool:
+    """Tells whether something changes its order as that of an event, of some."""
+    return bool(part.event.adjustment.event_id) and part.admitted.conversion_id in own_ids
 
 
 def _is_held(one: Affected, erasure: Erasure) -> bool:

@@ -19,7 +19,7 @@ from tributary_domain.journey import JourneyTouch
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.consents import decision_micros
-from tributary_storage.redis.conversions import conversion_key
+from tributary_storage.redis.conversions import FORWARD, conversion_key
 from tributary_storage.redis.firsts import events_of, time_of_first
 from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, SEEN, unpack_journey
 from tributary_storage.redis.scripts import Script
@@ -169,6 +169,7 @@ class Erasures:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
+        await self._forget_events(erasure, stays)
         pieces = []
         for conversion_id in erasure.conversion_ids:
             name = conversion_key(erasure.workspace, conversion_id)
@@ -182,6 +183,18 @@ class Erasures:
             await self._ask(self._client.zrem(keys.deferred(shard), name))
             await self._ask(self._client.zrem(keys.deferred_since(shard), name))
         return count
+
+    async def _forget_events(self, erasure: Erasure, stays: Mapping[str, Collection[bytes]]) -> None:
+        """Destroys which conversions events of before observed, as the records have lost it.
+
+        Before the conversions go: one that is told again in between is no longer the erasure's (`told_again`).
+        """
+        gone = {name.encode() for name in (*erasure.conversion_ids, *erasure.own_names)}
+        for own_id in erasure.own_names:
+            name = conversion_key(erasure.workspace, own_id)
+            key = keys.conversion(shard_of_key(name, self._shards), name)
+            if FORWARD not in stays.get(name, ()) and await self._ask(self._client.hget(key, FORWARD)) in gone:
+                await self._ask(self._client.hdel(key, FORWARD))
 
     async def held(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
         """Returns how much is kept of identifiers until a moment, by what it is.
