@@ -45,6 +45,7 @@ from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
+from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.clickhouse.report_query import Basis
 from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.writer import DeliveryWriter
@@ -144,6 +145,13 @@ def somebody_else(events: Events) -> list[Admitted]:
         events.touch(OTHER, at=NOON - DAY, channel="Email", event_id="x-1"),
         events.order(OTHER, order_id="o-other", event_id="x-2"),
     ]
+
+
+async def end_all(attribution: Attribution) -> None:
+    """Goes on with all erasures of the workspace until they are over."""
+    while opened := [one for one in await attribution.erasures.opened() if one.workspace == attribution.workspace.id]:
+        for one in opened:
+            await attribution.erasing.go_on(replace(one, due_micros=0))
 
 
 async def lived(own: Reconciled, workspace: str) -> tuple[Events, list[Admitted]]:
@@ -544,6 +552,33 @@ async def test_what_is_heard_of_again_brings_nobody_back_and_batch_finds_nothing
     await own.run()
     assert await own.differences() == []
     assert await totals(attribution) == before
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_an_order_of_the_person_that_comes_too_late_is_no_conversion_that_is_missing(
+    own: Reconciled, workspace: str, mode: ErasureMode
+) -> None:
+    events, life = await lived(own, workspace)
+    attribution, integrity = own.attribution, StoredIntegrity(own.attribution.clickhouse)
+
+    async def missing() -> int:
+        observed = (await integrity.events(workspace)).observed_conversions
+        return observed - (await integrity.conversions(workspace)).rows
+
+    await attribution.erasing.go_on(await requested(attribution, mode))
+    late = events.order(CUSTOMER, at=NOON + 11, order_id="o-late", event_id="o-late")
+    life[5][1].event.event_id = "o-1 again"
+    await own.happen(late, life[5])
+    assert await missing() > 0, "nothing is stripped of them yet"
+    await end_all(attribution)
+    assert await missing() == 0
+    [(rows,)] = await attribution.clickhouse.execute(
+        "SELECT countIf(verdict = 'ACCEPTED') FROM events FINAL WHERE workspace = %(w)s", {"w": workspace}
+    )
+    assert rows == 11, "accepted ones are still there"
+    if mode is ErasureMode.SEVER:
+        await own.execute("DELETE FROM conversions WHERE workspace = %(w)s AND startsWith(conversion_id, 's1:')")
+        assert await missing() == 2, "severed ones that are lost are found"
 
 
 async def test_the_same_identifier_is_somebody_new_afterwards(own: Reconciled, workspace: str) -> None:

@@ -1,8 +1,21 @@
 -- Takes all that tells of a person out of recorded events: that there was an event, when, and what became of it, stays, so
--- that what was received still equals what is there. A conversion stays one, under another random id than the severed.
+-- that what was received still equals what is there. A conversion stays one, under another random id than the severed;
+-- an order that is none of the erasure's was told too late to be one: nobody credited it, and nobody will.
 ALTER TABLE events
     UPDATE
-        kind = if(%(removes)s AND kind = 'conversion', 'erased', kind),
+        kind = if(
+            kind = 'conversion'
+                AND (
+                    %(removes)s
+                    OR NOT (
+                        verdict = 'QUARANTINED'
+                        OR startsWith(conversion_id, 's1:')
+                        OR conversion_id IN %(conversions)s
+                    )
+                ),
+            'erased',
+            kind
+        ),
         identity_tokens = [],
         session_id = '',
         conversion_id = if(conversion_id = '' OR startsWith(conversion_id, 's1:'), conversion_id, concat('s1:', lower(
