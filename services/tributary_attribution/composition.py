@@ -154,6 +154,7 @@ def crediting_parts(
     tombstones = Tombstones(
         erasures,
         ErasureRecords(clickhouse),
+        history,
         lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
         loss_micros,
     )

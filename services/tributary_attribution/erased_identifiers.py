@@ -1,7 +1,7 @@
-"""Events of others that name identifiers of somebody who was erased -> the same without these. Pure.
+"""Events that name identifiers of somebody who was erased -> what stays of them without these. Pure.
 
 The one rule: an event stays that of its most telling identifier, and says all that it said; only whom else it named, it
-names no more.
+names no more. What the erased one said of somebody else's conversion is that conversion's, and nobody's.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary_attribution.anonymous import anonymous_observation
 from tributary_attribution.arrivals import Arrival
 from tributary_storage.codec.conversion_parts import pack_part, unpack_parts
 
@@ -19,6 +20,23 @@ def without(arrival: Arrival, gone: Collection[str]) -> Arrival:
     for one in unpack_parts([arrival.part] if arrival.part else ()):
         part = pack_part(admitted_without(one.admitted, gone), one.accept_time_micros)
     return arrival._replace(tokens=[token for token in arrival.tokens if token not in gone], part=part)
+
+
+def said_by_nobody(arrival: Arrival) -> Arrival:
+    """Returns an event of somebody who was erased as what it says of a conversion alone, which is somebody else's."""
+    part = b""
+    for one in unpack_parts([arrival.part]):
+        part = pack_part(anonymous_observation(one.admitted), one.accept_time_micros)
+    return arrival._replace(
+        traceparent="",
+        tokens=[],
+        entry=None,
+        part=part,
+        claims_conversion=False,
+        decision=None,
+        traces=(),
+        vendor_decisions=(),
+    )
 
 
 def admitted_without(admitted: AdmittedEvent, gone: Collection[str]) -> AdmittedEvent:

@@ -30,7 +30,7 @@ from tributary_domain.ids import family_id
 from tributary_domain.ties import most_telling
 from tributary_storage.clickhouse.erasures import ErasureRecords, ToBeStripped
 from tributary_storage.codec.conversion_parts import ConversionPart, pack_part, unpack_parts
-from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.conversions import Conversions, StoredConversion, conversion_key
 from tributary_storage.redis.journey_layout import event_field
 
 
@@ -213,6 +213,7 @@ class SharedOrders:
         """Keeps of events what is left of each in the conversions that they observe; returns it by time and id."""
         said: dict[str, dict[bytes, bytes]] = defaultdict(dict)
         changes: dict[str, dict[bytes, bytes]] = defaultdict(dict)
+        nobodys: dict[str, set[bytes]] = defaultdict(set)
         kept: dict[tuple[int, str], bytes] = {}
         for one in events:
             left = stripped(AdmittedEvent.FromString(one.admitted))
@@ -222,13 +223,25 @@ class SharedOrders:
                 said[key][field] = pack_part(left, one.accept_micros)
                 if left.event.HasField("adjustment"):
                     changes[key][field] = said[key][field]
+                elif not left.identity_tokens:
+                    nobodys[key].add(field)
         if said:
             # A change that came too late for whoever credits counts all the same: whoever looks for it finds it here.
+            # So does what was observed, beside what others did; where that is forgotten, all of it is recalled.
             life_seconds = conversion_life_seconds([self._directory.get(erasure.workspace)])
             stored = await self._conversions.observe({key: changes.get(key, {}) for key in said}, life_seconds)
+            observed = {key for key, one in stored.items() if _is_observed(one)}
             there = {
-                key: {field: part for field, part in parts.items() if field in stored[key].parts}
+                key: {
+                    field: part
+                    for field, part in parts.items()
+                    if field in stored[key].parts or (key in observed and field in nobodys[key])
+                }
                 for key, parts in said.items()
             }
             await self._conversions.replace({}, {key: parts for key, parts in there.items() if parts})
         return kept
+
+
+def _is_observed(stored: StoredConversion) -> bool:
+    return any(part.is_observation for part in unpack_parts(stored.parts.values()))

@@ -2,22 +2,26 @@
 
 The one rule: of what happened before somebody was erased nothing names them again, whoever brings it, however late, by
 whatever way. An event whose most telling identifier was erased is nobody's; another, of somebody else on a device that
-they shared, or under an address nobody had told us, is without the identifiers that were. It may have been recorded
-again, so the record is looked through once more.
+they shared, or under an address nobody had told us, is without the identifiers that were. What is nobody's is passed
+over, but for what it says of a conversion that is published of somebody living: batch has that, too. It may have been
+recorded again, so the record is looked through once more; what is found to be of others' only then, counts from then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.arrivals import Arrival
-from tributary_attribution.erased_identifiers import without
+from tributary_attribution.erased_identifiers import said_by_nobody, without
 from tributary_domain.erasures import Erasure
 from tributary_domain.severed_orders import SEVERED_ORDER_PREFIX
 from tributary_domain.ties import most_telling
+from tributary_storage.clickhouse.names import micros
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.ties import person_key
 
@@ -32,12 +36,21 @@ class Records(Protocol):
         ...
 
 
+class Published(Protocol):
+    """What was published."""
+
+    async def newest(self, workspace: str, conversion_ids: Collection[str]) -> Mapping[str, ConversionRevised]:
+        """Returns the newest revision by conversion id, where there is one; raises `StorageUnavailableError`."""
+        ...
+
+
 class Tombstones:
     """Knows who was erased, and which orders were severed.
 
     Args:
         erasures: Where tombstones are.
         records: Their durable copy.
+        published: Tells whose conversions are.
         again: Makes the erasure that looks for what came back of some identifiers (`erasing.again`).
         loss_micros: Tells when the last confirmed loss of the state store was; 0: there was none.
     """
@@ -46,11 +59,13 @@ class Tombstones:
         self,
         erasures: Erasures,
         records: Records,
+        published: Published,
         again: Callable[[str, str, int], Erasure],
         loss_micros: Callable[[], int] = lambda: 0,
     ) -> None:
         self._erasures = erasures
         self._records = records
+        self._published = published
         self._again = again
         self._loss_micros = loss_micros
         self._restored_micros = 0
@@ -84,6 +99,8 @@ class Tombstones:
     async def living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """Returns the events that are not those of somebody who was erased after them; none names an erased one.
 
+        With what those say of others' conversions.
+
         Raises:
             StorageUnavailableError: A store did not answer; nobody can tell.
         """
@@ -92,19 +109,39 @@ class Tombstones:
             return arrivals
         living: list[Arrival] = []
         back: dict[tuple[str, str], int] = {}
-        for arrival in arrivals:
-            gone = self._erased(arrival)
+        found = [(arrival, self._erased(arrival)) for arrival in arrivals]
+        theirs = await self._of_others([one for one, gone in found if gone and most_telling(one.tokens) in gone])
+        for arrival, gone in found:
             if not gone:
                 living.append(arrival)
                 continue
             back.update(((arrival.workspace, token), until) for token, until in gone.items())
             if most_telling(arrival.tokens) not in gone:
                 living.append(without(arrival, gone))
+            elif (arrival.workspace, arrival.conversion_id) in theirs:
+                living.append(said_by_nobody(arrival))
         for (workspace, token), until in back.items():
             await self._erasures.keep(self._again(workspace, token, until))
         if back:
             log.info("erased_events_passed_over", events=len(arrivals) - len(living), identifiers=len(back))
         return living
+
+    async def _of_others(self, arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
+        """Returns workspace and id of what events say something of that is published of somebody living.
+
+        Not of what was handed out before: it may have been credited as its person's, and be stripped by now.
+        """
+        told: dict[str, set[str]] = defaultdict(set)
+        for arrival in arrivals:
+            if arrival.part and not arrival.is_redelivered:
+                told[arrival.workspace].add(arrival.conversion_id)
+        return {
+            (workspace, name)
+            for workspace, names in told.items()
+            for name, revised in (await self._published.newest(workspace, names)).items()
+            if revised.state.person_id
+            and self._until.get(revised.state.person_id, -1) < micros(revised.state.conversion_time)
+        }
 
     def _erased(self, arrival: Arrival) -> dict[str, int]:
         """Returns those of an event's identifiers that were erased after it, each with when."""

@@ -43,6 +43,7 @@ from tributary_domain.sealing import key_name
 from tributary_query.erasures import Erasures
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.integrity import StoredIntegrity
@@ -50,7 +51,7 @@ from tributary_storage.clickhouse.report_query import Basis
 from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.redis import keys
-from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.ties import person_key
@@ -365,6 +366,61 @@ async def test_an_order_of_somebody_else_stays_theirs_though_the_person_saw_it_t
     kept = [AdmittedEvent.FromString(one.payload) for one in own_letters]
     assert [len(one.identity_tokens) for one in kept] == [0] * 4
     assert {one.event.adjustment.amount.amount_micros for one in kept} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+@pytest.mark.parametrize("is_over", [False, True], ids=["on the way", "over"])
+async def test_what_the_person_saw_of_somebody_elses_order_counts_though_it_comes_after_the_erasure(
+    own: Reconciled, workspace: str, mode: ErasureMode, is_over: bool
+) -> None:
+    events, life = await lived(own, workspace)
+    attribution = own.attribution
+    numbers = ("o-seen", "o-refunded", "o-waiting")
+    await own.happen(*[events.order(OTHER, order_id=one, event_id=one, micros=50_000_000, rank=1) for one in numbers])
+    await attribution.erasing.go_on(await requested(attribution, mode))
+    if is_over:
+        await end_all(attribution)
+
+    def late(number: str, letter: str = "M") -> Admitted:
+        told = events.order(
+            CUSTOMER,
+            VISITOR,
+            at=NOON + 9,
+            order_id=number,
+            event_id=f"{number} late",
+            micros=40_000_000,
+            letter=letter,
+            click_ids={"gclid": CANARY},
+            page_url=f"https://shop.example/{CANARY}",
+        )
+        return leaving(told, sealed_under(workspace, CUSTOMER, CANARY))
+
+    async def worth(number: str) -> int:
+        published = await attribution.published(events.conversion_id(number))
+        return 0 if published is None else published.state.value.amount_micros
+
+    told_again = AdmittedEvent.FromString(life[5][1].SerializeToString())
+    told_again.event.event_id = "o-1 again"
+    await own.happen(late("o-seen"), late("o-refunded"), late("o-waiting", "Q"), late("o-unknown", "A"))
+    await own.happen(
+        told_by(VISITOR, events.refund(5_000_000, order_id="o-refunded", event_id="r-late")),
+        told_by(VISITOR, events.refund(1_000_000, of_event="o-seen", order_id="", event_id="r-event")),
+        events.order(OTHER, order_id="o-unknown", event_id="o-unknown", micros=50_000_000, rank=1, letter="M"),
+        ("M", told_again),
+    )
+    assert [await worth(number) for number in numbers] == [40_000_000, 35_000_000, 50_000_000]
+    await end_all(attribution)
+    assert await canaries(attribution) == []
+    told = [await worth(number) for number in (*numbers, "o-unknown")]
+    assert told == [39_000_000, 35_000_000, 50_000_000, 40_000_000]
+    key = conversion_key(workspace, events.conversion_id(f"o-{CANARY}"))
+    assert not (await attribution.conversions.observe({key: {}}, 0))[key].parts, "an own one does not come back"
+    await own.run()
+    assert await own.differences() == []
+    assert [await worth(number) for number in (*numbers, "o-unknown")] == told
+    integrity = StoredIntegrity(attribution.clickhouse)
+    observed = (await integrity.events(workspace)).observed_conversions
+    assert observed == (await integrity.conversions(workspace)).rows
 
 
 async def test_what_others_did_while_they_were_taken_for_the_person_names_the_person_no_more(
@@ -760,7 +816,8 @@ async def test_tombstones_are_read_back_after_a_loss_before_any_event(own: Recon
     await attribution.erasing.go_on(await requested(attribution))
     await attribution.state.delete("trb:{erasures}:tombstones")
     records = ErasureRecords(attribution.clickhouse)
-    made = Tombstones(attribution.erasures, records, lambda *who: _unused(*who), lambda: 10**17 + 1)
+    history = ConversionHistory(attribution.clickhouse)
+    made = Tombstones(attribution.erasures, records, history, lambda *who: _unused(*who), lambda: 10**17 + 1)
     with pytest.raises(StorageUnavailableError):
         await made.living([_arrival(attribution, life[0])])
 

@@ -478,7 +478,9 @@ async def running_attribution(
         rates = Rates(ExchangeRates(clickhouse), clock)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
-        tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1])
+        tombstones = Tombstones(
+            erasures, records, history, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1]
+        )
         severed = SeveredOrders(tombstones)
         families = Families(conversions, restoration, PastFamilies(clickhouse), severed, lambda: losses[-1])
         assumed_of = assumed_by_id(directory.find)
