@@ -261,6 +261,25 @@ def anonymous_observation(admitted: AdmittedEvent) -> AdmittedEvent:
     return kept
 
 
+def anonymous_entry(admitted: AdmittedEvent, gone: Collection[str]) -> AdmittedEvent:
+    """Returns what an observation of an erased person's conversion is in the journey of whoever observed it.
+
+    Args:
+        admitted: It.
+        gone: Identifiers of the erased person.
+    """
+    said = admitted.event
+    tokens = [token for token in admitted.identity_tokens if token not in gone]
+    kept = AdmittedEvent(verdict=admitted.verdict, identity_tokens=tokens)
+    event = kept.event
+    event.event_id, event.session_id, event.traffic = said.event_id, said.session_id, said.traffic
+    event.event_time.CopyFrom(said.event_time)
+    if said.HasField("consent"):
+        event.consent.CopyFrom(said.consent)
+    event.conversion.name = said.conversion.name
+    return kept
+
+
 def anonymous_change(admitted: AdmittedEvent, stand_in_id: str) -> AdmittedEvent:
     """Returns what an adjustment says of an order, as it is kept with what stands in for one of its conversions."""
     said = admitted.event

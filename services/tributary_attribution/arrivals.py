@@ -207,7 +207,7 @@ class ArrivalReader:
             conversion_id = named or event.adjustment.conversion_id
         if conversion_id and is_good:
             part = pack_part(admitted, accept_time_micros)
-        own_conversion_id = own_id if own_id != named else ""
+        own_conversion_id = own_id if named and own_id != named else ""  # without: what is left of an erased one's
         claims = is_first_sight and letter == "A" and kind == "conversion" and not is_released
         decision = _decision(consent, micros, accept_time_micros) if consent is not None and is_good else None
         on_vendors = _vendor_decisions(admitted, micros, accept_time_micros) if is_good else ()

@@ -50,7 +50,7 @@ def rivals(
     if journey is None or workspace.conversion(name).counting is Counting.EVERY:
         return []
     digest = digest_of(name.encode())
-    found = {journey.conversion_ids[entry.event_hash]: None for entry in journey.entries if _is_of(entry, digest)}
+    found = {journey.conversion_ids[one.event_hash]: None for one in journey.entries if _is_of(one, digest, journey)}
     found.pop(conversion_id, None)
     return list(found)
 
@@ -188,7 +188,9 @@ def _at_earliest(
 def has_earlier(journeys: Iterable[Journey], name: str, place: OrderKey) -> bool:
     """Tells whether somebody who may have been the same person has a conversion of a name before a place in time."""
     digest = digest_of(name.encode())
-    return any(_is_of(entry, digest) and entry[:2] < place for journey in journeys for entry in journey.entries)
+    return any(
+        _is_of(entry, digest, journey) and entry[:2] < place for journey in journeys for entry in journey.entries
+    )
 
 
 def _countable(
@@ -205,7 +207,7 @@ def _countable(
     active = [entry for entry in entries if not entry.flags & (QUARANTINED | NO_CONSENT)]  # the others hold no session
     sessions = dict(zip(active, session_ids(active, settings.session_timeout_seconds * SECOND), strict=True))
     for entry in entries:
-        if not _is_of(entry, digest):
+        if not _is_of(entry, digest, journey):
             continue
         conversion_id = journey.conversion_ids[entry.event_hash]
         if conversion_id not in found:
@@ -226,8 +228,9 @@ def _countable(
     ]
 
 
-def _is_of(entry: JourneyTouch, digest: int) -> bool:
-    return entry.kind == TouchKind.CONVERSION and entry.descriptor == digest and not entry.flags & QUARANTINED
+def _is_of(entry: JourneyTouch, digest: int, journey: Journey) -> bool:
+    is_named = entry.kind == TouchKind.CONVERSION and entry.descriptor == digest
+    return is_named and not entry.flags & QUARANTINED and entry.event_hash in journey.conversion_ids
 
 
 def _name(parts: Sequence[ConversionPart]) -> str:

@@ -9,8 +9,8 @@ Step by step; each may run twice, and a crash between any two leaves an open era
    that others are counted or credited by (`stand_ins`), and by what they are recognised if somebody tells them again
    (`severed_orders`): from here on that does not count, also what was told meanwhile. Their revisions are copied to
    random ids (where they go too, what closed books have) and deleted.
-5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; deals
-   of the CRM are stripped.
+5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; that
+   others observed the conversions stays in their journeys; deals of the CRM are stripped.
 6. Journeys, ties, consent, click ids, conversions and what data_driven learned (of these: where they go too) in the
    state store are destroyed; stand-ins take their places.
 7. Delivery is asked to forget by what it knows the person's leads (`names_at_delivery`).
@@ -306,7 +306,7 @@ class Erasing:
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
         events = await self._shared.strip(erasure)
-        events += await self._records.strip_events(erasure)
+        events += await self._records.strip_events(erasure, await self._shared.entries_of_others(erasure))
         others = await self._shared.strip_identifiers(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")

@@ -135,7 +135,7 @@ def _message(
             event_time=timestamp(entry.event_time_micros), event_hash=entry.event_hash, session=session
         )
         if entry.kind == TouchKind.CONVERSION:
-            step.conversion.conversion_id = journey.conversion_ids[entry.event_hash]
+            step.conversion.conversion_id = journey.conversion_ids.get(entry.event_hash, "")
         else:
             step.touchpoint.CopyFrom(_touchpoint(entry, source_of))
     return message

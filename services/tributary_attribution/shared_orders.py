@@ -17,7 +17,7 @@ from functools import partial
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.affected import Affected
-from tributary_attribution.anonymous import anonymous_observation
+from tributary_attribution.anonymous import anonymous_entry, anonymous_observation
 from tributary_attribution.credit_settings import conversion_life_seconds
 from tributary_attribution.directory import Directory
 from tributary_attribution.erased_identifiers import admitted_without
@@ -127,6 +127,19 @@ class SharedOrders:
         if kept:
             await self._records.strip_observations(erasure, kept)
         return len(kept)
+
+    async def entries_of_others(self, erasure: Erasure) -> dict[tuple[int, str], bytes]:
+        """Returns what is left of what others observed of the person's orders, by event time and id.
+
+        That they were there is theirs: their sessions and paths go on as they were, of an order nothing is said.
+        """
+        gone = frozenset(erasure.tokens)
+        told = await self._records.observed_by_others(erasure)
+        left = [anonymous_entry(AdmittedEvent.FromString(one.admitted), gone) for one in told]
+        return {
+            (one.event_micros, one.event_id): entry.SerializeToString(deterministic=True)
+            for one, entry in zip(told, left, strict=True)
+        }
 
     async def _adjusted(self, erasure: Erasure) -> list[ToBeStripped]:
         """Returns what the person told that changes conversions and stays, by whatever it names them.

@@ -423,6 +423,66 @@ async def test_what_the_person_saw_of_somebody_elses_order_counts_though_it_come
     assert observed == (await integrity.conversions(workspace)).rows
 
 
+@pytest.mark.parametrize(
+    ("settings", "reaches"),
+    [
+        pytest.param({}, ["Referral"], id="goes on"),
+        pytest.param({"attribution": [{"path_after_conversion": {"reset": ["purchase"]}}]}, [], id="begins anew"),
+        pytest.param(
+            {"conversions": [{"name": "purchase", "counting": "once_per_person"}]}, ["Referral"], id="counts once"
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_what_somebody_elses_device_saw_of_an_order_stays_in_their_journey(
+    migrated_redis_url: str,
+    clickhouse_url: str,
+    workspace: str,
+    mode: ErasureMode,
+    settings: dict[str, Any],
+    reaches: list[str],
+) -> None:
+    """A direct visit shortly after the order is part of the session that it was in, and no touch."""
+    own_settings = {**settings, "delivery_seconds": PATIENCE_SECONDS}
+    async with (
+        reconciled(migrated_redis_url, clickhouse_url, workspace, **own_settings) as own,
+        forgetting(own.attribution),
+    ):
+        events, attribution = Events(workspace), own.attribution
+        device, minute = "visitor:others", 60_000_000
+        await own.happen(
+            events.identify(OTHER, device, at=NOON - 9 * DAY, event_id="i-1"),
+            events.touch(device, at=NOON - 5 * DAY, channel="Email", event_id="t-1"),
+            events.touch(device, at=NOON - 5 * DAY + 40 * minute, channel="Direct", event_id="t-2"),
+        )
+        erased = {"at": NOON - 5 * DAY + 20 * minute, "order_id": f"o-{CANARY}"}
+        await own.happen(events.order(CUSTOMER, event_id="o-1", **erased))
+        await own.happen(events.order(device, event_id="o-2", letter="M", rank=1, **erased))
+        await own.happen(events.order(OTHER, order_id="o-other", event_id="o-3"))
+        *_, (touches,) = await attribution.stored("touch_channels")  # the newest is theirs
+        erasure = attribution.erasing.plan(workspace, [CUSTOMER], mode)
+        erasure = await attribution.erasing.go_on(await attribution.erasing.request(erasure))
+        assert not any(erasure.remaining.values()), erasure.remaining
+        await own.run()
+        assert await own.differences() == []
+        await attribution.erasing.go_on(erasure)
+        assert await canaries(attribution) == []
+
+        await attribution.state.flushdb()
+        attribution.losses.append(NOON + 30 * DAY)
+        while not attribution.rebuild.is_whole():
+            await attribution.rebuild.some()
+            await attribution.count_people()
+        await own.happen(events.touch(device, at=NOON - 6 * DAY, channel="Referral", event_id="late"))
+        *_, after = await attribution.stored("touch_channels, counted")
+        assert after == ([*reaches, *touches], True)
+        await own.run()
+        assert await own.differences() == []
+        orders = {name for (name,) in await attribution.stored("conversion_id") if not name.startswith("s1:")}
+        assert orders == {events.conversion_id("o-other")}
+        assert not any((await attribution.erasing.survey(erasure)).values())
+
+
 async def test_what_others_did_while_they_were_taken_for_the_person_names_the_person_no_more(
     own: Reconciled, workspace: str
 ) -> None:

@@ -221,6 +221,10 @@ class ErasureRecords:
         """Returns what names a person and changes conversions, once per conversion that it may be kept with."""
         return await self._to_be_stripped("adjusted_by_person", erasure)
 
+    async def observed_by_others(self, erasure: Erasure) -> list[ToBeStripped]:
+        """Returns what others observed of a person's conversions."""
+        return await self._to_be_stripped("observed_by_others", erasure)
+
     async def orders(self, erasure: Erasure) -> list[ToBeStripped]:
         """Returns what observed a person's conversions, and what else the person told of any."""
         return await self._to_be_stripped("orders_of_person", erasure)
@@ -283,13 +287,27 @@ class ErasureRecords:
             }
             await self._clickhouse.execute(statement(f"erasure/{name}"), values)
 
-    async def strip_events(self, erasure: Erasure) -> int:
-        """Strips a person's events; returns how many there were."""
+    async def strip_events(self, erasure: Erasure, entries: Mapping[tuple[int, str], bytes]) -> int:
+        """Strips a person's events; returns how many there were.
+
+        Args:
+            erasure: Whose.
+            entries: What is left of those that stay in journeys of others, by event time and id.
+        """
         values = _values(erasure)
         events = await self.events(erasure)
         for start in range(0, len(events), _AT_ONCE):
             some = events[start : start + _AT_ONCE]
-            own = {**values, "events": some, "event_ids": [name for _, name in some]}
+            staying = [place for place in some if place in entries]
+            own = {
+                **values,
+                "events": some,
+                "event_ids": [name for _, name in some],
+                "entry_ids": [name for _, name in staying] or list(_NONE),
+                "entries": [entries[place].hex() for place in staying] or [""],
+            }
+            if staying:  # before the events: they are found by the orders that this takes out
+                await self._clickhouse.execute(statement("erasure/strip_events_by_identifier"), own)
             for name in ("strip_event_ids", "strip_events", "delete_events_by_identifier_of_events"):
                 await self._clickhouse.execute(statement(f"erasure/{name}"), own)
         for name in ("strip_refusals", "strip_quarantine_decisions"):

@@ -39,6 +39,7 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.consents import decisions_of
 from tributary_storage.redis.journey_layout import (
     EVENT_BYTES,
+    NO_CONVERSION,
     ages_id,
     is_observation,
     may_acquire,
@@ -193,13 +194,10 @@ def _person(held: Sequence[tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]]])
     first: dict[bytes, bytes] = {}
     for fields, _ in held:
         for name, value in fields.items():
-            if len(name) == EVENT_BYTES:
+            is_touch = name in (_ACQUISITION, _SEEN)
+            if len(name) == EVENT_BYTES or (not is_touch and value.endswith(NO_CONVERSION)):
                 continue
-            if (
-                name not in (_ACQUISITION, _SEEN)
-                or timeline is None
-                or timeline.at(time_of_first(name, value)) != DENIED
-            ):
+            if not is_touch or timeline is None or timeline.at(time_of_first(name, value)) != DENIED:
                 first[name] = min(value, first.get(name, value))
     return PersonFirsts(
         _touch(first.pop(_ACQUISITION, None)),

@@ -57,6 +57,8 @@ _UNSAID: Final = b"\xff" * 4
 _SIGHTING: Final = Struct(">QQB")
 _STORED_FLAGS: Final = INTERNAL | ASSUMED_DENIED | CONSENTED
 _KIND: Final = int(TouchKind.CONVERSION)
+NO_CONVERSION: Final = bytes(16)
+"""The digest where what was observed is an erased person's: only that it was is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def pack_conversion(touch: JourneyTouch, conversion_id: str, stored_flags: int =
 
     Args:
         touch: As the core knows it; `descriptor` stands for the conversion's name.
-        conversion_id: `c1:` and 32 hexadecimal digits.
+        conversion_id: `c1:` and 32 hexadecimal digits; empty: what it observed is an erased person's.
         stored_flags: INTERNAL, ASSUMED_DENIED, CONSENTED.
         own_click: The number of the click id that it carries itself; 0: it carries none.
     """
@@ -247,10 +249,11 @@ def unpack_journey(
                 entries.append(
                     JourneyTouch(time, event_hash, _KIND, descriptor, flags & ~_STORED_FLAGS | NO_TOUCH, 0, 0, session)
                 )
-                conversion_id = CONVERSION_PREFIX + digest.hex()
-                conversion_ids[event_hash] = conversion_id
-                if not flags & QUARANTINED:
-                    conversions.setdefault(conversion_id, []).append(time)
+                if digest != NO_CONVERSION:
+                    conversion_id = CONVERSION_PREFIX + digest.hex()
+                    conversion_ids[event_hash] = conversion_id
+                    if not flags & QUARANTINED:
+                        conversions.setdefault(conversion_id, []).append(time)
             else:
                 kind, flags, time, source, click, session, interaction, made = _TOUCH.unpack(value.ljust(size, b"\0"))
                 flags_of = flags & ~_STORED_FLAGS

@@ -15,7 +15,7 @@ SELECT
     verdict = 'QUARANTINED' OR event_id IN (SELECT event_id FROM waiting) AS is_quarantined,
     identity_tokens,
     toUnixTimestamp64Micro(event_time),
-    if(kind = 'conversion', conversion_id, '')
+    if(kind = 'conversion' AND NOT startsWith(conversion_id, 's1:'), conversion_id, '')
 FROM events
 WHERE workspace = %(workspace)s
     AND (event_time, event_id) IN

@@ -10,7 +10,7 @@ FROM events FINAL
 WHERE workspace = %(workspace)s
     AND event_time >= fromUnixTimestamp64Micro(%(since)s, 'UTC')
     AND event_time < fromUnixTimestamp64Micro(%(until)s, 'UTC')
-    AND kind IN ('touchpoint', 'conversion')
+    AND kind IN ('touchpoint', 'conversion', 'erased')
     AND admitted != ''
     AND (event_time, event_id) IN
     (

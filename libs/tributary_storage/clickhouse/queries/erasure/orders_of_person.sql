@@ -10,6 +10,7 @@ FROM events FINAL
 WHERE workspace = %(workspace)s
     AND kind = 'conversion'
     AND admitted != ''
+    AND NOT startsWith(conversion_id, 's1:')
     AND (event_time, event_id) IN
     (
         SELECT

@@ -1,6 +1,7 @@
 -- Takes all that tells of a person out of recorded events: that there was an event, when, and what became of it, stays, so
 -- that what was received still equals what is there. A conversion stays one, under another random id than the severed;
--- an order that is none of the erasure's was told too late to be one: nobody credited it, and nobody will.
+-- an order that is none of the erasure's was told too late to be one: nobody credited it, and nobody will. What somebody
+-- else's device told of it stays an entry of their journey, that names no order.
 ALTER TABLE events
     UPDATE
         kind = if(
@@ -16,8 +17,8 @@ ALTER TABLE events
             'erased',
             kind
         ),
-        identity_tokens = [],
-        session_id = '',
+        identity_tokens = if(event_id IN %(entry_ids)s, arrayFilter(token -> token NOT IN %(tokens)s, identity_tokens), []),
+        session_id = if(event_id IN %(entry_ids)s, session_id, ''),
         conversion_id = if(conversion_id = '' OR startsWith(conversion_id, 's1:'), conversion_id, concat('s1:', lower(
             hex(sipHash128Keyed((toUInt64(%(second)s), toUInt64(%(first)s)), conversion_id))))),
         address_token = '',
@@ -29,9 +30,9 @@ ALTER TABLE events
         order_id = '',
         adjustment_id = '',
         properties = map(),
-        details = map(),
+        details = mapFilter((name, text) -> event_id IN %(entry_ids)s AND startsWith(name, 'consent_'), details),
         traceparent = '',
-        admitted = ''
+        admitted = unhex(transform(event_id, %(entry_ids)s, %(entries)s, ''))
     WHERE workspace = %(workspace)s
         AND (toUnixTimestamp64Micro(event_time), event_id) IN %(events)s
 SETTINGS mutations_sync = 2

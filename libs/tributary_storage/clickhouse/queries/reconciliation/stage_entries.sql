@@ -1,7 +1,8 @@
 -- Reads the journeys that the conversions of a run look at, as numbers: those of the people who have them. FINAL: an event
 -- that was recorded twice is one; what is said before FINAL never changes of an event.
 -- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one. Of
--- what is older than it is kept, a sighting says by which number the id goes. An
+-- what is older than it is kept, a sighting says by which number the id goes. What was observed of an order that went with
+-- its person stays in the journey of whoever observed it. An
 -- event belongs to its most telling identifier, and this one to a person. Consent is what the event says; a grant that says
 -- when it was given, and an event that says nothing, go by the person's last decision until then; without any by what is
 -- assumed of their region.
@@ -60,7 +61,7 @@ FROM
         xxHash64(event_id) AS hash,
         kind = 'touchpoint' AS is_touch,
         kind = %(sighting)s AS is_sighting,
-        if(kind != 'conversion', transform(
+        if(kind NOT IN ('conversion', 'erased'), transform(
             touchpoint_kind,
             ['VISIT', 'CLICK', 'IMPRESSION', 'ENGAGED_VIEW', 'OPEN', 'COUPON'],
             [1, 2, 3, 4, 5, 6],
@@ -88,7 +89,7 @@ FROM
             *,
             arraySort(t -> /*telling*/, identity_tokens)[1] AS home
         FROM events FINAL
-        PREWHERE kind IN ('touchpoint', 'conversion', %(sighting)s)
+        PREWHERE kind IN ('touchpoint', 'conversion', 'erased', %(sighting)s)
             AND arrayExists(t -> t IN (/*people*/), identity_tokens)
         WHERE workspace = %(workspace)s
             AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
