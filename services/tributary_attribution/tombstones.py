@@ -21,7 +21,6 @@ from tributary_attribution.erased_identifiers import said_by_nobody, without
 from tributary_domain.erasures import Erasure
 from tributary_domain.severed_orders import SEVERED_ORDER_PREFIX
 from tributary_domain.ties import most_telling
-from tributary_storage.clickhouse.names import micros
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.ties import person_key
 
@@ -129,7 +128,9 @@ class Tombstones:
     async def _of_others(self, arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
         """Returns workspace and id of what events say something of that is published of somebody living.
 
-        Not of what was handed out before: it may have been credited as its person's, and be stripped by now.
+        Not of whoever is told since under an identifier of somebody erased: with what is of before the erasure it would
+        be taken for that one's. Nor of what was handed out before: it may have been credited as its person's, and be
+        stripped by now.
         """
         told: dict[str, set[str]] = defaultdict(set)
         for arrival in arrivals:
@@ -139,8 +140,7 @@ class Tombstones:
             (workspace, name)
             for workspace, names in told.items()
             for name, revised in (await self._published.newest(workspace, names)).items()
-            if revised.state.person_id
-            and self._until.get(revised.state.person_id, -1) < micros(revised.state.conversion_time)
+            if revised.state.person_id and revised.state.person_id not in self._until
         }
 
     def _erased(self, arrival: Arrival) -> dict[str, int]:

@@ -423,6 +423,27 @@ async def test_what_the_person_saw_of_somebody_elses_order_counts_though_it_come
     assert observed == (await integrity.conversions(workspace)).rows
 
 
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_an_order_of_somebody_new_stays_one_though_what_was_seen_of_it_before_the_erasure_comes_late(
+    own: Reconciled, workspace: str, mode: ErasureMode
+) -> None:
+    events, _ = await lived(own, workspace)
+    attribution = own.attribution
+    erasure = await requested(attribution, mode)
+    await attribution.erasing.go_on(erasure)
+    await end_all(attribution)
+    told = {"order_id": "o-new", "micros": 40_000_000}
+    await own.happen(events.order(CUSTOMER, at=erasure.until_micros + 2_000_000, event_id="backend", **told))
+    await own.happen(
+        events.order(CUSTOMER, VISITOR, at=erasure.until_micros - 1_000_000, event_id="browser", letter="M", **told)
+    )
+    await end_all(attribution)
+    published = await attribution.published(events.conversion_id("o-new"))
+    assert published is not None
+    assert (published.state.counted, published.state.value.amount_micros) == (True, 40_000_000)
+    assert published.state.conversion_time.ToMicroseconds() == erasure.until_micros + 2_000_000
+
+
 @pytest.mark.parametrize(
     ("settings", "reaches"),
     [

@@ -223,6 +223,8 @@ class ErasureRecords:
 
     async def observed_by_others(self, erasure: Erasure) -> list[ToBeStripped]:
         """Returns what others observed of a person's conversions."""
+        if not erasure.conversion_ids:
+            return []
         return await self._to_be_stripped("observed_by_others", erasure)
 
     async def orders(self, erasure: Erasure) -> list[ToBeStripped]:

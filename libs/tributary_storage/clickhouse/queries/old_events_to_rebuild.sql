@@ -1,5 +1,6 @@
 -- What some identifiers did that earned anything or might have, in the order in which it was accepted: of what is part of
--- journeys, only that it is. FINAL: of an event that was released, what it is since.
+-- journeys, only that it is. FINAL: of an event that was released, what it is since. Not what an erased person said of
+-- somebody else's conversion: that is nobody's.
 SELECT
     if(accept_time < fromUnixTimestamp64Micro(%(journeys_since)s, 'UTC'), admitted, ''),
     toUnixTimestamp64Micro(accept_time) AS accept_micros,
@@ -21,5 +22,6 @@ WHERE workspace = %(workspace)s
     AND kind IN ('touchpoint', 'conversion')
     AND verdict != 'QUARANTINED'
     AND admitted != ''
+    AND notEmpty(identity_tokens)
 ORDER BY accept_micros
 SETTINGS max_threads = 1, do_not_merge_across_partitions_select_final = 1
