@@ -45,7 +45,7 @@ def call_patiently(
             if failed.remedy is not Remedy.AGAIN:
                 raise explained from error
             pause = retry.delay_seconds(attempt, failed.retry_after_seconds, random.SystemRandom())
-            if time.monotonic() + pause >= end_time:
+            if not time.monotonic() + pause < end_time:  # a patience that is no number is none
                 raise _overdue(explained, patience_seconds, failed.retry_after_seconds) from error
         waits(pause, explained.message)
         time.sleep(pause)

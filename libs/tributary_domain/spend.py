@@ -24,7 +24,8 @@ MAX_COUNT: Final = 10**15
 _MAX_REPORTED: Final = 50
 _HIGHEST_LEVEL: Final = 4
 _MEDIA, _FEE, _CREDIT, _COMMISSION = 1, 2, 3, 4
-_ROW_NAMES: Final = ("campaign_id", "adset_id", "ad_id", "source", "medium")
+_ROW_IDS: Final = ("campaign_id", "adset_id", "ad_id")
+_ROW_WORDS: Final = ("campaign_name", "source", "medium")
 _NEEDED_BY_LEVEL: Final = {2: "campaign_id", 3: "adset_id", 4: "ad_id"}
 """Level -> what a row of media must name at it."""
 
@@ -65,9 +66,10 @@ def _check_row(row: Any, path: str, level: int, first: date | None, last: date |
     day = check_day(row, "date", found, path)
     if day is not None and first is not None and last is not None and not first <= day <= last:
         found.append(Reason(ReasonCode.FIELD_MALFORMED, f"{path}date", "Outside the slice."))
-    for name in _ROW_NAMES:
+    for name in _ROW_IDS:
         check_name(getattr(row, name), f"{path}{name}", 256, found)
-    check_text(row.campaign_name, f"{path}campaign_name", 256, found)
+    for name in _ROW_WORDS:
+        check_text(getattr(row, name), f"{path}{name}", 256, found)
     if not _MEDIA <= row.kind <= _COMMISSION:
         found.append(Reason(ReasonCode.FIELD_MALFORMED, f"{path}kind", "Say what kind of cost it is."))
     needed = _NEEDED_BY_LEVEL.get(level)
@@ -87,7 +89,7 @@ def _check_row(row: Any, path: str, level: int, first: date | None, last: date |
         found.append(Reason(ReasonCode.FIELD_TOO_LONG, f"{path}reported_conversions", message))
     for position, reported in enumerate(row.reported_conversions[:_MAX_REPORTED]):
         inner = f"{path}reported_conversions[{position}]."
-        check_name(reported.name, f"{inner}name", 128, found, required=True)
-        check_name(reported.basis, f"{inner}basis", 64, found, required=True)
+        check_text(reported.name, f"{inner}name", 128, found, required=True)
+        check_text(reported.basis, f"{inner}basis", 64, found, required=True)
         check_size(reported.count_micros, f"{inner}count_micros", MAX_AMOUNT_MICROS, found)
         check_size(reported.value_micros, f"{inner}value_micros", MAX_AMOUNT_MICROS, found)

@@ -95,7 +95,6 @@ def test_what_is_right_is_taken() -> None:
         (lambda spend: setattr(spend, "destination", "203.0.113.7"), "PERSONAL_DATA_IN_CLEAR:destination"),
         (lambda spend: setattr(spend, "account_id", "u-203.0.113.7"), "PERSONAL_DATA_IN_CLEAR:account_id"),
         (lambda spend: setattr(spend.rows[0], "ad_id", "2001:db8::7"), "PERSONAL_DATA_IN_CLEAR:rows[0].ad_id"),
-        (lambda spend: setattr(spend.rows[0], "source", "203.0.113.7"), "PERSONAL_DATA_IN_CLEAR:rows[0].source"),
         (lambda spend: setattr(spend.rows[0], "kind", 5), "FIELD_MALFORMED:rows[0].kind"),
         (lambda spend: setattr(spend.rows[0], "kind", 3), "FIELD_MALFORMED:rows[0].cost_micros"),
         (lambda spend: setattr(spend.rows[0], "clicks", -1), "FIELD_MALFORMED:rows[0].clicks"),
