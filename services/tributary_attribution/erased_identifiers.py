@@ -45,3 +45,20 @@ def admitted_without(admitted: AdmittedEvent, gone: Collection[str]) -> Admitted
     kept.CopyFrom(admitted)
     kept.identity_tokens[:] = [token for token in admitted.identity_tokens if token not in gone]
     return kept
+
+
+def recorded_as(admitted: bytes, arrival: Arrival, left: Arrival) -> bytes:
+    """Returns an admitted event as its row is once somebody is erased whom it names.
+
+    Args:
+        admitted: As it was accepted.
+        arrival: Of it.
+        left: Of `without` or `said_by_nobody`.
+    """
+    said = AdmittedEvent.FromString(admitted)
+    if left.tokens:
+        stays = admitted_without(said, set(arrival.tokens).difference(left.tokens))
+    else:
+        stays = anonymous_observation(said)
+        stays.payload_digest = said.payload_digest  # by it the same is known again if it is sent once more
+    return stays.SerializeToString(deterministic=True)

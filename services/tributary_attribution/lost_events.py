@@ -1,6 +1,7 @@
 """Events that were accepted, and whose row is not in ClickHouse: named, and written again from the event log.
 
-The one rule: only what the log says is written, as the recorder would. What it holds no more is named and stays lost.
+The one rule: only what the log says is written, as the recorder would; where somebody was erased whom an event names,
+what an erasure leaves of it. What the log holds no more is named and stays lost.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from typing import Final, NamedTuple, Protocol
 
 from tributary.dedup.v1.admitted_events_pb2 import Admission
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
+from tributary_attribution.erased_identifiers import recorded_as
 from tributary_domain.findings import Finding, FindingCause, FindingKind, finding
 from tributary_runtime.errors import PoisonEvent
+from tributary_storage.clickhouse.erased_rows import add_erased
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.redis.log_entry import LogEntry
@@ -68,7 +71,7 @@ class LostEvents:
         log: What may still hold them.
         recorded: What is there.
         writer: Where rows go.
-        living: Returns the events that are not those of somebody who was erased (`Tombstones.living`).
+        left_of: Returns what is left of each event, where somebody was erased whom it names (`Tombstones.left_of`).
     """
 
     def __init__(
@@ -76,12 +79,12 @@ class LostEvents:
         log: Log,
         recorded: Recorded,
         writer: Writer,
-        living: Callable[[Sequence[Arrival]], Awaitable[Sequence[Arrival]]],
+        left_of: Callable[[Sequence[Arrival]], Awaitable[Sequence[Arrival | None]]],
     ) -> None:
         self._log = log
         self._recorded = recorded
         self._writer = writer
-        self._living = living
+        self._left_of = left_of
 
     async def find(
         self, scope: Scope, through_micros: int, now_micros: int, *, looks_in_log: bool, repairs: bool
@@ -106,12 +109,11 @@ class LostEvents:
             held = [one for entry in settled for one in _held(entry, scope, reader)]
             missing = [one for one in held if one.arrival.event_id in lost]
             missing += await self._unknown(scope, [one for one in held if one.arrival.event_id not in lost])
-            living = await self._living([one.arrival for one in missing])
-            alive = {arrival.event_id for arrival in living}
-            missing = [one for one in missing if one.arrival.event_id in alive][: MOST - len(written)]
+            missing = missing[: MOST - len(written)]
             lost.update(one.arrival.event_id for one in missing)
             if repairs and missing:
-                await self._writer.write(_batch(missing))
+                left = await self._left_of([one.arrival for one in missing])
+                await self._writer.write(_batch(missing, left))
                 written.update(one.arrival.event_id for one in missing)
         found = [_finding(scope, event_id, now_micros) for event_id in sorted(lost)]
         return [one.repaired(0) if one.event_id in written else one for one in found]
@@ -144,13 +146,17 @@ def _held(entry: LogEntry, scope: Scope, reader: ArrivalReader) -> list[_Held]:
         return []  # the recorder has put it aside
 
 
-def _batch(missing: Sequence[_Held]) -> EventBatch:
+def _batch(missing: Sequence[_Held], left: Sequence[Arrival | None]) -> EventBatch:
     batch = EventBatch()
-    for entry, position, letter, admission, admitted, _ in missing:
+    for (entry, position, letter, admission, admitted, arrival), stays in zip(missing, left, strict=True):
         place = LogPlace.of(entry.shard, entry.lane, entry.entry_id, entry.accept_micros)
-        batch.add(
-            place, position, letter, admission.workspace, admitted, admission.accept_context, admission.traceparent
-        )
+        where, context = (place, position, letter, admission.workspace), admission.accept_context
+        if stays is None:
+            add_erased(batch, *where, admitted, context)
+        elif stays is arrival:
+            batch.add(*where, admitted, context, admission.traceparent)
+        else:
+            batch.add(*where, recorded_as(admitted, arrival, stays), context, stays.traceparent)
     return batch
 
 

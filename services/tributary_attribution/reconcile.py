@@ -108,7 +108,7 @@ def reconciliation_of(
     recording: RecordingChecks | None = None
     if recorded is not None:
         log, tombstones = recorded
-        lost = LostEvents(log, sources, EventWriter(clickhouse), tombstones.living)
+        lost = LostEvents(log, sources, EventWriter(clickhouse), tombstones.left_of)
         refusals = LostRefusals(log, sources, EventWriter(clickhouse), tombstones.names_erased)
         recording = RecordingChecks(VerdictSums(log, sources), lost, refusals)
     return Reconciliation(

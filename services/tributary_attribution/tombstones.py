@@ -103,27 +103,37 @@ class Tombstones:
         Raises:
             StorageUnavailableError: A store did not answer; nobody can tell.
         """
+        return [one for one in await self.left_of(arrivals) if one is not None]
+
+    async def left_of(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival | None]:
+        """Returns what `living` does, of each event: the same, another in its place, or None.
+
+        Raises:
+            StorageUnavailableError: A store did not answer; nobody can tell.
+        """
         await self.refresh()
         if not self._until:
             return arrivals
-        living: list[Arrival] = []
+        left: list[Arrival | None] = []
         back: dict[tuple[str, str], int] = {}
         found = [(arrival, self._erased(arrival)) for arrival in arrivals]
         theirs = await self._of_others([one for one, gone in found if gone and most_telling(one.tokens) in gone])
         for arrival, gone in found:
             if not gone:
-                living.append(arrival)
+                left.append(arrival)
                 continue
             back.update(((arrival.workspace, token), until) for token, until in gone.items())
             if most_telling(arrival.tokens) not in gone:
-                living.append(without(arrival, gone))
+                left.append(without(arrival, gone))
             elif (arrival.workspace, arrival.conversion_id) in theirs:
-                living.append(said_by_nobody(arrival))
+                left.append(said_by_nobody(arrival))
+            else:
+                left.append(None)
         for (workspace, token), until in back.items():
             await self._erasures.keep(self._again(workspace, token, until))
         if back:
-            log.info("erased_events_passed_over", events=len(arrivals) - len(living), identifiers=len(back))
-        return living
+            log.info("erased_events_passed_over", events=left.count(None), identifiers=len(back))
+        return left
 
     async def _of_others(self, arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
         """Returns workspace and id of what events say something of that is published of somebody living.
