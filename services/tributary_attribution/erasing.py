@@ -34,6 +34,7 @@ import structlog
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.directory import Directory
+from tributary_attribution.due_erasures import DueErasures
 from tributary_attribution.earlier_erasures import EarlierErasures
 from tributary_attribution.erasure_notes import ErasureNotes
 from tributary_attribution.erasure_plans import GRACE_SECONDS, OWN_SECONDS, counted, is_again, planned
@@ -49,7 +50,7 @@ from tributary_attribution.told_again import ToldAgain
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import Backpressure, NotFoundError, TributaryError, WorkerDecision
+from tributary_runtime.errors import Backpressure, NotFoundError, TributaryError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
@@ -125,6 +126,7 @@ class Erasing:
         self._severing = Severing(records, directory)
         self._directory = directory
         self._clock = clock
+        self._due = DueErasures(clock)
         self.earlier = EarlierErasures(erasures)
         self._told_again = ToldAgain(conversions, records, shared, directory)
         self._notes = ErasureNotes(people, records, shared, deals, self._told_again)
@@ -242,15 +244,10 @@ class Erasing:
 
     async def go_on_with_due(self) -> int:
         """Goes on with every erasure whose time has come; returns how many were."""
-        now = self._clock.unix_micros()
-        due = [erasure for erasure in await self._erasures.opened() if erasure.due_micros <= now]
+        due = self._due.among(await self._erasures.opened())
         for erasure in due:
-            try:
+            with self._due.tried(erasure):
                 await self.go_on(erasure)
-            except (TributaryError, WorkerDecision) as failure:
-                log.warning("erasure_not_finished", erasure=erasure.erasure_id, reason=str(failure))
-            except Exception as failure:  # a bug of ours in one must not end, again and again, who credits everybody
-                log.error("erasure_not_finished", erasure=erasure.erasure_id, kind=type(failure).__name__)
         return len(due)
 
     async def _look(self, erasure: Erasure) -> Erasure:
