@@ -181,6 +181,8 @@ def _first_of(name: bytes, value: bytes) -> tuple[bytes, bytes] | None:
     time, kind, descriptor, conversion = unpack_entry(value)
     place = time.to_bytes(8) + name
     if is_observation(value):
+        if conversion == NO_CONVERSION:
+            return None
         return _CONVERSION + _DIGEST.pack(descriptor), place + conversion
     if may_acquire(value) or was_seen(value):
         return _SEEN if was_seen(value) else _ACQUISITION, place + bytes([kind]) + _DIGEST.pack(descriptor)

@@ -1,7 +1,8 @@
 -- One page of how people began, in event order, after the last event that was read: of the events that were accepted before
 -- journeys live, the first touch of each most telling identifier, its first conversion of each name, and its first of the
 -- touches that carry the same ids of a click or an interaction; where what was only seen may earn anything, that, too. Of what is older than it is kept, what sightings say of
--- it. Without what was stripped because its person was erased. FINAL: of an event that was released, what it is since.
+-- it. Without what was stripped because its person was erased, also where it stays an entry of
+-- somebody else's journey. FINAL: of an event that was released, what it is since.
 SELECT
     verdict,
     admitted,
@@ -41,6 +42,7 @@ WHERE workspace = %(workspace)s
     AND (event_time, event_id) > (fromUnixTimestamp64Micro(%(event_time)s, 'UTC'), %(event_id)s)
     AND (accept_time < fromUnixTimestamp64Micro(%(journeys_since)s, 'UTC') OR kind = 'sighting')
     AND kind IN ('touchpoint', 'conversion', 'sighting')
+    AND NOT startsWith(conversion_id, 's1:')
     AND verdict != 'QUARANTINED'
     AND traffic NOT IN ('INTERNAL', 'TEST')
     AND notEmpty(identity_tokens)

@@ -74,6 +74,11 @@ local function has_id(value)
   return (string.find(value, '[^%z]', 19) or 27) < 27 or string.find(value, '[^%z]', 35) ~= nil
 end
 
+-- Tells whether an observation says of which conversion it is (bytes 27 to 42): that of an erased person's says of none.
+local function names_one(value)
+  return string.find(sub(value, 27, 42), '[^%z]') ~= nil
+end
+
 -- Returns up to which time of some those go that are more than may stay; 0: none does.
 local function cut(times, most)
   if #times <= most then return 0 end
@@ -244,7 +249,7 @@ for number, journey in ipairs(KEYS) do
       writes[#writes + 1] = value
       local field
       if kind == CONVERSION then
-        if not has_flag(flags, QUARANTINED) and not has_flag(flags, INTERNAL) then
+        if not has_flag(flags, QUARANTINED) and not has_flag(flags, INTERNAL) and names_one(value) then
           field = 'c' .. sub(value, 11, 18)
         end
       elseif kind >= FIRST_SEEN_KIND and kind <= LAST_SEEN_KIND then

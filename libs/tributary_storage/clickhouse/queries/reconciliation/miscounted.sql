@@ -177,6 +177,7 @@ LEFT JOIN
             AND arrayExists(t -> t IN (/*people*/), identity_tokens)
         WHERE workspace = %(workspace)s
             AND verdict != 'QUARANTINED'
+            AND NOT startsWith(conversion_id, 's1:')
             AND conversion_name IN %(names)s
             AND notEmpty(identity_tokens)
             AND event_time < fromUnixTimestamp64Micro(%(run_end)s, 'UTC')

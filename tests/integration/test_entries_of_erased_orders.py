@@ -1,0 +1,118 @@
+"""What somebody else's device saw of an erased order is an entry of their journey, and says nothing of any order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import pytest
+
+from tests.integration.test_reconciliation import Reconciled, reconciled
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
+from tests.support.forgetting import PATIENCE_SECONDS, forgetting
+from tributary_domain.event_order import event_hash
+from tributary_domain.findings import FindingState
+from tributary_domain.journey import JourneyTouch, TouchKind
+from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.redis.descriptors import digest_of
+from tributary_storage.redis.journey_layout import event_field, pack_conversion
+
+CUSTOMER, DEVICE = "customer:erased", "visitor:others"
+LONG_AGO: Final = NOON - 200 * DAY
+LOSS: Final = NOON + 5 * DAY
+ONCE: Final = {"conversions": [{"name": "purchase", "counting": "once_per_person"}]}
+
+
+@pytest.fixture
+async def own(migrated_redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Reconciled]:
+    patience = {"delivery_seconds": PATIENCE_SECONDS}
+    async with (
+        reconciled(migrated_redis_url, clickhouse_url, workspace, **patience, **ONCE) as opened,
+        forgetting(opened.attribution),
+    ):
+        yield opened
+
+
+def seen_by_both(events: Events, at: int) -> list[Admitted]:
+    """Returns an order of the erased one's that the device of somebody else saw, too."""
+    theirs = events.identify("customer:other", DEVICE, at=at - DAY)
+    order = events.order(CUSTOMER, at=at, order_id="o-erased", event_id="told")
+    return [theirs, order, events.order(DEVICE, at=at, order_id="o-erased", event_id="seen", letter="M", rank=1)]
+
+
+async def happen(attribution: Attribution, *events: Admitted) -> None:
+    """Lets events happen one after another, each when it was."""
+    for event in events:
+        at = event[1].event.event_time.ToMicroseconds()
+        await attribution.record(event, accept_micros=at)
+        await attribution.handle(event, accept_micros=at)
+
+
+async def erase(attribution: Attribution, mode: ErasureMode) -> None:
+    erasure = attribution.erasing.plan(attribution.workspace.id, [CUSTOMER], mode)
+    erasure = await attribution.erasing.go_on(await attribution.erasing.request(erasure))
+    assert not any(erasure.remaining.values()), erasure.remaining
+    await attribution.erasing.go_on(erasure)
+
+
+async def lose_all(attribution: Attribution) -> None:
+    """Loses the state store, and makes it whole again."""
+    await attribution.state.flushdb()
+    attribution.losses.append(LOSS)
+    while not attribution.rebuild.is_whole():
+        await attribution.rebuild.some()
+        await attribution.count_people()
+
+
+async def counted(attribution: Attribution, conversion_id: str) -> bool:
+    published = await attribution.published(conversion_id)
+    assert published is not None
+    return published.state.counted
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+@pytest.mark.parametrize("at", [pytest.param(LONG_AGO, id="forgotten"), pytest.param(NOON - 9 * DAY, id="remembered")])
+async def test_it_hides_nobodys_first_order_after_the_state_store_was_lost(
+    own: Reconciled, workspace: str, at: int, mode: ErasureMode
+) -> None:
+    events, attribution = Events(workspace), own.attribution
+    first = events.order(DEVICE, at=at + DAY, order_id="o-first")
+    await happen(attribution, *seen_by_both(events, at), first)
+    await erase(attribution, mode)
+    await lose_all(attribution)
+    [began] = await attribution.people.firsts.of_people([(workspace, [DEVICE])])
+    assert [one.conversion_id for one in began.conversions.values()] == [events.conversion_id("o-first")]
+    await attribution.let_journeys_expire()
+    await happen(attribution, events.order(DEVICE, order_id="o-second"))
+    assert not await counted(attribution, events.conversion_id("o-second"))
+
+
+async def test_whose_only_order_lost_its_count_is_found_beside_it_and_repaired(own: Reconciled, workspace: str) -> None:
+    events, attribution = Events(workspace), own.attribution
+    await own.happen(*seen_by_both(events, NOON - DAY))
+    await own.happen(events.order(DEVICE, order_id="o-only"))
+    await erase(attribution, ErasureMode.SEVER)
+    await own.execute(
+        "ALTER TABLE conversions UPDATE counted = 0, not_counted_reason = 'ONCE_PER_PERSON'"
+        " WHERE workspace = %(w)s AND conversion_id = %(c)s",
+        c=events.conversion_id("o-only"),
+    )
+    await own.run()
+    [found] = await own.differences()
+    assert (found.conversion_id, found.actual) == (events.conversion_id("o-only"), "not counted: ONCE_PER_PERSON")
+    await own.run()
+    assert [one.state for one in await own.differences()] == [FindingState.RESOLVED]
+    assert (True, "") in await attribution.stored("counted, not_counted_reason")
+
+
+async def test_what_names_no_order_is_nobodys_first(own: Reconciled, workspace: str) -> None:
+    firsts = own.attribution.people.firsts
+    conversion_id = Events(workspace).conversion_id("o-first")
+
+    def seen(at: int, order: str) -> tuple[tuple[str, str], tuple[bytes, bytes]]:
+        touch = JourneyTouch(at, event_hash(f"{at}"), TouchKind.CONVERSION, digest_of(b"purchase"))
+        return (workspace, DEVICE), (event_field(touch.event_hash), pack_conversion(touch, order))
+
+    await firsts.remember([seen(NOON, ""), seen(NOON + 1, conversion_id)], 60)
+    [began] = await firsts.of_people([(workspace, [DEVICE])])
+    assert [one.conversion_id for one in began.conversions.values()] == [conversion_id]
