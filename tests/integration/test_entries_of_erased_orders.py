@@ -10,10 +10,13 @@ import pytest
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.event.v1.conversion_pb2 import Conversion
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import FindingState
 from tributary_domain.journey import JourneyTouch, TouchKind
 from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import event_field, pack_conversion
 
@@ -103,6 +106,31 @@ async def test_whose_only_order_lost_its_count_is_found_beside_it_and_repaired(o
     await own.run()
     assert [one.state for one in await own.differences()] == [FindingState.RESOLVED]
     assert (True, "") in await attribution.stored("counted, not_counted_reason")
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_of_the_order_it_says_neither_the_value_nor_the_shop(
+    own: Reconciled, workspace: str, mode: ErasureMode
+) -> None:
+    events, attribution = Events(workspace), own.attribution
+    shared = seen_by_both(events, NOON - DAY)
+    for _, order in shared[1:]:
+        order.event.conversion.store, order.event.conversion.recurrence.cycle = "shop", "2026-10"
+    await own.happen(*shared)
+    await own.happen(events.order(DEVICE, order_id="o-theirs"))
+    columns = "value_micros, currency, store, cycle, identity_tokens, conversion_name, admitted"
+    asked = f"SELECT {columns} FROM events FINAL WHERE workspace = %(w)s AND event_id = 'seen'"  # noqa: S608
+    [before] = await attribution.clickhouse.execute(asked, {"w": workspace}, raw_strings=True)
+    assert before[:4] == (90_000_000, b"EUR", b"shop", b"2026-10")
+    await erase(attribution, mode)
+    [(*said, admitted)] = await attribution.clickhouse.execute(asked, {"w": workspace}, raw_strings=True)
+    assert said == [None, b"", b"", b"", [DEVICE.encode()], b"purchase"]
+    assert AdmittedEvent.FromString(admitted).event.conversion == Conversion(name="purchase")
+    await own.run()
+    assert await own.differences() == []
+    integrity = StoredIntegrity(attribution.clickhouse)
+    observed = (await integrity.events(workspace)).observed_conversions
+    assert observed == (await integrity.conversions(workspace)).rows
 
 
 async def test_what_names_no_order_is_nobodys_first(own: Reconciled, workspace: str) -> None:

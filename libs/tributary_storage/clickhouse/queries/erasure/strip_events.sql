@@ -1,7 +1,8 @@
 -- Takes all that tells of a person out of recorded events: that there was an event, when, and what became of it, stays, so
 -- that what was received still equals what is there. A conversion stays one, under another random id than the severed;
 -- an order that is none of the erasure's was told too late to be one: nobody credited it, and nobody will. What somebody
--- else's device told of it stays an entry of their journey, that names no order.
+-- else's device told of it stays an entry of their journey, that names no order: what the order was worth, and where, stays
+-- of what names nobody alone.
 ALTER TABLE events
     UPDATE
         kind = if(
@@ -28,6 +29,10 @@ ALTER TABLE events
         click_id_values = [],
         interaction_id = '',
         order_id = '',
+        store = if(event_id IN %(entry_ids)s, '', store),
+        cycle = if(event_id IN %(entry_ids)s, '', cycle),
+        currency = if(event_id IN %(entry_ids)s, '', currency),
+        value_micros = if(event_id IN %(entry_ids)s, NULL, value_micros),
         adjustment_id = '',
         properties = map(),
         details = mapFilter((name, text) -> event_id IN %(entry_ids)s AND startsWith(name, 'consent_'), details),
