@@ -17,6 +17,7 @@ from tributary_domain.findings import FindingState
 from tributary_domain.journey import JourneyTouch, TouchKind
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.integrity import StoredIntegrity
+from tributary_storage.clickhouse.statements import statement
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import event_field, pack_conversion
 
@@ -131,6 +132,15 @@ async def test_of_the_order_it_says_neither_the_value_nor_the_shop(
     integrity = StoredIntegrity(attribution.clickhouse)
     observed = (await integrity.events(workspace)).observed_conversions
     assert observed == (await integrity.conversions(workspace)).rows
+
+
+async def test_it_is_found_by_its_order_and_not_among_all(own: Reconciled, workspace: str) -> None:
+    attribution = own.attribution
+    asked = {"workspace": workspace, "until": NOON, "tokens": ["t"], "conversions": ["c1:none"]}
+    explained = f"EXPLAIN indexes = 1 {statement('erasure/observed_by_others')}"
+    await own.happen(*seen_by_both(Events(workspace), NOON - DAY))
+    plan = await attribution.clickhouse.execute(explained, asked)
+    assert any("Condition: and(((event_time, event_id) in" in line for (line,) in plan)
 
 
 async def test_what_names_no_order_is_nobodys_first(own: Reconciled, workspace: str) -> None:

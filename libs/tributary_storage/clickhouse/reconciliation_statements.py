@@ -1,17 +1,16 @@
 """The statements of reconciliation: `queries/reconciliation/*.sql`, put together from parts that several of them share.
 
 A part stands in a statement as a comment, `/*journeys*/`. Nothing of a request is ever part of the text: values are
-parameters, and text that varies does so by name of file only.
+parameters, and text that varies does so by name of file only. Parts that others share, too, have their home in
+`statements`.
 """
 
 from __future__ import annotations
 
-import re
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
-_PART: Final = re.compile(r"/\*([a-z_]+)\*/")
+from tributary_storage.clickhouse.statements import PART, statement, without_header
 
 _ENTRY: Final = (
     "'Tuple(time Int64, hash UInt64, kind UInt8, flags UInt8, source UInt64, shown UInt64, click UInt64,"
@@ -19,7 +18,6 @@ _ENTRY: Final = (
 )
 _NO_SESSION: Final = "([]::Array(UInt64), []::Array(Int64), []::Array(UInt64), 0::UInt64, 0::Int64)"
 _TOUCH: Final = "'Tuple(time Int64, hash UInt64, kind UInt8, source UInt64, shown UInt64, flags UInt8)'"
-_TELLING: Final = "(indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t)"
 _IS_FIRST: Final = (
     "(details['recurrence_kind'] = 'FIRST' AND cycle != '' AND order_id != ''"
     " AND order_id != details['subscription_id'])"
@@ -36,7 +34,6 @@ _SHORT: Final = {
     "entry": _ENTRY,
     "touch": _TOUCH,
     "no_session": _NO_SESSION,
-    "telling": _TELLING,
     "is_first": _IS_FIRST,
     "part": _PART_OF,
 }
@@ -45,9 +42,5 @@ _SHORT: Final = {
 @cache
 def reconciliation_statement(name: str) -> str:
     """Returns the text of a statement, its parts filled in; values are `%(name)s` parameters."""
-    text = files("tributary_storage.clickhouse").joinpath("queries", "reconciliation", f"{name}.sql").read_text("utf-8")
-    return _PART.sub(lambda found: _SHORT.get(found[1]) or _part(found[1]), text)
-
-
-def _part(name: str) -> str:
-    return "\n".join(line for line in reconciliation_statement(name).splitlines() if not line.startswith("--"))
+    text = statement(f"reconciliation/{name}")
+    return PART.sub(lambda found: _SHORT.get(found[1]) or without_header(reconciliation_statement(found[1])), text)

@@ -1,12 +1,36 @@
-"""Loads `queries/*.sql`: one question per file, read once."""
+"""Loads `queries/*.sql`: one question per file, read once, put together from parts that several of them share.
+
+A part stands in a statement as a comment, `/*home*/`. Nothing of a request is ever part of the text: values are
+parameters.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
+from typing import Final
+
+PART: Final = re.compile(r"/\*([a-z_]+)\*/")
+
+_TELLING: Final = "(indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t)"
+"""By what identifiers are sorted, the most telling first."""
+_SHORT: Final = {"telling": _TELLING, "home": f"arraySort(t -> {_TELLING}, identity_tokens)[1]"}
+"""`home`: whose an event is, its most telling identifier."""
+_LONG: Final = frozenset({"of_tokens"})
 
 
 @cache
 def statement(name: str) -> str:
-    """Returns the text of `queries/<name>.sql`, whose values are `%(name)s` parameters."""
-    return files("tributary_storage.clickhouse").joinpath("queries", f"{name}.sql").read_text("utf-8")
+    """Returns the text of `queries/<name>.sql`, its shared parts filled in; values are `%(name)s` parameters."""
+    text = files("tributary_storage.clickhouse").joinpath("queries", f"{name}.sql").read_text("utf-8")
+    return PART.sub(lambda found: _shared(found[1]) or found[0], text)
+
+
+def without_header(text: str) -> str:
+    """Returns a statement as a part of another."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+
+
+def _shared(name: str) -> str | None:
+    return without_header(statement(name)) if name in _LONG else _SHORT.get(name)

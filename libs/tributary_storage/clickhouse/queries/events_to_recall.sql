@@ -14,12 +14,7 @@ WHERE workspace = %(workspace)s
     AND admitted != ''
     AND (event_time, event_id) IN
     (
-        SELECT
-            event_time,
-            event_id
-        FROM events_by_identifier
-        WHERE workspace = %(workspace)s
-            AND identity_token IN %(tokens)s
+        /*of_tokens*/
             AND event_time >= fromUnixTimestamp64Micro(%(since)s, 'UTC')
             AND event_time < fromUnixTimestamp64Micro(%(until)s, 'UTC')
             AND kind IN ('touchpoint', 'conversion')

@@ -59,7 +59,7 @@ ORDER BY
     event_time,
     event_id
 LIMIT 1 BY
-    arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1],
+    /*home*/,
     if(kind = 'conversion', conversion_name, ''),
     click_id_values,
     interaction_id,

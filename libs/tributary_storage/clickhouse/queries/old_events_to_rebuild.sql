@@ -11,12 +11,7 @@ FROM events FINAL
 WHERE workspace = %(workspace)s
     AND (event_time, event_id) IN
     (
-        SELECT
-            event_time,
-            event_id
-        FROM events_by_identifier
-        WHERE workspace = %(workspace)s
-            AND identity_token IN %(tokens)s
+        /*of_tokens*/
     )
     AND accept_time < fromUnixTimestamp64Micro(%(until)s, 'UTC')
     AND kind IN ('touchpoint', 'conversion')

@@ -20,12 +20,7 @@ FROM
         AND admitted != ''
         AND (event_time, event_id) IN
         (
-            SELECT
-                event_time,
-                event_id
-            FROM events_by_identifier
-            WHERE workspace = %(workspace)s
-                AND identity_token IN %(tokens)s
+            /*of_tokens*/
         )
 ) AS a
 LEFT JOIN

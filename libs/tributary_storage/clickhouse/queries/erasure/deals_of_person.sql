@@ -74,7 +74,7 @@ WITH
                 WHERE workspace = %(workspace)s
                     AND identity_token IN (SELECT contact_token FROM contacts)
             )
-            AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+            AND /*home*/
                 NOT IN %(tokens)s
     )
 SELECT DISTINCT

@@ -11,7 +11,7 @@ FROM
     WHERE workspace = %(workspace)s
         AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
         AND (
-            arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+            /*home*/
                 IN %(tokens)s
             OR conversion_id IN %(conversions)s
         )
@@ -23,7 +23,7 @@ FROM
     WHERE workspace = %(workspace)s
         AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
         AND hasAny(identity_tokens, %(token_list)s)
-        AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+        AND /*home*/
             NOT IN %(tokens)s
         AND conversion_id NOT IN %(conversions)s
     UNION ALL

@@ -1,4 +1,5 @@
--- What others observed until a moment of a person's conversions, on a device that is not the person's.
+-- What others observed until a moment of a person's conversions, on a device that is not the person's. FINAL after what was
+-- ever said of these is found by index: an event is what it is since.
 SELECT
     toUnixTimestamp64Micro(event_time) AS time,
     event_id,
@@ -12,8 +13,17 @@ WHERE workspace = %(workspace)s
     AND verdict != 'QUARANTINED'
     AND admitted != ''
     AND conversion_id IN %(conversions)s
+    AND (event_time, event_id) IN
+    (
+        SELECT
+            event_time,
+            event_id
+        FROM events
+        PREWHERE conversion_id IN %(conversions)s
+        WHERE workspace = %(workspace)s
+    )
     AND notEmpty(identity_tokens)
-    AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+    AND /*home*/
         NOT IN %(tokens)s
 ORDER BY
     time,

@@ -13,14 +13,9 @@ WHERE workspace = %(workspace)s
     AND admitted != ''
     AND (event_time, event_id) IN
     (
-        SELECT
-            event_time,
-            event_id
-        FROM events_by_identifier
-        WHERE workspace = %(workspace)s
-            AND identity_token IN %(tokens)s
+        /*of_tokens*/
     )
-    AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+    AND /*home*/
         IN %(tokens)s
     AND conversion_id NOT IN %(conversions)s
     AND conversion_id IN

@@ -13,12 +13,7 @@ WHERE workspace = %(workspace)s
     AND NOT startsWith(conversion_id, 's1:')
     AND (event_time, event_id) IN
     (
-        SELECT
-            event_time,
-            event_id
-        FROM events_by_identifier
-        WHERE workspace = %(workspace)s
-            AND identity_token IN %(tokens)s
+        /*of_tokens*/
             AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
         UNION ALL
         SELECT
@@ -39,7 +34,7 @@ WHERE workspace = %(workspace)s
         conversion_id IN %(conversions)s
         OR (
             event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
-            AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+            AND /*home*/
                 IN %(tokens)s
         )
     )

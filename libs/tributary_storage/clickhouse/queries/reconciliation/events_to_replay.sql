@@ -13,12 +13,7 @@ WHERE workspace = %(workspace)s
     AND (admitted != '' OR length(identity_tokens) > 1)
     AND (event_time, event_id) IN
     (
-        SELECT
-            event_time,
-            event_id
-        FROM events_by_identifier
-        WHERE workspace = %(workspace)s
-            AND identity_token IN %(tokens)s
+        /*of_tokens*/
         UNION ALL
         SELECT
             event_time,

@@ -170,7 +170,7 @@ LEFT JOIN
     FROM
     (
         SELECT
-            arraySort(t -> /*telling*/, identity_tokens)[1] AS home,
+            /*home*/ AS home,
             conversion_name
         FROM events
         PREWHERE kind = 'conversion'

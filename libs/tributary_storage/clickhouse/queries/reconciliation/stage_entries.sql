@@ -87,7 +87,7 @@ FROM
     (
         SELECT
             *,
-            arraySort(t -> /*telling*/, identity_tokens)[1] AS home
+            /*home*/ AS home
         FROM events FINAL
         PREWHERE kind IN ('touchpoint', 'conversion', 'erased', %(sighting)s)
             AND arrayExists(t -> t IN (/*people*/), identity_tokens)

@@ -107,7 +107,7 @@ FROM
             FROM
             (
                 SELECT
-                    arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1] AS home,
+                    /*home*/ AS home,
                     min((event_time, xxHash64(event_id), event_id)) AS place
                 FROM events
                 WHERE workspace = %(workspace)s

@@ -158,7 +158,7 @@ FROM
                         event_id,
                         traffic,
                         consent_analytics_storage,
-                        arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1] AS home,
+                        /*home*/ AS home,
                         arrayFirstIndex(family -> family NOT IN %(not_one_click)s, click_id_families) AS click_at,
                         if(click_at = 0, 0, xxHash64(concat(click_id_families[click_at], ':', click_id_values[click_at]))) AS click,
                         if(interaction_id = '', 0, xxHash64(interaction_id)) AS interaction,
