@@ -123,6 +123,9 @@ NOT_COUNTED: Final = "not counted: another one counts in its place"
 """What is expected of a conversion that counts otherwise than the rule of its name says."""
 _COUNTINGS: Final = (COUNTED, NOT_COUNTED)
 
+AS_PUBLISHED: Final = "each revision as it was published"
+"""What is expected of a conversion of which a row of the ledger says otherwise than was published."""
+
 DIFFERENCE_KINDS: Final = (FindingKind.MISSING, FindingKind.DIFFERENT, FindingKind.LATE, FindingKind.MERGED)
 """What stream and batch say otherwise of a conversion."""
 
@@ -186,8 +189,9 @@ def finding(
 ) -> Finding:
     """Makes a finding; its id and severity follow from what it is about."""
     named = (conversion_id, deal_id, *([event_id] if event_id else []))
-    # Several sums of one conversion may be wrong, and both its value and whether it counts beside others.
-    says_which = kind is FindingKind.SUM_WRONG or not any(named) or expected in _COUNTINGS
+    # Several sums of one conversion may be wrong, both its value and whether it counts beside others, and both what it
+    # is now and a revision of it.
+    says_which = kind is FindingKind.SUM_WRONG or not any(named) or expected in (*_COUNTINGS, AS_PUBLISHED)
     about = "\x00".join((kind, cause, *named, message if says_which else ""))
     return Finding(
         finding_id="f1:" + hashlib.blake2b(about.encode(), digest_size=12).hexdigest(),
@@ -229,6 +233,11 @@ def _distance(one: Finding) -> int | None:
 def is_about_counting(one: Finding) -> bool:
     """Tells whether a difference is that a conversion counts otherwise than the rule of its name says."""
     return one.expected in _COUNTINGS
+
+
+def is_about_ledger(one: Finding) -> bool:
+    """Tells whether a difference is that a row of the ledger says otherwise than was published."""
+    return one.expected == AS_PUBLISHED
 
 
 def is_about_others(one: Finding) -> bool:

@@ -28,6 +28,7 @@ from tributary_attribution.composition import crediting_parts, state_guards
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deal_checks import DealChecks
 from tributary_attribution.extra_conversions import ExtraConversions
+from tributary_attribution.ledger_checks import LedgerChecks
 from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
 from tributary_attribution.reconcile_options import read_options
@@ -55,6 +56,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.identity_words import IdentityWords
+from tributary_storage.clickhouse.ledger_rows import LedgerRows
 from tributary_storage.clickhouse.pending_values import PendingValues
 from tributary_storage.clickhouse.reconciliation_comparison import ReconciliationComparison
 from tributary_storage.clickhouse.reconciliation_deals import ReconciliationDeals
@@ -122,6 +124,7 @@ def reconciliation_of(
         ReconciliationComparison(clickhouse),
         ReconciliationRuns(clickhouse),
         Repair(people, conversions, attributor, sources, words, revisions),
+        LedgerChecks(LedgerRows(clickhouse), conversions, ConversionWriter(clickhouse)),
         ExtraConversions(ReconciliationComparison(clickhouse), conversions, rows),
         CrossChecks(
             sources,

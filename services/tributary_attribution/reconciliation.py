@@ -18,6 +18,7 @@ import structlog
 from tributary_attribution.credit_settings import history_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.extra_conversions import ExtraConversions
+from tributary_attribution.ledger_checks import LedgerChecks
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.run_reading import Reading, RunReading
@@ -66,6 +67,7 @@ class Reconciliation:
         comparison: Compares.
         runs: Keeps runs and findings.
         repair: Explains and repairs.
+        ledger: Holds the rows of revisions against what was published.
         extra: What is stored and nobody observed.
         checks: What else is held against each other.
         clock: Says when.
@@ -81,6 +83,7 @@ class Reconciliation:
         comparison: ReconciliationComparison,
         runs: ReconciliationRuns,
         repair: Repair,
+        ledger: LedgerChecks,
         extra: ExtraConversions,
         checks: CrossChecks,
         clock: Clock,
@@ -94,6 +97,7 @@ class Reconciliation:
         self._comparison = comparison
         self._runs = runs
         self._repair = repair
+        self._ledger = ledger
         self._extra = extra
         self._checks = checks
         self._clock = clock
@@ -140,6 +144,7 @@ class Reconciliation:
         grace_micros = round(grace_seconds * SECOND)
         settled = Settled(now - grace_micros, now)
         chains = await self._repair.mend_chains(scope, now, settled.accepted_until_micros, repairs=run.repairs)
+        altered = await self._ledger.check(scope, now, settled.accepted_until_micros, repairs=run.repairs)
         read = await self._reading.read(scope, workspace)
         is_whole = not run.finished_slices
         for part in range(run.slices):
@@ -152,7 +157,9 @@ class Reconciliation:
         chains = [one for one in chains if one.conversion_id not in extra.unpublished]
         counts, answers = await self._checks.check(scope, workspace, now)
         answers.add(extra.found, is_cut=len(extra.found) >= LIMIT)
+        answers.add(altered.found, is_cut=altered.is_cut)
         counts["lost_revisions"] = len(chains)
+        counts["altered_revisions"] = altered.rows
         found = [*answers.named, *unrecorded, *chains]
         found = await self._runs.report(run.workspace, found, self._clock.unix_micros())
         is_recorded = bool(sums) and not {"verdicts_unsettled", "cut_losses"} & sums.keys()

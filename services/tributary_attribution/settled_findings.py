@@ -20,6 +20,7 @@ from tributary_domain.findings import (
     FindingKind,
     FindingState,
     is_about_counting,
+    is_about_ledger,
     is_about_others,
 )
 from tributary_storage.clickhouse.reconciliation_comparison import Settled, Standing
@@ -136,7 +137,7 @@ class SettledFindings:
                 after=after,
                 limit=MAX_FINDINGS,
             )
-            named.update(one.conversion_id for one in page if not is_about_counting(one))
+            named.update(one.conversion_id for one in page if not (is_about_counting(one) or is_about_ledger(one)))
             if len(page) < MAX_FINDINGS:
                 return named - {""}
             after = page[-1].finding_id
@@ -169,7 +170,7 @@ class _Look:
             case FindingKind.SUM_WRONG:
                 is_seen = bool(standings) and all(each.is_looked_for or not each.is_stored for each in standings)
                 return is_seen or await self._covers(one)
-            case kind if kind in DIFFERENCE_KINDS and standing and is_about_others(one):
+            case kind if kind in DIFFERENCE_KINDS and standing and (is_about_others(one) or is_about_ledger(one)):
                 return _is_gone(standing) or (self._is_whole and await self._covers(one))
             case kind if kind in DIFFERENCE_KINDS and standing:
                 is_seen = standing.is_compared and self._is_whole

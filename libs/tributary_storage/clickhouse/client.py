@@ -163,7 +163,9 @@ class ClickHouse:
             answer: list[Row] = await self._run(lambda client: client.execute(statement, parameters, settings=settings))
             return answer
 
-    async def insert(self, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> int:
+    async def insert(
+        self, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]], *, is_repeated: bool = False
+    ) -> int:
         """Inserts a block of rows and returns how many, once ClickHouse has acknowledged it.
 
         May run twice: every table replaces a row that is written again.
@@ -172,6 +174,8 @@ class ClickHouse:
             table: One of ours, never a caller's text.
             columns: Which columns; the others take their defaults.
             values: One sequence per column, all of one length; times as microseconds.
+            is_repeated: Whether the same may have been inserted before, and must be again: a replicated table passes
+                over a block that it has had.
 
         Raises:
             StorageUnavailableError: As for `execute`.
@@ -182,7 +186,8 @@ class ClickHouse:
             return 0
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
         with span("clickhouse insert", table=table, rows=rows):
-            await self._run(lambda client: client.execute(statement, values, columnar=True, settings=_INSERT_SETTINGS))
+            settings = _INSERT_SETTINGS | ({"insert_deduplicate": 0} if is_repeated else {})
+            await self._run(lambda client: client.execute(statement, values, columnar=True, settings=settings))
         return rows
 
     async def close(self) -> None:

@@ -94,12 +94,12 @@ class RevisionRows:
         for some in _some_at_once(published):
             rows = await self._clickhouse.execute(_ROWS, {"workspace": workspace, "ids": some})
             for row in rows:
-                stored = {name: _plain(value) for name, value in zip(_KEPT, row, strict=True)}
+                stored = {name: plain(value) for name, value in zip(_KEPT, row, strict=True)}
                 wanted = published[str(stored["conversion_id"])]
                 if wanted.revision != stored["revision"]:
                     continue
                 own = zip(REVISION_COLUMNS, revision_row(wanted, b""), strict=True)
-                if any(stored[name] != _plain(value) for name, value in own if name in stored):
+                if any(stored[name] != plain(value) for name, value in own if name in stored):
                     found.add(wanted.state.conversion_id)
         return found
 
@@ -118,14 +118,14 @@ class RevisionRows:
             await self._clickhouse.execute(reconciliation_statement("remove_unpublished"), values)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Returns a value as a row is written: times as microseconds, lists as lists."""
     if isinstance(value, datetime):
         return (value.replace(tzinfo=value.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: plain(one) for name, one in value.items()}
     return value
 
 

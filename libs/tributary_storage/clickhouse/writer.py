@@ -70,6 +70,25 @@ class ConversionWriter:
         if rows:
             await _insert(self._clickhouse, metrics.Table.CONVERSION_REVISIONS, REVISION_COLUMNS, rows)
 
+    async def write_again(self, revisions: Iterable[tuple[ConversionRevised, bytes, int]]) -> None:
+        """Does the same with revisions that have a row each, which is as old as before: what is new is asked by that.
+
+        Args:
+            revisions: Each message with its serialised form, and when its row was recorded, in microseconds.
+
+        Raises:
+            StorageUnavailableError: As for `write`, and so are the others.
+            StatementRefusedError: Likewise.
+            ValueError: Likewise.
+        """
+        rows = [(*revision_row(revised, content), micros) for revised, content, micros in revisions]
+        if rows:
+            table, columns = metrics.Table.CONVERSION_REVISIONS, (*REVISION_COLUMNS, "record_time")
+            values = list(zip(*rows, strict=True))
+            metrics.WRITTEN_ROWS.add(
+                await self._clickhouse.insert(table.value, columns, values, is_repeated=True), table=table
+            )
+
 
 class DeliveryWriter:
     """Writes `deliveries`, the sent ledger; for delivery."""

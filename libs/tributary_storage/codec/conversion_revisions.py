@@ -140,7 +140,7 @@ def describe_change(
     """
     old = ConversionState() if published is None else published.state
     revised.causes.extend([_CAUSES[cause] for cause in change.causes])
-    revised.value_delta_micros = _counted_value(state) - _counted_value(old)
+    revised.value_delta_micros = counted_value(state) - counted_value(old)
     revised.counted_delta = int(state.counted) - int(old.counted)
     if change.moves:
         revised.replaced_conversion_time.CopyFrom(old.conversion_time)
@@ -171,7 +171,8 @@ def displacing(
     return mended, mended.SerializeToString(deterministic=True)
 
 
-def _counted_value(state: ConversionState) -> int:
+def counted_value(state: ConversionState) -> int:
+    """Returns how much totals contain of a conversion, in micros."""
     return state.value.amount_micros if state.counted else 0
 
 

@@ -1,29 +1,10 @@
--- Conversions of the days of a run, and where it compares what changed those that were published in these days, of which
--- a revision that was published has no row: one that another names as the one before it, or the newest, which
--- `conversions` has and `conversion_revisions` lacks. One row per conversion, its first such place: the revision that is
--- there, the one that it names, and the newest before it that is there.
--- Left out: what was published so lately that its row may be on its way, and what an erasure severed.
+-- Conversions of the days of a run (`of_days`) of which a revision that was published has no row: one that another names
+-- as the one before it, or the newest, which `conversions` has and `conversion_revisions` lacks. One row per conversion,
+-- its first such place: the revision that is there, the one that it names, and the newest before it that is there.
 WITH
     of_days AS
     (
-        SELECT
-            conversion_id,
-            revision
-        FROM conversions FINAL
-        WHERE workspace = %(workspace)s
-            AND (
-                (
-                    conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-                    AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-                )
-                OR (
-                    %(with_changes)s
-                    AND publish_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-                    AND publish_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-                )
-            )
-            AND publish_time <= fromUnixTimestamp64Micro(%(settled)s, 'UTC')
-            AND NOT startsWith(conversion_id, 's1:')
+/*of_days*/
     )
 SELECT
     conversion_id,

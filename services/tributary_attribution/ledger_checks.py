@@ -1,0 +1,266 @@
+"""The ledger, row by row, held against what was published: a row that was altered is written again.
+
+The one rule: a row is what its own message says, for the writer made it from that. It is written again as it was, with
+its number, its causes, its posting day and the time that it was recorded at, and so replaces itself in both tables; an
+older one stays behind the newer. Only where the message itself is damaged does the state store say what was published:
+it has the newest of each conversion. Of one of before nobody knows what it said: that is told, and left.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, finding
+from tributary_storage.clickhouse.client import StatementRefusedError
+from tributary_storage.clickhouse.credit_columns import MODELS
+from tributary_storage.clickhouse.ledger_rows import LedgerRow, LedgerRows, Place
+from tributary_storage.clickhouse.reconciliation_staging import Scope
+from tributary_storage.codec.conversion_revisions import PublishedConversion, counted_value, displacing
+from tributary_storage.redis.conversions import Conversions, StoredConversion, conversion_key
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE: Final = 1000
+_MOST_KEPT: Final = 10_000
+"""Findings that are kept; of more it is known that they are there, and all are mended."""
+
+Message = tuple[ConversionRevised, bytes, int]
+"""A revision, the same serialised, and when its row was written first, in microseconds."""
+
+
+class Writer(Protocol):
+    """Where rows are written."""
+
+    async def write_again(self, revisions: Iterable[Message]) -> None:
+        """Returns when all are stored; may run twice.
+
+        Raises:
+            StorageUnavailableError: Some may be stored.
+            StatementRefusedError: None is stored: the credit of one does not add up.
+        """
+        ...
+
+
+_UNREADABLE: Final = "revised"
+_UNCHAINED: Final = "revised: its deltas"
+_VALUES: Final = frozenset(
+    {
+        *("currency", "value_micros", "original_value_micros", "value_source", "value_basis", "value_pending"),
+        *("reporting_currency", "reporting_value_micros", "rate_picos", "rate_date", "amounts_micros"),
+        *("counted", "not_counted_reason", "retracted", "value_delta_micros", "counted_delta", _UNCHAINED),
+    }
+)
+_CREDIT: Final = frozenset(
+    {
+        *(f"{model}_{part}" for model in MODELS for part in ("credit_micros", "value_micros", "unattributed_reason")),
+        *("data_driven_model_version", "reporting_credit_micros"),
+    }
+)
+_MESSAGES: Final = {
+    FindingCause.WRONG_VALUE: "What a revision was worth, or by how much it changed that, is not what was published.",
+    FindingCause.WRONG_CREDIT: "The credit of a revision is not what was published.",
+    FindingCause.WRONG_FACTS: "What a revision says, or when it is posted, is not what was published.",
+}
+_DAMAGED: Final = "What a revision was published as is damaged itself; only of the newest one somebody else knows it."
+
+
+class AlteredRevisions(NamedTuple):
+    """What was found."""
+
+    found: list[Finding]
+    """One per conversion, at most 10 000; resolved, where it was mended."""
+    is_cut: bool
+    """Whether there were more."""
+    rows: int
+    """Rows that were altered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Altered:
+    """A row that says otherwise than was published."""
+
+    row: LedgerRow
+    names: tuple[str, ...]
+    """The columns."""
+    before: LedgerRow | None
+    """The row of the revision before it; None: there is none, or nobody can read it."""
+
+    @property
+    def is_itself_damaged(self) -> bool:
+        """Tells whether it is its message that is damaged."""
+        return not {_UNREADABLE, _UNCHAINED}.isdisjoint(self.names)
+
+
+class LedgerChecks:
+    """Holds rows against messages. May run twice, and beside the attribution that runs.
+
+    Args:
+        rows: The ledger.
+        conversions: Knows what was published last.
+        writer: Writes rows.
+    """
+
+    def __init__(self, rows: LedgerRows, conversions: Conversions, writer: Writer) -> None:
+        self._rows = rows
+        self._conversions = conversions
+        self._writer = writer
+
+    async def check(
+        self, scope: Scope, now_micros: int, published_until_micros: int, *, repairs: bool
+    ) -> AlteredRevisions:
+        """Returns a finding per conversion of a run's days of which a row was altered; resolved, where it was mended.
+
+        Args:
+            scope: The run.
+            now_micros: When it looks.
+            published_until_micros: The rows of what was published later may be on their way.
+            repairs: Whether they are mended.
+
+        Raises:
+            StorageUnavailableError: A store does not answer; run the same again.
+        """
+        found: list[Finding] = []
+        number, after, is_cut = 0, "", False
+        while ids := await self._rows.conversions(scope, published_until_micros, after):
+            for start in range(0, len(ids), _AT_ONCE):
+                some, rows = await self._check(scope, ids[start : start + _AT_ONCE], now_micros, repairs=repairs)
+                is_cut = is_cut or len(found) + len(some) > _MOST_KEPT
+                found += some[: _MOST_KEPT - len(found)]
+                number += rows
+            after = ids[-1]
+        return AlteredRevisions(found, is_cut, number)
+
+    async def _check(
+        self, scope: Scope, conversion_ids: Sequence[str], now_micros: int, *, repairs: bool
+    ) -> tuple[list[Finding], int]:
+        """Returns the same of some conversions, and how many rows were altered."""
+        altered = await self._altered(scope.workspace, conversion_ids)
+        if not altered:
+            return [], 0
+        by_conversion: dict[str, list[_Altered]] = defaultdict(list)
+        for one in altered:
+            by_conversion[one.row.conversion_id].append(one)
+        found = [_finding(scope, some, now_micros) for some in by_conversion.values()]
+        if not repairs:
+            return found, len(altered)
+        written = await self._mend(scope.workspace, altered)
+        left = {one.row.conversion_id for one in await self._altered(scope.workspace, list(by_conversion))}
+        log.warning("ledger_mended", workspace=scope.workspace, rows=len(altered), conversions_left=len(left))
+        mended = [
+            one if one.conversion_id in left else one.repaired(written.get(one.conversion_id, 0)) for one in found
+        ]
+        return mended, len(altered)
+
+    async def _altered(self, workspace: str, conversion_ids: Collection[str]) -> list[_Altered]:
+        """Returns the rows of some conversions that were altered, by id and number."""
+        altered: list[_Altered] = []
+        before: LedgerRow | None = None
+        async for page in self._rows.pages(workspace, conversion_ids):
+            for row in page:
+                if before is not None and before.conversion_id != row.conversion_id:
+                    before = None
+                names = row.differing
+                if row.said is None:
+                    names = (_UNREADABLE,)
+                elif not _adds_up(before, row.said):
+                    names = (*names, _UNCHAINED)
+                if names:
+                    altered.append(_Altered(row, names, before))
+                before = row
+        return altered
+
+    async def _mend(self, workspace: str, altered: Sequence[_Altered]) -> dict[str, int]:
+        """Writes rows again; returns the newest revision that was written, by conversion."""
+        newest = await self._newest(workspace, altered)
+        proven = await self._rows.differing(workspace, {place: said for place, (said, *_) in newest.items()})
+        wanted: list[Message] = []
+        for one in altered:
+            published = newest.get(one.row.place)
+            # What the store and all columns say alike was published: then it is the message that was altered.
+            if published is not None and (one.is_itself_damaged or one.row.place not in proven):
+                wanted.append(published)
+            elif one.row.said is not None and not one.is_itself_damaged:
+                wanted.append((one.row.said, one.row.content, one.row.record_micros))
+        return {said.state.conversion_id: said.revision for said, *_ in await self._written(wanted)}
+
+    async def _newest(self, workspace: str, altered: Sequence[_Altered]) -> dict[Place, Message]:
+        """Returns what the state store has of some rows, as it was published."""
+        keys = {conversion_key(workspace, one.row.conversion_id) for one in altered}
+        stored = await self._conversions.observe({key: {} for key in keys}, 0)
+        found: dict[Place, Message] = {}
+        for one in altered:
+            message = _published(one, stored[conversion_key(workspace, one.row.conversion_id)])
+            if message is not None:
+                found[one.row.place] = message
+        return found
+
+    async def _written(self, wanted: Sequence[Message]) -> list[Message]:
+        """Writes messages; returns those that were stored: one whose credit does not add up is not."""
+        try:
+            await self._writer.write_again(wanted)
+        except StatementRefusedError:
+            if len(wanted) <= 1:
+                return []
+            middle = len(wanted) // 2
+            return [*await self._written(wanted[:middle]), *await self._written(wanted[middle:])]
+        return list(wanted)
+
+
+def _adds_up(before: LedgerRow | None, said: ConversionRevised) -> bool:
+    """Tells whether a revision changed value and count by what lies between it and the one before.
+
+    Where that is not there, or cannot be read, nobody can tell.
+    """
+    if said.previous_revision and (before is None or before.said is None):
+        return True
+    if (before.revision if before is not None else 0) != said.previous_revision:
+        return True  # a broken chain, which others find
+    value = counted = 0
+    if before is not None and before.said is not None:
+        value, counted = counted_value(before.said.state), int(before.said.state.counted)
+    deltas = counted_value(said.state) - value, int(said.state.counted) - counted
+    return deltas == (said.value_delta_micros, said.counted_delta)
+
+
+def _published(one: _Altered, stored: StoredConversion) -> Message | None:
+    """Returns a row as the state store has its revision; None: it has another, or contradicts the rows before."""
+    if stored.pending or stored.revision != one.row.revision or not stored.published:
+        return None
+    revised = ConversionRevised.FromString(stored.published)
+    if one.before is None:
+        before, previous = None, 0
+    elif one.before.said is None:
+        return None
+    else:
+        before, previous = PublishedConversion(one.before.content), one.before.revision
+    said, content = displacing(before, previous, PublishedConversion(stored.published), revised)
+    is_same_chain = previous == revised.previous_revision
+    if is_same_chain and said.value_delta_micros != revised.value_delta_micros:
+        return None
+    return said, content, one.row.record_micros
+
+
+def _finding(scope: Scope, altered: Sequence[_Altered], now_micros: int) -> Finding:
+    names = {name for one in altered for name in one.names}
+    cause = FindingCause.WRONG_FACTS
+    if not _VALUES.isdisjoint(names):
+        cause = FindingCause.WRONG_VALUE
+    elif not _CREDIT.isdisjoint(names):
+        cause = FindingCause.WRONG_CREDIT
+    texts = [f"revision {one.row.revision}: {', '.join(one.names)}" for one in altered]
+    return finding(
+        scope.reconciliation_id,
+        FindingKind.DIFFERENT,
+        _DAMAGED if any(one.is_itself_damaged for one in altered) else _MESSAGES[cause],
+        cause=cause,
+        conversion_id=altered[0].row.conversion_id,
+        expected=AS_PUBLISHED,
+        actual="; ".join(texts)[:4096],
+        find_micros=now_micros,
+    )

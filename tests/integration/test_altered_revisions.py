@@ -1,0 +1,243 @@
+"""Rows of the ledger that somebody altered: found, named, and written again as they were published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import pytest
+
+from tests.integration.test_lost_revisions import _report
+from tests.integration.test_reconciliation import Reconciled, reconciled
+from tests.support.attribution import DAY, NOON, Events
+from tests.support.stores import Stores
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.runs import exit_status
+from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, FindingState
+from tributary_storage.clickhouse.report_query import Basis
+
+_VALUE, _CREDIT, _FACTS = FindingCause.WRONG_VALUE, FindingCause.WRONG_CREDIT, FindingCause.WRONG_FACTS
+_NEWEST, _OLDER = 2, 1
+_HARMS: Final[Mapping[str, tuple[str, FindingCause]]] = {
+    "delta": ("value_delta_micros = value_delta_micros * 2", _VALUE),
+    "counted-delta": ("counted_delta = 1", _VALUE),
+    "value": ("value_micros = 5", _VALUE),
+    "uncounted": ("counted = false, not_counted_reason = 'RETRACTED'", _VALUE),
+    "currency": ("currency = 'GBP'", _VALUE),
+    "amounts": ("amounts_micros = map('tax', 5)", _VALUE),
+    "credit": ("linear_credit_micros = [1, 999999]", _CREDIT),
+    "shares": ("time_decay_value_micros = arrayReverse(time_decay_value_micros)", _CREDIT),
+    "reason": ("linear_unattributed_reason = 'NO_CONSENT'", _CREDIT),
+    "model": ("data_driven_model_version = 'm'", _CREDIT),
+    "posting": ("posting_date = posting_date - 30", _FACTS),
+    "time": ("conversion_time = conversion_time - toIntervalDay(3)", _FACTS),
+    "replaced": ("replaced_conversion_time = conversion_time", _FACTS),
+    "name": ("name = 'trial'", _FACTS),
+    "role": ("role = 'LEAD', is_primary = false", _FACTS),
+    "touches": ("touch_event_ids = arrayReverse(touch_event_ids)", _FACTS),
+    "times": ("touch_times = arrayMap(t -> t - toIntervalDay(3), touch_times)", _FACTS),
+    "channels": ("touch_channels = arrayMap(c -> 'Email', touch_channels)", _FACTS),
+    "details": ("touch_details = arrayMap(d -> map('ad_id', 'x'), touch_details)", _FACTS),
+    "cycle": ("cycle = '9'", _FACTS),
+    "causes": ("causes = ['settings_change'], causing_event_ids = []", _FACTS),
+    "person": ("person_id = 'p1:00000000000000000000000000000000'", _FACTS),
+    "version": ("settings_version = 'zz'", _FACTS),
+}
+
+
+@pytest.fixture(scope="module")
+def clickhouse_url(stores: Stores) -> Iterator[str]:
+    """A database of this module's own: to harm a row takes as long as the table is large."""
+    with stores.a_database("altered") as url:
+        yield url
+
+
+async def _refunded_twice(world: Reconciled, make: Events, orders: Sequence[str]) -> dict[str, list[int]]:
+    """Makes orders of two touches that are refunded twice; returns the revisions of each."""
+    await world.happen(
+        make.touch("visitor:a", at=NOON - 3 * DAY), make.touch("visitor:a", at=NOON - DAY, channel="Email")
+    )
+    await world.happen(*(make.order("visitor:a", order_id=order) for order in orders))
+    for number in (1, 2):
+        await world.happen(*(make.refund(30_000_000, order_id=order, at=NOON + number * DAY) for order in orders))
+    return {order: await world.attribution.stored_revisions(make.conversion_id(order)) for order in orders}
+
+
+async def _rows(world: Reconciled, table: str = "conversion_revisions", *, but: str = "") -> list[Any]:
+    """Returns all that is stored of revisions, or of the newest ones, and when."""
+    some = f"EXCEPT ({but})" if but and table == "conversion_revisions" else ""
+    return await world.attribution.clickhouse.execute(
+        f"SELECT * {some} FROM {table} FINAL"  # noqa: S608 - of the test
+        " WHERE workspace = %(w)s ORDER BY conversion_id, revision",
+        {"w": world.attribution.workspace.id},
+        raw_strings=True,
+    )
+
+
+async def _said(world: Reconciled, conversion_id: str, revision: int) -> ConversionRevised:
+    [(content,)] = await world.attribution.clickhouse.execute(
+        "SELECT revised FROM conversion_revisions FINAL"
+        " WHERE workspace = %(w)s AND conversion_id = %(c)s AND revision = %(r)s",
+        {"w": world.attribution.workspace.id, "c": conversion_id, "r": revision},
+        raw_strings=True,
+    )
+    return ConversionRevised.FromString(content)
+
+
+async def _harm(world: Reconciled, what: str, conversion_id: str, revision: int) -> None:
+    await world.execute(
+        f"ALTER TABLE conversion_revisions UPDATE {what}"
+        " WHERE workspace = %(w)s AND conversion_id = %(c)s AND revision = %(r)s",
+        c=conversion_id,
+        r=revision,
+    )
+
+
+async def _copy(world: Reconciled, what: str, conversion_id: str, revision: int) -> None:
+    """Writes a row again, and something in it otherwise."""
+    await world.execute(
+        f"INSERT INTO conversion_revisions SELECT * REPLACE ({what})"  # noqa: S608 - of the test
+        " FROM (SELECT * FROM conversion_revisions FINAL) AS s"
+        " WHERE s.workspace = %(w)s AND s.conversion_id = %(c)s AND s.revision = %(r)s",
+        c=conversion_id,
+        r=revision,
+    )
+
+
+async def _about_ledger(world: Reconciled) -> dict[str, Finding]:
+    return {one.conversion_id: one for one in await world.differences() if one.expected == AS_PUBLISHED}
+
+
+@pytest.mark.parametrize("which", [pytest.param(_NEWEST, id="newest"), pytest.param(_OLDER, id="older")])
+async def test_an_altered_row_is_found_named_and_written_again_as_it_was_published(
+    redis_url: str, clickhouse_url: str, workspace: str, which: int
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        revisions = await _refunded_twice(world, make, [*_HARMS, "copied", "whole"])
+        before, newest = await _rows(world), await _rows(world, "conversions")
+        reports = [await _report(world.attribution, basis) for basis in Basis]
+        for order, (what, _) in _HARMS.items():
+            await _harm(world, what, make.conversion_id(order), revisions[order][which])
+        copied = make.conversion_id("copied"), revisions["copied"][which]
+        await _copy(world, "toDate32('2020-01-01') AS posting_date", *copied)
+        assert reports[list(Basis).index(Basis.POSTING)] != await _report(world.attribution, Basis.POSTING)
+
+        run = await world.run(world.a_run(repairs=False))
+        assert exit_status(run) == 2
+        found = await _about_ledger(world)
+        wanted = {make.conversion_id(order): cause for order, (_, cause) in _HARMS.items()}
+        wanted[make.conversion_id("copied")] = _FACTS
+        assert {name: one.cause for name, one in found.items()} == wanted
+        assert {(one.kind, one.state) for one in found.values()} == {(FindingKind.DIFFERENT, FindingState.OPEN)}
+        assert found[make.conversion_id("delta")].actual == f"revision {revisions['delta'][which]}: value_delta_micros"
+
+        run = await world.run()
+        assert (exit_status(run), run.counts["altered_revisions"]) == (0, len(wanted))
+        found = await _about_ledger(world)
+        assert {one.state for one in found.values()} == {FindingState.RESOLVED}
+        assert {name: one.repair_revision for name, one in found.items()} == {
+            make.conversion_id(order): revisions[order][which] for order in (*_HARMS, "copied")
+        }
+        assert await _rows(world) == before
+        assert await _rows(world, "conversions") == newest
+        assert [await _report(world.attribution, basis) for basis in Basis] == reports
+        run = await world.run()
+        assert (exit_status(run), run.counts["altered_revisions"], run.counts["differences"]) == (0, 0, 0)
+
+
+async def test_a_message_that_is_damaged_is_what_the_state_store_has_or_stays_open(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    harms = {
+        "empty": "revised = ''",
+        "cut": "revised = substring(revised, 1, 40)",
+        "noise": "revised = unhex('ffffffff')",
+    }
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        orders = [f"{harm}-{which}" for harm in (*harms, "worth", "chain") for which in (_OLDER, _NEWEST)]
+        revisions = await _refunded_twice(world, make, orders)
+        before = await _rows(world, but="revised")
+        published = {
+            order: await _said(world, make.conversion_id(order), revisions[order][int(order[-1])]) for order in orders
+        }
+        for order in orders:
+            harm, _, which = order.partition("-")
+            conversion_id, revision = make.conversion_id(order), revisions[order][int(which)]
+            if harm in harms:
+                await _harm(world, harms[harm], conversion_id, revision)
+                continue
+            said = await _said(world, conversion_id, revision)
+            if harm == "worth":
+                said.state.order_key.cycle = "9"
+            else:
+                said.value_delta_micros += 5
+            await _harm(world, f"revised = unhex('{said.SerializeToString().hex()}')", conversion_id, revision)
+        run = await world.run()
+        found = await _about_ledger(world)
+        assert found.keys() == {make.conversion_id(order) for order in orders}
+        state = {order: found[make.conversion_id(order)].state for order in orders}
+        assert {order: one for order, one in state.items() if order.endswith(str(_NEWEST))} == {
+            order: FindingState.RESOLVED for order in orders if order.endswith(str(_NEWEST))
+        }
+        left = {order for order, one in state.items() if one is FindingState.OPEN}
+        assert left == {f"{harm}-{_OLDER}" for harm in (*harms, "chain")}
+        assert exit_status(run) == 2
+        assert run.counts["open_errors"] == len(left)
+        for order in orders:
+            if order.endswith(str(_NEWEST)):
+                own = make.conversion_id(order), revisions[order][_NEWEST]
+                assert await _said(world, *own) == published[order]
+        wrong = {make.conversion_id(order).encode() for order in orders if order.endswith(str(_OLDER))}
+        left_alone = [row for row in before if row[1] not in wrong]
+        assert [row for row in await _rows(world, but="revised") if row[1] not in wrong] == left_alone
+        assert (await world.run()).counts["altered_revisions"] == len(left)
+
+        mended = f"chain-{_OLDER}"  # by somebody who had a copy
+        content = published[mended].SerializeToString().hex()
+        conversion_id = make.conversion_id(mended)
+        await _harm(world, f"revised = unhex('{content}')", conversion_id, revisions[mended][_OLDER])
+        run = await world.run()
+        assert (run.counts["altered_revisions"], run.counts["resolved"]) == (len(left) - 1, 1)
+        assert (await _about_ledger(world))[conversion_id].state is FindingState.RESOLVED
+
+
+async def test_a_time_that_was_corrected_leaves_no_second_row_where_an_older_revision_is_written_again(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen(make.touch("visitor:a", at=NOON - 3 * DAY))
+        await world.happen(make.order("visitor:a", rank=1, event_id="late", at=NOON + DAY))
+        await world.happen(make.order("visitor:a", rank=2, event_id="early", at=NOON, letter="M"))
+        await world.happen(make.refund(30_000_000, at=NOON + 2 * DAY))
+        revisions = await world.attribution.stored_revisions(make.conversion_id())
+        assert len(revisions) == 3
+        before, newest = await _rows(world), await _rows(world, "conversions")
+        assert len({row[4] for row in before}) == 2, "its time was corrected"
+        for revision in revisions:
+            await _harm(world, "posting_date = posting_date - 30", make.conversion_id(), revision)
+        run = await world.run()
+        assert (exit_status(run), run.counts["altered_revisions"]) == (0, 3)
+        assert (await _rows(world), await _rows(world, "conversions")) == (before, newest)
+
+
+async def test_what_a_release_of_before_wrote_without_columns_of_today_agrees(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen(make.touch("visitor:a", at=NOON - DAY), make.order("visitor:a"))
+        [revision] = await world.attribution.stored_revisions(make.conversion_id())
+        absent = "role = '', touch_details = [], rate_date = toDate32('1900-01-01')"
+        await _harm(world, absent, make.conversion_id(), revision)
+        later = "ALTER TABLE migrations UPDATE apply_time = apply_time + toIntervalDay(%(d)s) WHERE number >= 24"
+        await world.execute(later, d=1)
+        assert (await world.run(world.a_run(repairs=False))).counts["altered_revisions"] == 0
+        await _harm(world, "role = 'LEAD'", make.conversion_id(), revision)
+        assert (await world.run(world.a_run(repairs=False))).counts["altered_revisions"] == 1
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.execute(later, d=-1)  # an installation that had all columns from its beginning
+        await _harm(world, absent, make.conversion_id(), revision)
+        assert (await world.run(world.a_run(repairs=False))).counts["altered_revisions"] == 1
