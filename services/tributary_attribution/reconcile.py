@@ -31,6 +31,7 @@ from tributary_attribution.extra_conversions import ExtraConversions
 from tributary_attribution.ledger_checks import LedgerChecks
 from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
+from tributary_attribution.newest_row_checks import NewestRowChecks
 from tributary_attribution.reconcile_options import read_options
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.recording_checks import RecordingChecks
@@ -57,6 +58,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.ledger_rows import LedgerRows
+from tributary_storage.clickhouse.newest_rows import NewestRows
 from tributary_storage.clickhouse.pending_values import PendingValues
 from tributary_storage.clickhouse.reconciliation_comparison import ReconciliationComparison
 from tributary_storage.clickhouse.reconciliation_deals import ReconciliationDeals
@@ -125,6 +127,7 @@ def reconciliation_of(
         ReconciliationRuns(clickhouse),
         Repair(people, conversions, attributor, sources, words, revisions),
         LedgerChecks(LedgerRows(clickhouse), conversions, ConversionWriter(clickhouse)),
+        NewestRowChecks(NewestRows(clickhouse), conversions),
         ExtraConversions(ReconciliationComparison(clickhouse), conversions, rows),
         CrossChecks(
             sources,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +19,7 @@ from tributary_attribution.credit_settings import history_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.extra_conversions import ExtraConversions
 from tributary_attribution.ledger_checks import LedgerChecks
+from tributary_attribution.newest_row_checks import NewestRowChecks, OddRows
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.run_reading import Reading, RunReading
@@ -52,6 +53,7 @@ log = structlog.get_logger(__name__)
 
 _SHORT: Final = frozenset({"cut_slices", "cut_checks", "cut_losses", "unrecorded"})
 """Counts of a run that vouches for nothing, as `finality/complete_runs.sql` knows them too."""
+_UNSETTLED: Final = (FindingState.OPEN, FindingState.ACKNOWLEDGED)
 _FOREVER: Final = 2**62
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -68,6 +70,7 @@ class Reconciliation:
         runs: Keeps runs and findings.
         repair: Explains and repairs.
         ledger: Holds the rows of revisions against what was published.
+        rows: Holds what `conversions` has against the ledger.
         extra: What is stored and nobody observed.
         checks: What else is held against each other.
         clock: Says when.
@@ -84,6 +87,7 @@ class Reconciliation:
         runs: ReconciliationRuns,
         repair: Repair,
         ledger: LedgerChecks,
+        rows: NewestRowChecks,
         extra: ExtraConversions,
         checks: CrossChecks,
         clock: Clock,
@@ -98,6 +102,7 @@ class Reconciliation:
         self._runs = runs
         self._repair = repair
         self._ledger = ledger
+        self._rows = rows
         self._extra = extra
         self._checks = checks
         self._clock = clock
@@ -145,14 +150,21 @@ class Reconciliation:
         settled = Settled(now - grace_micros, now)
         chains = await self._repair.mend_chains(scope, now, settled.accepted_until_micros, repairs=run.repairs)
         altered = await self._ledger.check(scope, now, settled.accepted_until_micros, repairs=run.repairs)
+        unsure = {one.conversion_id for one in altered.found if one.state is not FindingState.RESOLVED}
+        misplaced = await self._rows.misplaced(scope, now, settled.accepted_until_micros, unsure, repairs=run.repairs)
+        chains = [one for one in chains if one.conversion_id not in misplaced.unpublished]
+        run = await self._noted(run, misplaced)
+        left = {one.conversion_id for one in misplaced.found if not run.repairs}
         read = await self._reading.read(scope, workspace)
         is_whole = not run.finished_slices
         for part in range(run.slices):
             if part not in run.finished_slices:
-                counts = await self._reconcile(run, scope, workspace, part, settled, read)
+                counts = await self._reconcile(run, scope, workspace, part, settled, read, left)
                 run = replace(run, finished_slices=(*run.finished_slices, part), counts=_added(run.counts, counts))
                 await self._runs.save(run, self._clock.unix_micros())
                 told(run)
+        odd = await self._odd(run, scope, settled, left, unsure)
+        run = replace(run, counts=_added(run.counts, _differences(odd.found)))
         extra = await self._extra.check(scope, settled, repairs=run.repairs)
         chains = [one for one in chains if one.conversion_id not in extra.unpublished]
         counts, answers = await self._checks.check(scope, workspace, now)
@@ -160,7 +172,7 @@ class Reconciliation:
         answers.add(altered.found, is_cut=altered.is_cut)
         counts["lost_revisions"] = len(chains)
         counts["altered_revisions"] = altered.rows
-        found = [*answers.named, *unrecorded, *chains]
+        found = [*answers.named, *unrecorded, *chains, *odd.found]
         found = await self._runs.report(run.workspace, found, self._clock.unix_micros())
         is_recorded = bool(sums) and not {"verdicts_unsettled", "cut_losses"} & sums.keys()
         moment = self._clock.unix_micros()
@@ -170,7 +182,7 @@ class Reconciliation:
             is_whole=is_whole and "cut_slices" not in run.counts,
         )
         counts["resolved"] = len(resolved)
-        if answers.hides_errors:
+        if answers.hides_errors or misplaced.is_cut or odd.is_cut:
             counts["cut_checks"] = 1
         # What an attempt before this one compared, it compared as it was then.
         until = settled.accepted_until_micros if is_whole else run.create_micros - grace_micros
@@ -183,18 +195,49 @@ class Reconciliation:
         log.info("reconciliation_finished", workspace=run.workspace, reconciliation_id=run.reconciliation_id, **counts)
         return run
 
+    async def _noted(self, run: Run, misplaced: OddRows) -> Run:
+        """Stores what rows are out of place, once: an attempt before this one may have put them right."""
+        counts = {"misplaced_rows": 0}
+        if counts.keys() <= run.counts.keys():
+            return run
+        found = await self._runs.report(run.workspace, misplaced.found, self._clock.unix_micros())
+        counts = {"misplaced_rows": len(found), **_differences(found), **_unresolved(found)}
+        run = replace(run, counts=_added(run.counts, counts))
+        await self._runs.save(run, self._clock.unix_micros())
+        return run
+
+    async def _odd(
+        self, run: Run, scope: Scope, settled: Settled, left: Collection[str], unsure: Collection[str]
+    ) -> OddRows:
+        """Returns the rows that say otherwise than the ledger, where nothing is said of that yet."""
+        named = await self._settled_findings.named_by(run, _UNSETTLED, with_counting=True)
+        now, until = self._clock.unix_micros(), settled.accepted_until_micros
+        return await self._rows.altered(scope, now, until, unsure, named.union(left), repairs=run.repairs)
+
     async def _reconcile(
-        self, run: Run, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: Reading
+        self,
+        run: Run,
+        scope: Scope,
+        workspace: Workspace,
+        part: int,
+        settled: Settled,
+        read: Reading,
+        left: Collection[str],
     ) -> dict[str, int]:
-        """Compares one slice of people, stores what differs, repairs it; returns what was counted."""
+        """Compares one slice of people, stores what differs, repairs it; returns what was counted.
+
+        Of what has no row of its own, and is `left` so, that has been said.
+        """
         if part not in read.slices:  # of few conversions it costs more to ask than to compare
             return {"differences": 0, "repaired": 0}
         differences = await self._differences(scope, workspace, part, settled, read)
         stale = await self._comparison.stale_people(scope, part, settled)
         miscounted = await self._miscounted(scope, workspace, part, settled, read)
         is_cut = max(len(differences), len(stale), len(miscounted)) >= LIMIT
+        differences = [one for one in differences if one.conversion_id not in left]
+        miscounted = [one for one in miscounted if one.conversion_id not in left]
         known = {one.conversion_id for one in differences}
-        stale = [one for one in stale if one.conversion_id not in known]
+        stale = [one for one in stale if one.conversion_id not in known and one.conversion_id not in left]
         known |= {one.conversion_id for one in stale}
         now = self._clock.unix_micros()
         found = [
@@ -210,13 +253,10 @@ class Reconciliation:
             await self._settle()
             found = await self._checked(found, revisions, scope, workspace, part, read)
         found = await self._runs.report(run.workspace, found, self._clock.unix_micros())
-        repaired = sum(one.state is FindingState.RESOLVED for one in found)
-        causes = {f"cause_{one.cause.lower()}": 0 for one in found}
-        for one in found:
-            causes[f"cause_{one.cause.lower()}"] += 1
+        counts = {**_differences(found), **_unresolved(found)}
         if is_cut:
-            causes["cut_slices"] = 1
-        return {"differences": len(found), "repaired": repaired, **_unresolved(found), **causes}
+            counts["cut_slices"] = 1
+        return counts
 
     async def _checked(
         self,
@@ -263,6 +303,13 @@ class Reconciliation:
 
 def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     return {name: counts.get(name, 0) + more.get(name, 0) for name in {*counts, *more}}
+
+
+def _differences(found: Sequence[Finding]) -> dict[str, int]:
+    """Returns how many findings there are, how many of them are repaired, and how many have which cause."""
+    repaired = sum(one.state is FindingState.RESOLVED for one in found)
+    causes = Counter(f"cause_{one.cause.lower()}" for one in found)
+    return {"differences": len(found), "repaired": repaired, **causes}
 
 
 def _unresolved(found: Sequence[Finding]) -> dict[str, int]:

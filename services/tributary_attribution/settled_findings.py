@@ -103,7 +103,7 @@ class SettledFindings:
         Raises:
             StorageUnavailableError: A store did not answer; run the same again.
         """
-        named = await self._named_by(run)
+        named = await self.named_by(run, tuple(FindingState), with_counting=False)
         look = _Look(self._runs, run, named, answers, is_recorded=is_recorded, is_whole=is_whole)
         resolved: list[Finding] = []
         after = ""
@@ -124,20 +124,30 @@ class SettledFindings:
             await self._runs.write(run.workspace, resolved[start : start + MAX_FINDINGS], now_micros)
         return resolved
 
-    async def _named_by(self, run: Run) -> set[str]:
-        """Returns the conversions that a run says differ by themselves, whatever became of that."""
+    async def named_by(self, run: Run, states: Collection[FindingState], *, with_counting: bool) -> set[str]:
+        """Returns the conversions that a run says differ, as far as it is dealt with in one of some ways.
+
+        Args:
+            run: Which says so.
+            states: How far.
+            with_counting: Whether also those that differ beside others of their person alone.
+        """
         named: set[str] = set()
         after = ""
         while True:
             page = await self._runs.findings(
                 run.workspace,
                 reconciliation_id=run.reconciliation_id,
-                states=tuple(FindingState),
+                states=states,
                 kinds=DIFFERENCE_KINDS,
                 after=after,
                 limit=MAX_FINDINGS,
             )
-            named.update(one.conversion_id for one in page if not (is_about_counting(one) or is_about_ledger(one)))
+            named.update(
+                one.conversion_id
+                for one in page
+                if with_counting or not (is_about_counting(one) or is_about_ledger(one))
+            )
             if len(page) < MAX_FINDINGS:
                 return named - {""}
             after = page[-1].finding_id

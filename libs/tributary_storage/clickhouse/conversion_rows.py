@@ -43,6 +43,15 @@ REVISION_COLUMNS: Final = (
     *("reporting_credit_micros", "touch_details", "value_basis", "root_order_id", "merged_into"),
 )
 
+_OF_REVISIONS_ONLY: Final = frozenset(
+    {
+        *("previous_revision", "replaced_conversion_time", "value_delta_micros", "counted_delta"),
+        *("causing_event_ids", "cause_accept_time", "traceparent", "revised"),
+    }
+)
+NEWEST_COLUMNS: Final = tuple(name for name in REVISION_COLUMNS if name not in _OF_REVISIONS_ONLY)
+"""The columns that `conversions` has too."""
+
 CAUSES: Final = names_of(RevisionCause.DESCRIPTOR, lower=True)
 VALUE_BASES: Final = names_of(ValueBasis.DESCRIPTOR)
 _VALUE_SOURCES: Final = names_of(ValueSource.DESCRIPTOR)

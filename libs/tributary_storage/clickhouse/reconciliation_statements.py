@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from tributary_storage.clickhouse.conversion_rows import NEWEST_COLUMNS
 from tributary_storage.clickhouse.statements import PART, statement, without_header
 
 _ENTRY: Final = (
@@ -36,6 +37,7 @@ _SHORT: Final = {
     "no_session": _NO_SESSION,
     "is_first": _IS_FIRST,
     "part": _PART_OF,
+    "newest_columns": ",\n    ".join(NEWEST_COLUMNS),
 }
 
 

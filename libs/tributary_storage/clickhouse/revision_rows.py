@@ -12,23 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_storage.clickhouse.client import ClickHouse
-from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
+from tributary_storage.clickhouse.conversion_rows import NEWEST_COLUMNS, REVISION_COLUMNS, revision_row
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
-
-_OF_REVISIONS_ONLY: Final = frozenset(
-    {
-        *("previous_revision", "replaced_conversion_time", "value_delta_micros", "counted_delta"),
-        *("causing_event_ids", "cause_accept_time", "traceparent", "revised"),
-    }
-)
-_KEPT: Final = [name for name in REVISION_COLUMNS if name not in _OF_REVISIONS_ONLY]
-"""The columns that `conversions` has too."""
-
-_ROWS: Final = f"""SELECT {", ".join(_KEPT)}
-FROM conversions FINAL
-WHERE workspace = %(workspace)s
-    AND conversion_id IN %(ids)s"""  # noqa: S608 - names of ours
 
 _IDS_AT_ONCE: Final = 1000
 _LIMIT: Final = 10_000
@@ -92,9 +78,9 @@ class RevisionRows:
         """
         found: set[str] = set()
         for some in _some_at_once(published):
-            rows = await self._clickhouse.execute(_ROWS, {"workspace": workspace, "ids": some})
-            for row in rows:
-                stored = {name: plain(value) for name, value in zip(_KEPT, row, strict=True)}
+            asked = {"workspace": workspace, "conversions": some}
+            for row in await self._clickhouse.execute(reconciliation_statement("newest_rows"), asked):
+                stored = {name: plain(value) for name, value in zip(NEWEST_COLUMNS, row, strict=True)}
                 wanted = published[str(stored["conversion_id"])]
                 if wanted.revision != stored["revision"]:
                     continue

@@ -1,0 +1,36 @@
+-- Conversions of a part of the days of a run, by what `conversions` or `conversion_revisions` says of their time, and where it
+-- compares what changed those that were published in these days. An id may come more than once. What an erasure severed is
+-- left out.
+SELECT conversion_id
+FROM conversions
+WHERE workspace = %(workspace)s
+    AND (
+        (
+            conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+        OR (
+            %(with_changes)s
+            AND publish_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+            AND publish_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+    )
+    AND NOT startsWith(conversion_id, 's1:')
+    AND cityHash64(conversion_id) %% %(slices)s = %(part)s
+UNION ALL
+SELECT conversion_id
+FROM conversion_revisions
+WHERE workspace = %(workspace)s
+    AND (
+        (
+            conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+        OR (
+            %(with_changes)s
+            AND publish_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+            AND publish_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+    )
+    AND NOT startsWith(conversion_id, 's1:')
+    AND cityHash64(conversion_id) %% %(slices)s = %(part)s
