@@ -122,6 +122,7 @@ class Attributor:
             StorageUnavailableError: A store does not answer.
             PoisonEvent: An event can never be read; the worker finds out which.
         """
+        await self._tombstones.heed_refused(entries)
         held = [(entry, self._left_of(entry)) for entry in entries]
         admissions = {id(one.admission): one.admission for _, events in held for one in events}
         workspace_of = {name: admission.workspace for name, admission in admissions.items()}
@@ -164,8 +165,7 @@ class Attributor:
 
     async def handle_single(self, entry: LogEntry, single: LoggedEvent) -> None:
         """Credits what one event changes; raises as `handle` does."""
-        workspaces = await self._lookup.find([single.admission.workspace])
-        if workspaces:
+        if workspaces := await self._lookup.find([single.admission.workspace]):
             await self._attribute(self._read(entry, single.admission, [single]), workspaces)
         elif self._lookup.waits(entry.accept_micros, [single.admission.workspace]):
             raise self._lookup.unfinished(later=[entry])

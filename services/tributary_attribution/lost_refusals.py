@@ -16,6 +16,7 @@ from tributary_domain.findings import Finding, FindingCause, FindingKind, findin
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.clickhouse.event_rows import REFUSED, EventBatch, LogPlace
 from tributary_storage.clickhouse.reconciliation_staging import Scope
+from tributary_storage.codec.refusal_times import happened_micros
 from tributary_storage.redis.log_entry import LogEntry
 
 MOST: Final = 10_000
@@ -65,6 +66,11 @@ class _Held(NamedTuple):
         """Returns its place as the table has it."""
         shard, lane, milliseconds, sequence, _ = self.place
         return shard, lane, milliseconds, sequence, self.position
+
+    @property
+    def happened_micros(self) -> int:
+        """Returns when it happened, as its row says."""
+        return happened_micros(self.message.event, self.place.accept_time_micros)
 
     @property
     def name(self) -> str:
@@ -125,11 +131,10 @@ class LostRefusals:
         known = await self._recorded.refusal_places(scope, min(times), max(times))
         missing = []
         for one in held:
-            tokens = one.message.identity_tokens
-            if one.key not in known and not await self._names_erased(
-                scope.workspace, tokens, one.place.accept_time_micros
-            ):
-                missing.append(one)
+            if one.key not in known:
+                tokens, micros = one.message.identity_tokens, one.happened_micros
+                if not await self._names_erased(scope.workspace, tokens, micros):
+                    missing.append(one)
         return missing
 
 

@@ -5,10 +5,12 @@ whatever way. An event whose most telling identifier was erased is nobody's; ano
 they shared, or under an address nobody had told us, is without the identifiers that were. What is nobody's is passed
 over, but for what it says of a conversion that is published of somebody living: batch has that, too. It may have been
 recorded again, so the record is looked through once more; what is found to be of others' only then, counts from then.
+What was refused concerns nobody here, but it is recorded, too.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
@@ -18,10 +20,12 @@ import structlog
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.arrivals import Arrival
 from tributary_attribution.erased_identifiers import said_by_nobody, without
+from tributary_attribution.refused_names import holds_refused, refused_in
 from tributary_domain.erasures import Erasure
 from tributary_domain.severed_orders import SEVERED_ORDER_PREFIX
 from tributary_domain.ties import most_telling
 from tributary_storage.redis.erasures import Erasures
+from tributary_storage.redis.log_entry import LogEntry
 from tributary_storage.redis.ties import person_key
 
 log = structlog.get_logger(__name__)
@@ -116,7 +120,7 @@ class Tombstones:
             return arrivals
         left: list[Arrival | None] = []
         back: dict[tuple[str, str], int] = {}
-        found = [(arrival, self._erased(arrival)) for arrival in arrivals]
+        found = [(one, self._erased(one.workspace, one.tokens, one.event_time_micros)) for one in arrivals]
         theirs = await self._of_others([one for one, gone in found if gone and most_telling(one.tokens) in gone])
         for arrival, gone in found:
             if not gone:
@@ -129,11 +133,33 @@ class Tombstones:
                 left.append(said_by_nobody(arrival))
             else:
                 left.append(None)
-        for (workspace, token), until in back.items():
-            await self._erasures.keep(self._again(workspace, token, until))
+        await self._look_again(back)
         if back:
             log.info("erased_events_passed_over", events=left.count(None), identifiers=len(back))
         return left
+
+    async def heed_refused(self, entries: Sequence[LogEntry]) -> None:
+        """Has looked once more for whom events name that were refused, and who was erased after them.
+
+        Raises:
+            StorageUnavailableError: A store did not answer; nobody can tell.
+            PoisonEvent: An entry can never be read.
+        """
+        holding = [entry for entry in entries if holds_refused(entry)]
+        if not holding:
+            return
+        await self.refresh()
+        back: dict[tuple[str, str], int] = {}
+        for entry in holding if self._until else ():
+            for workspace, tokens, micros in refused_in(entry):
+                gone = self._erased(workspace, tokens, micros)
+                back.update(((workspace, token), until) for token, until in gone.items())
+            await asyncio.sleep(0)  # callers wait on the same loop
+        await self._look_again(back)
+
+    async def _look_again(self, back: Mapping[tuple[str, str], int]) -> None:
+        for (workspace, token), until in back.items():
+            await self._erasures.keep(self._again(workspace, token, until))
 
     async def _of_others(self, arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
         """Returns workspace and id of what events say something of that is published of somebody living.
@@ -153,10 +179,10 @@ class Tombstones:
             if revised.state.person_id and revised.state.person_id not in self._until
         }
 
-    def _erased(self, arrival: Arrival) -> dict[str, int]:
+    def _erased(self, workspace: str, tokens: Collection[str], event_micros: int) -> dict[str, int]:
         """Returns those of an event's identifiers that were erased after it, each with when."""
-        found = {token: self._until.get(person_key(arrival.workspace, token), -1) for token in arrival.tokens}
-        return {token: until for token, until in found.items() if arrival.event_time_micros <= until}
+        found = {token: self._until.get(person_key(workspace, token), -1) for token in tokens}
+        return {token: until for token, until in found.items() if event_micros <= until}
 
     async def names_erased(self, workspace: str, tokens: Collection[str], micros: int) -> bool:
         """Tells whether any of some identifiers is that of somebody who was erased since a moment.

@@ -23,6 +23,7 @@ from tributary_domain.reasons import Reason, order_value_differs, payload_differ
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.clickhouse.event_details import event_details
 from tributary_storage.clickhouse.names import names_of
+from tributary_storage.codec.refusal_times import happened_micros
 
 Row = tuple[Any, ...]
 
@@ -66,7 +67,7 @@ _ADMITTED: Final = EVENT_COLUMNS.index("admitted")
 REFUSAL_COLUMNS: Final = (
     *("workspace", "accept_time", "log_shard", "log_lane", "log_milliseconds", "log_sequence", "log_index"),
     *("verdict", "reason_codes", "reason_fields", "reason_messages", "event_id", "kind", "conversion_id"),
-    *("payload_digest", "api_key_id", "traceparent", "admitted"),
+    *("payload_digest", "api_key_id", "traceparent", "admitted", "event_time"),
 )
 
 DECISION_COLUMNS: Final = (
@@ -285,6 +286,7 @@ def _refusal_row(
         *(workspace, place.accept_time_micros, place.shard, place.lane, place.milliseconds, place.sequence, index),
         *(REFUSED[letter], codes, fields, texts, event.event_id, kind or ""),
         *(message.conversion_id, message.payload_digest, context.api_key_id, traceparent, admitted),
+        happened_micros(event, place.accept_time_micros),
     )
 
 

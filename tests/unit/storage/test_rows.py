@@ -279,6 +279,26 @@ def test_a_rejected_event_keeps_its_reasons_with_their_fields() -> None:
     assert (row["reason_codes"], row["reason_fields"]) == (["FIELD_MISSING"], ["conversion.name"])
 
 
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "micros"),
+    [
+        pytest.param(1_763_999_999, 5_999, 1_763_999_999_000_005, id="as the event says"),
+        pytest.param(0, 0, PLACE.accept_time_micros, id="it does not say"),
+        pytest.param(1_764_000_001, 0, PLACE.accept_time_micros, id="later than it was refused"),
+        pytest.param(2**62, 0, PLACE.accept_time_micros, id="in a year that there is not"),
+        pytest.param(-(2**62), 0, PLACE.accept_time_micros, id="nor that"),
+        pytest.param(1_763_999_999, -1, PLACE.accept_time_micros, id="nor such a part of a second"),
+        pytest.param(-1, 0, PLACE.accept_time_micros, id="before 1970"),
+    ],
+)
+def test_what_was_refused_happened_when_it_says_and_never_later_than_it_was_refused(
+    seconds: int, nanos: int, micros: int
+) -> None:
+    admitted = an_event()
+    admitted.event.event_time.seconds, admitted.event.event_time.nanos = seconds, nanos
+    assert refusal_row(admitted, "R")["event_time"] == micros
+
+
 def a_stage() -> AdmittedEvent:
     admitted = an_event()
     admitted.event.conversion.lead.lead_id = "l-1"

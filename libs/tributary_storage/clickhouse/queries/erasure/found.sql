@@ -67,7 +67,7 @@ FROM
         count() AS number
     FROM refusals
     WHERE workspace = %(workspace)s
-        AND accept_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+        AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
         AND multiSearchAny(admitted, %(token_list)s)
     UNION ALL
     SELECT

@@ -6,6 +6,6 @@ ALTER TABLE refusals
         reason_messages = arrayMap(text -> '', reason_messages),
         traceparent = ''
     WHERE workspace = %(workspace)s
-        AND accept_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+        AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
         AND multiSearchAny(admitted, %(token_list)s)
 SETTINGS mutations_sync = 2
