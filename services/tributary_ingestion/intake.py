@@ -42,7 +42,7 @@ from tributary_ingestion.packed import BACKEND_RANK, FRONT_RANK, UTM_IGNORED, Pa
 from tributary_ingestion.placeholders import drop_placeholders, strip_ids
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.redaction import is_telling, redact, redacted_url
-from tributary_ingestion.sealing import refused_rest, strip
+from tributary_ingestion.sealing import forget_sender, refused_rest, strip
 from tributary_ingestion.sliced import SlicedEvent, whole_event
 from tributary_ingestion.touches import set_click_ids, touch_of
 from tributary_ingestion.unknown_values import settle_unknown_values
@@ -138,7 +138,7 @@ def take(
         if len(rejections) == 1 and rejections[0] in FOR_TIME:
             again = Event()
             again.CopyFrom(event)  # which is stripped as it is refused
-        refused = _refuse(event, kind, readings, rules, payload_digest, rejections)
+        refused = _refuse(event, kind, readings, rules, payload_digest, rejections, identity.tokens)
         if again is None:
             return refused
         known = take(again, rules, receive_micros, call_micros, backfill=backfill, is_known=True)
@@ -256,8 +256,12 @@ def _refuse(
     rules: WorkspaceRules,
     payload_digest: bytes,
     rejections: list[Reason],
+    tokens: list[str],
 ) -> Packed:
-    """Packs an event that can never be right: it travels along, to be counted and found again."""
+    """Packs an event that can never be right: it travels along, to be counted and found again.
+
+    Also by whom it names, if they are erased. Of whom it names nobody by, nothing is kept.
+    """
     derived = derived_event_id(rules.content_digest(event, kind, readings))
     event_id = event.event_id or derived
     is_usable = not any(reason.code in _UNUSABLE_ID for reason in rejections)
@@ -267,8 +271,13 @@ def _refuse(
         _, _, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)[0]
         strip(event, readings, read_url(page_url), read_url(referrer_url))
         redact(event, kind, readings, rules.redaction_token)
+        if not tokens:
+            forget_sender(event)
     learned = AdmittedEvent(
-        verdict=_REJECTED, reasons=to_messages(rejections), payload_digest=_VERSION_BYTE + payload_digest
+        verdict=_REJECTED,
+        reasons=to_messages(rejections),
+        identity_tokens=tokens,
+        payload_digest=_VERSION_BYTE + payload_digest,
     )
     return Packed(
         event_id,

@@ -4,6 +4,8 @@ The one rule: after `strip`, the event names nobody. Identity lives on in keyed 
 the address in a keyed digest; everything else that is personal is gone.
 """
 
+from typing import Any
+
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
 from tributary_domain.reasons import Reason, ReasonCode
@@ -13,6 +15,17 @@ _AMOUNTS = {"touchpoint": "cost", "conversion": "value", "adjustment": "amount"}
 """Kind -> its field of money."""
 _CODE_CHARACTERS = 5
 """Of what may still be a misspelt currency."""
+_OF_SENDER = tuple(
+    path.split(".")
+    for path in (
+        *("click_ids", "browser_ids", "session_id", "human_check", "properties", "experiment"),
+        *("context.page_url", "context.referrer_url", "context.language", "consent.tcf_string", "consent.gpp_string"),
+        *("touchpoint.interaction_id", "touchpoint.title", "touchpoint.coupon_code"),
+        *("conversion.pixel_event_id", "conversion.pixel_event_ids", "conversion.coupon_codes"),
+        *("conversion.lead.lead_id", "conversion.recurrence.subscription_id"),
+    )
+)
+"""What somebody is known again by, or went through."""
 _UNSAFE = frozenset({ReasonCode.PERSONAL_DATA_IN_CLEAR, ReasonCode.FIELD_TOO_LONG})
 
 
@@ -39,6 +52,19 @@ def strip(event: Event, readings: texts.Readings, page: Url, referrer: Url) -> N
         event.click_ids.ClearField("kx")  # Klaviyo's is an e-mail address in disguise
     if texts.HUMAN_CHECK in readings:
         event.human_check.ClearField("token")
+
+
+def forget_sender(event: Event) -> None:
+    """Takes out of a stripped event what else tells of whoever sent it, in place: no erasure would find it.
+
+    What was sold, when, and what it was worth stays.
+    """
+    for *parts, field in _OF_SENDER:
+        message: Any = event
+        for part in parts:
+            message = getattr(message, part) if message is not None and message.HasField(part) else None
+        if message is not None:  # else it would be there from then on
+            message.ClearField(field)
 
 
 def refused_rest(event: Event, rejections: list[Reason]) -> Event:

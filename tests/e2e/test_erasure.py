@@ -37,19 +37,25 @@ def test_the_command_says_what_it_would_do_does_it_and_proves_it(shop: Shop, str
         an_order("o", ago=timedelta(hours=3), visitor_id="laptop", customer_id="anna", event_id="bought"),
     ]
     shop.accept(*events)
+    wrong = an_order("wrong", currency="XXZ", customer_id="anna", event_id="refused")
+    wrong.context.page_url = f"{PAID}&gclid=refused"
+    assert {named(verdict) for verdict in shop.send(wrong)} == {"REJECTED"}
     shop.wait_until_settled()
     conversion_id = shop.order("o").newest.state.conversion_id
 
     status, dry = erased(shop, street_stack, "--customer-id", "anna", "--verify")
     assert status == 1
     assert found(dry)["events"] == len(events)
-    assert found(dry)["conversions"] == 1
+    assert (found(dry)["conversions"], found(dry)["refusals"]) == (1, 1)
     assert shop.order("o").newest.state.conversion_id == conversion_id
 
     status, done = erased(shop, street_stack, "--customer-id", "anna", "--yes", "--reason", "asked by post")
     assert (status, done["state"], done["identifiers"]) == (0, "ERASURE_STATE_DESTROYED", 2)
     assert found(done) == {}
     assert {named(verdict) for verdict in shop.send(*events)} == {"DUPLICATE"}
+    refusals = shop.query.ListRefusals(contract.ListRefusalsRequest(), timeout=CALL_SECONDS, metadata=shop.metadata)
+    [refusal] = refusals.refusals
+    assert (refusal.event_id, refusal.event.ByteSize()) == ("refused", 0)
     for name in ("--customer-id", "anna"), ("--visitor-id", "laptop"):
         assert erased(shop, street_stack, *name, "--verify")[0] == 0
     status, known = erased(shop, street_stack, "--erasure-id", str(done["erasure_id"]))

@@ -15,6 +15,7 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary.event.v1.touchpoint_pb2 import Touchpoint
 from tributary_domain.addresses import AddressBook, read_network
 from tributary_domain.channel import CHANNEL_RULES_VERSION
@@ -323,6 +324,75 @@ def test_a_refused_event_keeps_no_personal_data_and_no_endless_text() -> None:
     event = a_visit()
     event.touchpoint.title = "x" * 1_000_000
     assert len(pack(event)[0].admitted) < 1_000
+
+
+def tells_of_somebody(event: Event, mark: str) -> Event:
+    """Gives an event all by which whoever sent it is known again, and makes it one that can never be right."""
+    event.session_id, event.experiment.id = f"session-{mark}", f"experiment-{mark}"
+    event.browser_ids.fbp, event.click_ids.gclid = f"fb.1.{mark}", f"gclid-{mark}"
+    event.context.page_url = f"https://shop.example/{mark}?gclid=gclid-{mark}"
+    event.context.referrer_url = f"https://mail.example/{mark}"
+    event.properties["size"] = f"size-{mark}"
+    event.consent.tcf_string, event.consent.ad_storage = f"tcf-{mark}", 1
+    kind = event.WhichOneof("kind")
+    if kind == "touchpoint":
+        event.touchpoint.interaction_id = event.touchpoint.title = event.touchpoint.coupon_code = f"touch-{mark}"
+        event.touchpoint.cost.currency_code = "XXZ"
+    elif kind == "conversion":
+        event.conversion.value.currency_code = "XXZ"
+        event.conversion.pixel_event_ids["meta"] = event.conversion.pixel_event_id = f"pixel-{mark}"
+        event.conversion.coupon_codes.append(f"coupon-{mark}")
+    else:
+        event.adjustment.amount.currency_code = "XXZ"
+    return event
+
+
+@pytest.mark.parametrize("make", [a_visit, a_purchase])
+def test_what_is_rejected_of_somebody_is_found_by_whom_it_names(make: Callable[[], Event]) -> None:
+    tokens = pack(make())[1].identity_tokens
+    packed, admitted = pack(tells_of_somebody(make(), "qq"))
+    assert (packed.verdict, admitted.identity_tokens) == (REJECTED, tokens)
+    assert len(tokens) == 1
+    assert (packed.match_keys, packed.counts, packed.key.conversion_id, admitted.conversion_id) == (None, (), "", "")
+    assert admitted.event.session_id == "session-qq"
+    long = make()
+    long.context.page_url = f"https://shop.example/{'x' * 10_000}"
+    assert pack(long)[1].identity_tokens == tokens
+
+
+@pytest.mark.parametrize("make", [a_visit, a_purchase, a_renewal, a_refund])
+@pytest.mark.parametrize(
+    "unname",
+    [
+        pytest.param(lambda e: e.ClearField("identifiers"), id="nobody"),
+        pytest.param(lambda e: e.identifiers.CopyFrom(Identifiers(customer_id="null")), id="a blocked one"),
+        pytest.param(lambda e: e.identifiers.CopyFrom(Identifiers(email_sha256="qq")), id="a wrong hash"),
+    ],
+)
+def test_what_is_rejected_and_names_nobody_tells_of_nobody_and_still_what_was_sold(
+    make: Callable[[], Event], unname: Callable[[Event], None]
+) -> None:
+    event = tells_of_somebody(make(), "qq")
+    unname(event)
+    packed, admitted = pack(event)
+    assert packed.verdict == REJECTED
+    assert list(admitted.identity_tokens) == []
+    assert b"qq" not in packed.admitted
+    plain, kept = make(), admitted.event
+    assert (kept.event_id, kept.event_time, kept.WhichOneof("kind")) == (
+        *(plain.event_id, plain.event_time),
+        plain.WhichOneof("kind"),
+    )
+    assert kept.consent.ad_storage == 1
+    if plain.HasField("conversion"):
+        plain.conversion.value.currency_code = "XXZ"
+        plain.conversion.recurrence.subscription_id = ""
+        if not make().conversion.HasField("recurrence"):
+            plain.conversion.ClearField("recurrence")
+        assert kept.conversion == plain.conversion
+    elif plain.HasField("adjustment"):
+        plain.adjustment.amount.currency_code = "XXZ"
+        assert kept.adjustment == plain.adjustment
 
 
 def test_an_event_without_id_gets_one_from_its_content() -> None:
