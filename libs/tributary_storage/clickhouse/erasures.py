@@ -314,7 +314,16 @@ class ErasureRecords:
                 await self._clickhouse.execute(statement(f"erasure/{name}"), own)
         for name in ("strip_refusals", "strip_quarantine_decisions"):
             await self._clickhouse.execute(statement(f"erasure/{name}"), values)
+        if erasure.conversion_ids and not erasure.removes:
+            await self._call_events(values)
         return len(events)
+
+    async def _call_events(self, values: Mapping[str, Any]) -> None:
+        """Calls stripped events by what became of their conversions since, or did not."""
+        [(severed, others)] = await self._clickhouse.execute(statement("erasure/miscalled_events"), values)
+        if miscalled := [*severed, *others]:
+            own = {"workspace": values["workspace"], "severed": severed or list(_NONE), "miscalled": miscalled}
+            await self._clickhouse.execute(statement("erasure/call_events"), own)
 
     async def delete_identifiers(self, erasure: Erasure) -> None:
         """Deletes all that is found by a person's identifiers, and takes them out of how others became one."""

@@ -1,6 +1,7 @@
 -- Takes all that tells of a person out of recorded events: that there was an event, when, and what became of it, stays, so
 -- that what was received still equals what is there. A conversion stays one, under another random id than the severed;
--- an order that is none of the erasure's was told too late to be one: nobody credited it, and nobody will. What somebody
+-- an order that is none of the erasure's was told too late to be one: nobody credited it, and nobody will, unless it was
+-- under way just then (`miscalled_events`). What somebody
 -- else's device told of it stays an entry of their journey, that names no order: what the order was worth, and where, stays
 -- of what names nobody alone.
 ALTER TABLE events
