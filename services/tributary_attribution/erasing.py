@@ -303,7 +303,9 @@ class Erasing:
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
         events = await self._shared.strip(erasure)
-        events += await self._records.strip_events(erasure, await self._shared.entries_of_others(erasure))
+        entries = await self._shared.entries_of_others(erasure)
+        await self._erasures.forget_observed(erasure.workspace, entries)  # before what leads there is stripped
+        events += await self._records.strip_events(erasure, entries)
         others = await self._shared.strip_identifiers(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")

@@ -91,11 +91,14 @@ async def test_it_hides_nobodys_first_order_after_the_state_store_was_lost(
     assert not await counted(attribution, events.conversion_id("o-second"))
 
 
-async def test_whose_only_order_lost_its_count_is_found_beside_it_and_repaired(own: Reconciled, workspace: str) -> None:
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_whose_only_order_lost_its_count_is_found_beside_it_and_repaired(
+    own: Reconciled, workspace: str, mode: ErasureMode
+) -> None:
     events, attribution = Events(workspace), own.attribution
     await own.happen(*seen_by_both(events, NOON - DAY))
     await own.happen(events.order(DEVICE, order_id="o-only"))
-    await erase(attribution, ErasureMode.SEVER)
+    await erase(attribution, mode)
     await own.execute(
         "ALTER TABLE conversions UPDATE counted = 0, not_counted_reason = 'ONCE_PER_PERSON'"
         " WHERE workspace = %(w)s AND conversion_id = %(c)s",
@@ -107,6 +110,28 @@ async def test_whose_only_order_lost_its_count_is_found_beside_it_and_repaired(o
     await own.run()
     assert [one.state for one in await own.differences()] == [FindingState.RESOLVED]
     assert (True, "") in await attribution.stored("counted, not_counted_reason")
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+@pytest.mark.parametrize("expires", [False, True])
+async def test_it_keeps_no_order_of_theirs_from_counting(
+    own: Reconciled, workspace: str, mode: ErasureMode, expires: bool
+) -> None:
+    events, attribution = Events(workspace), own.attribution
+    await own.happen(*seen_by_both(events, NOON - 9 * DAY))
+    await own.happen(events.order(DEVICE, at=NOON - DAY, order_id="o-before"))
+    await erase(attribution, mode)
+    [began] = await attribution.people.firsts.of_people([(workspace, [DEVICE])])
+    assert [one.conversion_id for one in began.conversions.values()] == [events.conversion_id("o-before")]
+    if expires:
+        await attribution.let_journeys_expire()
+    await own.happen(events.order(DEVICE, at=NOON - 2 * DAY, order_id="o-first"))
+    assert await counted(attribution, events.conversion_id("o-first"))
+    assert not await counted(attribution, events.conversion_id("o-before"))
+    await own.happen(events.touch(DEVICE, at=NOON - 3 * DAY))
+    assert await counted(attribution, events.conversion_id("o-first"))
+    await own.run()
+    assert await own.differences() == []
 
 
 @pytest.mark.parametrize("mode", list(ErasureMode))

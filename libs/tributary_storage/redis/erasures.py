@@ -8,20 +8,25 @@ new. Every method may run twice, and at once in several processes. Fails closed.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Final
 
 import redis.asyncio
 
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.event_order import event_hash
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.shards import shard_of_key
+from tributary_domain.ties import most_telling
 from tributary_storage.redis import keys
 from tributary_storage.redis.consents import decision_micros
 from tributary_storage.redis.conversions import FORWARD, conversion_key
+from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.firsts import events_of, time_of_first
-from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, SEEN, unpack_journey
+from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, SEEN, event_field, unpack_journey
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 from tributary_storage.redis.tie_layout import unpack_ties
@@ -29,6 +34,7 @@ from tributary_storage.redis.ties import person_key
 from tributary_storage.redis.trace_layout import time_of
 
 _FORGET: Final = Script("forget_conversions")
+_FORGET_OBSERVED: Final = Script("forget_observed")
 
 _LISTS: Final = (
     *("relatives", "joined", "touches", "deal_numbers", "severed_orders", "orders_over", "families", "own_names"),
@@ -183,6 +189,29 @@ class Erasures:
             await self._ask(self._client.zrem(keys.deferred(shard), name))
             await self._ask(self._client.zrem(keys.deferred_since(shard), name))
         return count
+
+    async def forget_observed(self, workspace: str, entries: Mapping[tuple[int, str], bytes]) -> None:
+        """Destroys in the journeys of others which conversions of a person they observed; that they did stays.
+
+        Args:
+            workspace: Whose.
+            entries: What is left of each observation, by event time and id.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        seen: dict[str, list[bytes]] = defaultdict(list)
+        for (_, event_id), content in entries.items():
+            left = AdmittedEvent.FromString(content)
+            place = person_key(workspace, most_telling(left.identity_tokens))
+            name = digest_of(left.event.conversion.name.encode())
+            seen[place] += (event_field(event_hash(event_id)), name.to_bytes(EVENT_BYTES))
+        pieces = []
+        for place, own in seen.items():
+            shard = shard_of_key(place, self._shards)
+            pieces.append(Piece(shard, keys.journey(shard, place), (len(own) // 2, *own)))
+        calls, _ = in_calls(pieces)
+        await run(self._client, _FORGET_OBSERVED, calls)
 
     async def _forget_events(self, erasure: Erasure, stays: Mapping[str, Collection[bytes]]) -> None:
         """Destroys which conversions events of before observed, as the records have lost it.
