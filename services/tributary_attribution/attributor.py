@@ -31,13 +31,13 @@ from tributary_attribution.credit_settings import (
 )
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.linking import Linked, Linking, Seen
+from tributary_attribution.living_events import LivingEvents
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.recalling import Recalling
 from tributary_attribution.sightings import joined_by, seen_together, sighted_in, walked
 from tributary_attribution.steps import together
 from tributary_attribution.stopwatch import Stopwatch
-from tributary_attribution.tombstones import Tombstones
 from tributary_domain.consent import Assumed
 from tributary_domain.revision import Cause
 from tributary_domain.ties import most_telling
@@ -68,7 +68,7 @@ class Attributor:
         publisher: Credits conversions.
         deferral: Notes those of a busy person that have to wait.
         consents: Keeps what people decided.
-        tombstones: Knows who was erased.
+        living: Tells what is not of somebody erased.
         recalling: Recalls what journeys have forgotten.
         lookup: Knows the workspaces.
         clock: Measures.
@@ -86,7 +86,7 @@ class Attributor:
         publisher: Publisher,
         deferral: Deferral,
         consents: ConsentLedger,
-        tombstones: Tombstones,
+        living: LivingEvents,
         recalling: Recalling,
         lookup: WorkspaceLookup,
         clock: Clock,
@@ -94,7 +94,7 @@ class Attributor:
         knows_everybody: Callable[[], bool] = lambda: True,
     ) -> None:
         self._consents = consents
-        self._tombstones = tombstones
+        self._living = living
         self._recalling = recalling
         self._knows_everybody = knows_everybody
         self._people = people
@@ -122,7 +122,7 @@ class Attributor:
             StorageUnavailableError: A store does not answer.
             PoisonEvent: An event can never be read; the worker finds out which.
         """
-        await self._tombstones.heed_refused(entries)
+        await self._living.heed_refused(entries)
         held = [(entry, self._left_of(entry)) for entry in entries]
         admissions = {id(one.admission): one.admission for _, events in held for one in events}
         workspace_of = {name: admission.workspace for name, admission in admissions.items()}
@@ -194,7 +194,7 @@ class Attributor:
         said: Sequence[Seen] = (),
         published: Callable[[], None] = lambda: None,
     ) -> Linked:
-        arrivals = await self._living(arrivals)
+        arrivals = await self._living.of_log(arrivals, self._reader)
         traceparents = dict.fromkeys(arrival.traceparent for arrival in arrivals)
         took = Stopwatch(self._clock)
         with linked_span("attribute batch", traceparents, events=len(arrivals)):
@@ -276,7 +276,7 @@ class Attributor:
             PoisonEvent: An event can never be read.
         """
         workspace = self._lookup.with_books_of_now(workspace)
-        living = await self._living([self._reader.read(workspace.id, *event) for event in events])
+        living = await self._recorded(workspace, events)
         affected, linked = await self._bring(living, {workspace.id: workspace}, said, Stopwatch(self._clock), anew=True)
         for conversion_id in conversions:
             affected_at(affected, workspace, conversion_id).must_publish = conversion_id in must_publish
@@ -305,7 +305,7 @@ class Attributor:
             PoisonEvent: An event can never be read.
         """
         workspaces = {workspace.id: workspace}
-        living = await self._living([self._reader.read(workspace.id, *event) for event in events])
+        living = await self._recorded(workspace, events)
         affected, _ = await together(self._observing.observe(living, workspaces), self._keep_texts(workspaces))
         seen = [*seen_together(living, affected.values()), *said]
         linked = await self._linking.link(seen, ties_seconds([workspace]), anew=True)
@@ -318,19 +318,16 @@ class Attributor:
 
     async def remember_firsts(self, workspace: Workspace, events: Sequence[Replayed]) -> None:
         """Notes how people began, of recorded events that are no part of journeys; raises as `bring_back` does."""
-        living = await self._living([self._reader.read(workspace.id, *event) for event in events])
+        living = await self._recorded(workspace, events)
         await self._keep_texts({workspace.id: workspace})
         homes = [((one.workspace, most_telling(one.tokens)), one.entry) for one in living if one.tokens]
         found = [(home, entry) for home, entry in homes if entry is not None]
         await self._people.firsts.remember(found, ties_seconds([workspace]), keeps_seen=counts_seen(workspace))
 
-    async def _living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-        """Returns the events that are not those of somebody who was erased; of the others no click id is kept."""
-        living = await self._tombstones.living(arrivals)
-        if len(living) < len(arrivals):
-            stays = {id(arrival) for arrival in living}
-            self._reader.forget_clicks(living, [one for one in arrivals if id(one) not in stays])
-        return living
+    async def _recorded(self, workspace: Workspace, events: Sequence[Replayed]) -> Sequence[Arrival]:
+        """Reads recorded events."""
+        read = [self._reader.read(workspace.id, *event) for event in events]
+        return await self._living.of(read, self._reader)
 
     async def _keep_texts(self, workspaces: Mapping[str, Workspace]) -> None:
         await keep_texts(self._reader, self._descriptors, self._click_ids, conversion_life_seconds(workspaces.values()))

@@ -16,6 +16,7 @@ from tributary_attribution.erasure_plans import again
 from tributary_attribution.families import Families
 from tributary_attribution.forgotten_touches import ForgottenTouches
 from tributary_attribution.linking import Linking
+from tributary_attribution.living_events import LivingEvents
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.pinned_settings import PinnedSettings
@@ -46,6 +47,7 @@ from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
+from tributary_storage.clickhouse.stripped_events import StrippedEvents
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis.click_ids import ClickIds
@@ -175,7 +177,7 @@ def crediting_parts(
     consents = ConsentLedger(Consents(state, epoch.shards), ConsentDecisions(clickhouse), loss_micros)
     attributor = Attributor(
         *(people, linking, Observing(conversions, history), descriptors, click_ids, publisher, deferral, consents),
-        *(tombstones, recalling, lookup, clock),
+        *(LivingEvents(tombstones, StrippedEvents(clickhouse), loss_micros), recalling, lookup, clock),
         assumed_of=assumed_of,
         knows_everybody=knows_everybody,
     )

@@ -24,7 +24,7 @@ from tributary_domain.ties import Tie, most_telling
 from tributary_runtime.errors import PoisonEvent
 from tributary_runtime.identity_limits import identity_limits
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.clickhouse.lost_state import LostState, LostTime, OldEvent
+from tributary_storage.clickhouse.lost_state import MARGIN_SECONDS, LostState, LostTime, OldEvent
 from tributary_storage.clickhouse.past_events import PastEvent, PastEvents
 from tributary_storage.codec.counted_paths import Changes, pack_person_path, person_changes
 from tributary_storage.codec.touch_sources import SourceCache
@@ -33,8 +33,6 @@ from tributary_storage.redis.consents import Consents, pack_field, pack_texts
 from tributary_storage.redis.journey_layout import Journey, unpack_journey
 
 _SECOND: Final = 1_000_000
-MARGIN_SECONDS: Final = 300
-"""How far the clocks of two Redis may be apart."""
 _EVER: Final = 1 << 62
 
 Keeps = Callable[[OldEvent], bool]

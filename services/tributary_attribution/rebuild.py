@@ -27,7 +27,7 @@ from tributary_attribution.arrivals import Replayed
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.directory import EveryWorkspace
 from tributary_attribution.old_evidence import OldEvidence
-from tributary_attribution.old_people import MARGIN_SECONDS, lost_time
+from tributary_attribution.old_people import lost_time
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.repair import Words, said_of
 from tributary_domain.revision import Cause
@@ -35,7 +35,7 @@ from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import PoisonEvent, TributaryError, WorkerDecision
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.clickhouse.lost_state import EventPlace, LostState, LostTime
+from tributary_storage.clickhouse.lost_state import MARGIN_SECONDS, EventPlace, LostState, LostTime
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.current_models import CurrentModels

@@ -78,6 +78,11 @@ class Tombstones:
         self._orders: dict[str, int] = {}
 
     @property
+    def has_any(self) -> bool:
+        """Tells whether anybody was ever erased, as far as `refresh` knows."""
+        return bool(self._until)
+
+    @property
     def has_orders(self) -> bool:
         """Tells whether any order is known whose conversion was severed."""
         return bool(self._orders)

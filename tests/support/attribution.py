@@ -33,6 +33,7 @@ from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.linking import Linking
+from tributary_attribution.living_events import LivingEvents
 from tributary_attribution.model_choices import ModelChoices
 from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.models import Models
@@ -89,6 +90,7 @@ from tributary_storage.clickhouse.recorded_events import RecordedEvents
 from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.stand_ins import StandInRecords
+from tributary_storage.clickhouse.stripped_events import StrippedEvents
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
@@ -525,7 +527,7 @@ async def running_attribution(
                 publisher,
                 deferral,
                 keeping,
-                tombstones,
+                LivingEvents(tombstones, StrippedEvents(clickhouse), lambda: losses[-1]),
                 recalling,
                 known,
                 clock,

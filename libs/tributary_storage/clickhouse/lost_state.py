@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tributary_storage.clickhouse.admission_rows import RecordedAdmission, recorded_admission
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 from tributary_storage.codec.counted_paths import Changes
+
+MARGIN_SECONDS: Final = 300
+"""How far the clocks of two Redis may be apart: that of the event log, and that by which a loss is confirmed."""
 
 
 class EventPlace(NamedTuple):
