@@ -105,6 +105,11 @@ async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
         revised = await attribution.published(stage[1].conversion_id)
         assert revised is not None
         assert revised.state.inherited_from.conversion_id.startswith("s1:")
+        observed = {(NOON + DAY, stage[1].event.event_id): stage[1].SerializeToString()}
+        await attribution.erasures.forget_observed(workspace, observed)
+        journey = await attribution.people.find(workspace, ["email:1"])
+        assert journey is not None
+        assert not journey.conversions
 
 
 async def deliver(client: redis.asyncio.Redis) -> None:
