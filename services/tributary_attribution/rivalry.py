@@ -74,7 +74,8 @@ class Rivals:
             self._severed.mark(rival)
         await self._families.relate(list(found.values()))
         for key, rival in found.items():
-            is_gone, is_somebodys = rival.is_severed or is_taken_back(rival), rival.place() is not None
+            is_gone = rival.is_severed or is_taken_back(rival) or _was_removed(rival)
+            is_somebodys = rival.place() is not None
             for one in asking[key]:
                 if is_gone or (is_somebodys and rival.is_nobodys(one.journey)):
                     one.retracted |= {rival.conversion_id}
@@ -95,6 +96,15 @@ def _was_known(one: Affected) -> bool:
     """Tells whether a conversion was published, or was there and is not: not one that is to be published yet."""
     is_published = one.stored is not None and one.stored.revision > 0
     return is_published or not any(part.is_observation for part in one.parts)
+
+
+def _was_removed(one: Affected) -> bool:
+    """Tells whether nothing is known of a conversion that a journey names: it went with its person, who was erased.
+
+    Its parts are there before a journey names it, and what the store has lost of it since is restored.
+    """
+    is_published = one.stored is not None and one.stored.revision > 0
+    return not is_published and not any(part.is_observation for part in one.parts)
 
 
 def successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from tests.integration.test_reconciliation import Reconciled, reconciled
-from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
+from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.conversion_pb2 import Conversion
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import FindingState
 from tributary_domain.journey import JourneyTouch, TouchKind
+from tributary_domain.shards import shard_of_key
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.clickhouse.statements import statement
+from tributary_storage.redis import keys
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import event_field, pack_conversion
+from tributary_storage.redis.ties import person_key
 
 CUSTOMER, DEVICE = "customer:erased", "visitor:others"
 LONG_AGO: Final = NOON - 200 * DAY
@@ -130,6 +133,34 @@ async def test_it_keeps_no_order_of_theirs_from_counting(
     assert not await counted(attribution, events.conversion_id("o-before"))
     await own.happen(events.touch(DEVICE, at=NOON - 3 * DAY))
     assert await counted(attribution, events.conversion_id("o-first"))
+    await own.run()
+    assert await own.differences() == []
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_what_still_names_the_order_since_a_release_of_before_hides_nobodys_first_order(
+    own: Reconciled, workspace: str, mode: ErasureMode
+) -> None:
+    events, attribution = Events(workspace), own.attribution
+    await own.happen(*seen_by_both(events, NOON - DAY))
+    await own.happen(events.order(DEVICE, order_id="o-own"))
+    key = person_key(workspace, DEVICE)
+    journey = keys.journey(shard_of_key(key, SHARDS), key)
+    before: dict[str, Any] = {name: await attribution.state.hgetall(name) for name in (journey, f"{journey}:firsts")}
+    await erase(attribution, mode)
+    for name, fields in before.items():
+        await attribution.state.hset(name, mapping=fields)
+    conversion_id = events.conversion_id("o-own")
+    await own.happen(events.touch(DEVICE, at=NOON - 2 * DAY, event_id="late"))
+    assert await counted(attribution, conversion_id)
+    await own.run()
+    assert await own.differences() == []
+    await own.happen(events.order(DEVICE, at=NOON + 1, order_id="o-further"))
+    assert await counted(attribution, conversion_id)
+    assert not await counted(attribution, events.conversion_id("o-further"))
+    await own.happen(events.order(DEVICE, at=NOON - 1, order_id="o-earlier"))
+    assert await counted(attribution, events.conversion_id("o-earlier"))
+    assert not await counted(attribution, conversion_id)
     await own.run()
     assert await own.differences() == []
 
