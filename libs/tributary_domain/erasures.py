@@ -13,6 +13,8 @@ from typing import Final
 
 SEVERED_PREFIX: Final = "s1:"
 """Of the ids of conversions whose person was erased: random, made of a secret that is destroyed with the person."""
+_EVER: Final = 10_000_000_000_000_000
+"""Later than anything is."""
 
 
 class ErasureState(StrEnum):
@@ -78,6 +80,8 @@ class Erasure:
     state: ErasureState = ErasureState.REQUESTED
     due_micros: int = 0
     """When it goes on."""
+    through_micros: int = 0
+    """When its last run was through; 0: none was, or an older release's."""
     is_behind: bool = False
     """Whether events from before it were still on their way when this run began."""
     destroyed: Mapping[str, int] = field(default_factory=dict)
@@ -91,6 +95,14 @@ class Erasure:
     def is_severing(self) -> bool:
         """Tells whether conversions may have been severed: it is kept which they are right before that."""
         return not self.removes and bool(self.conversion_ids)
+
+    @property
+    def there_until_micros(self) -> int:
+        """Returns until when what is accepted, or published, of its conversions is of what is to be destroyed.
+
+        A later run finds of them what was late; what somebody else tells of their orders meanwhile is that one's.
+        """
+        return _EVER if self.state is ErasureState.REQUESTED else self.through_micros or self.due_micros
 
     @property
     def ever_theirs(self) -> tuple[str, ...]:

@@ -201,8 +201,9 @@ class Erasing:
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
         """Returns the steps in their order; each returns what the next is told."""
         return (
-            *(self._look, self._bury, self._shred, self._note, self._stand_in, self._count_once, self._sever),
-            *(self._strip, self._forget, self._names.ask, self._credit_others, self._prove),
+            *(self._look, self._bury, self._shred, self._note),
+            *map(self._told_again.looked_for, (self._stand_in, self._count_once, self._sever, self._strip)),
+            *(self._forget, self._names.ask, self._told_again.looked_for(self._credit_others), self._prove),
         )
 
     async def go_on(self, erasure: Erasure, until: float | None = None) -> Erasure:
@@ -296,9 +297,7 @@ class Erasing:
         return erasure
 
     async def _sever(self, erasure: Erasure) -> Erasure:
-        found = await self._records.found(erasure)
-        await self._severing.sever(erasure)
-        return counted(erasure, {name: found[name] for name in ("conversions", "conversion_revisions", "deliveries")})
+        return counted(erasure, await self._severing.sever(erasure))
 
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
@@ -319,8 +318,10 @@ class Erasing:
         await self._paths.take_back(places)
         since = zip(places, await self._people.find_each(places), strict=True)
         await self._paths.mark([place for place, journey in since if journey and journey.entries])
+        erasure = await self._told_again.left(erasure)
         await self._stand_ins.take_place(erasure)
-        conversions = await self._erasures.forget_conversions(erasure, await self._told_again.stays(erasure))
+        erasure, held = await self._told_again.held(erasure)
+        conversions = await self._erasures.forget_conversions(erasure, held, await self._told_again.stays(erasure))
         changes = await self._shared.forget(erasure)  # of what was the person's, these said what it was worth
         return counted(erasure, {**forgotten, "live_conversions": conversions, "live_changes": changes})
 
@@ -342,7 +343,7 @@ class Erasing:
         state = ErasureState.FINISHED if is_last else ErasureState.DESTROYED
         now = self._clock.unix_micros()
         after = replace(erasure, remaining=remaining, state=state, due_micros=now + self._grace_micros)
-        after = replace(after, is_asked_last=erasure.is_asked_last and not is_behind)
+        after = replace(after, through_micros=now, is_asked_last=erasure.is_asked_last and not is_behind)
         if not is_again(erasure):
             await self._records.write(after, now)
         await (self._erasures.close(after.erasure_id) if is_last else self._erasures.keep(after))

@@ -32,14 +32,17 @@ class Severing:
         closed_through = self._directory.get(erasure.workspace).reporting.books_closed_through
         if closed_through is None or not erasure.removes or not erasure.conversion_ids:
             return ()
-        return await self._records.posted_in(erasure, closed_through)
+        return await self._records.severed.posted_in(erasure, closed_through)
 
-    async def sever(self, erasure: Erasure) -> None:
-        """Copies what stays of conversions, and deletes these."""
+    async def sever(self, erasure: Erasure) -> dict[str, int]:
+        """Copies what stays of conversions, each once, and deletes these; returns how much it was, by table."""
+        found, rows = await self._records.found(erasure), self._records.severed
+        left = await rows.not_copied(erasure)
         if not erasure.removes:
-            await self._records.sever(erasure)
-        elif posted := await self.posted(erasure):
+            await rows.sever(left)
+        elif posted := await self.posted(left):
             reporting = self._directory.get(erasure.workspace).reporting
             day = posting_day(reporting.zone, reporting.books_closed_through, erasure.until_micros // 1_000_000)
-            await self._records.keep_postings(erasure, posted, day)
-        await self._records.delete_conversions(erasure)
+            await rows.keep_postings(left, posted, day)
+        await rows.delete(erasure)
+        return {name: found[name] for name in ("conversions", "conversion_revisions", "deliveries")}

@@ -3,14 +3,16 @@
 The one rule: what happens after an erasure is somebody new, under the same identifiers too. So its later runs leave
 such conversions alone, with what is kept of them in their families: that is of what was told again. Also where a first
 run stopped on its way, and is done again: what is there says what it had destroyed, not how far it says it is. What
-others had of the destroyed ones goes all the same: it is kept since when they are told again.
+others had of the destroyed ones goes all the same: it is kept since when they are told again. They may be told again at
+any moment of a later run, so each of its steps looks first.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import wraps
 from typing import Final
 
 from tributary_attribution.affected import Affected
@@ -27,6 +29,9 @@ from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.event_digests import digest_of_event
 from tributary_storage.redis.conversions import FORWARD, Conversions, conversion_key
 from tributary_storage.redis.journey_layout import event_field
+
+Step = Callable[[Erasure], Awaitable[Erasure]]
+"""Of an erasure."""
 
 _OF_ORDERS: Final = (Membership.ROOT, Membership.PLAIN)
 """What an order may be to a family that it does not know itself."""
@@ -75,6 +80,30 @@ class ToldAgain:
             relatives=tuple(sorted({*erasure.relatives, *theirs})),
         )
 
+    def looked_for(self, step: Step) -> Step:
+        """Returns a step that leaves them alone in a later run, where they were told since the step before."""
+
+        @wraps(step)
+        async def after_looking(erasure: Erasure) -> Erasure:
+            return await step(await self.left(erasure))
+
+        return after_looking
+
+    async def left(self, erasure: Erasure) -> Erasure:
+        """Returns an erasure as a step of such a run is told it: without what was told again since the step before."""
+        return erasure if erasure.state is ErasureState.REQUESTED else await self.left_alone(erasure)
+
+    async def held(self, erasure: Erasure) -> tuple[Erasure, set[str]]:
+        """Returns what `left` does, and those of its conversions that may be destroyed in the state store.
+
+        Not what a later run finds nothing of: from then on it is of whoever tells it again. So that is read first.
+        """
+        if erasure.state is ErasureState.REQUESTED:
+            return erasure, set(erasure.conversion_ids)
+        held = {one.conversion_id for one in (await self._there(erasure)).values() if _is_kept(one)}
+        left = await self.left_alone(erasure)
+        return left, held.intersection(left.conversion_ids)
+
     async def stays(self, erasure: Erasure) -> dict[str, set[bytes]]:
         """Returns what stays of an erasure's conversions at the state store, by key: fields.
 
@@ -111,6 +140,13 @@ def _own_id(workspace: str, observation: ConversionPart) -> str:
 def _is_by_event(part: ConversionPart, own_ids: Collection[str]) -> bool:
     """Tells whether something changes its order as that of an event, of some."""
     return bool(part.event.adjustment.event_id) and part.admitted.conversion_id in own_ids
+
+
+def _is_kept(one: Affected) -> bool:
+    """Tells whether anything is kept of a conversion, whoever told it."""
+    if (stored := one.stored) is None:
+        return False
+    return any((stored.parts, stored.revision, stored.pending, stored.families, stored.forward, stored.causes))
 
 
 def _is_held(one: Affected, erasure: Erasure) -> bool:

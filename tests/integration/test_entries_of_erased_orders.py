@@ -192,7 +192,7 @@ async def test_of_the_order_it_says_neither_the_value_nor_the_shop(
 
 async def test_it_is_found_by_its_order_and_not_among_all(own: Reconciled, workspace: str) -> None:
     attribution = own.attribution
-    asked = {"workspace": workspace, "until": NOON, "tokens": ["t"], "conversions": ["c1:none"]}
+    asked = {"workspace": workspace, "until": NOON, "there_until": NOON, "tokens": ["t"], "conversions": ["c1:none"]}
     explained = f"EXPLAIN indexes = 1 {statement('erasure/observed_by_others')}"
     await own.happen(*seen_by_both(Events(workspace), NOON - DAY))
     plan = await attribution.clickhouse.execute(explained, asked)

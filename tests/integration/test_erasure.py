@@ -813,8 +813,8 @@ async def test_a_copy_and_its_original_are_both_in_totals_for_one_statement_only
         return answer
 
     records = ErasureRecords(cast("ClickHouse", SimpleNamespace(execute=execute)))
-    await records.sever(noted)
-    await records.delete_conversions(noted)
+    await records.severed.sever(noted)
+    await records.severed.delete(noted)
     assert stands.count(False) == 1
     assert stands[-1]
 
@@ -828,7 +828,8 @@ async def test_who_is_erased_again_while_that_is_not_through_is_in_no_total_twic
     noted = await requested(attribution)
     for step in attribution.erasing.steps()[:6]:
         noted = await step(noted)
-    await ErasureRecords(attribution.clickhouse).sever(noted)  # the caller's time was up before originals were deleted
+    records = ErasureRecords(attribution.clickhouse)
+    await records.severed.sever(noted)  # the caller's time was up before originals were deleted
     second = await attribution.erasing.go_on(await requested(attribution))
     assert second.erasure_id != noted.erasure_id
     assert not any(second.remaining.values()), second.remaining

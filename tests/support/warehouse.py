@@ -78,11 +78,10 @@ class Warehousing:
 
     async def erase(self, conversion_id: str) -> None:
         """Leaves of a conversion what its person's erasure leaves: that there was one."""
-        about = {"workspace": self.workspace, "conversion_id": conversion_id}
+        about = {"workspace": self.workspace, "there_until": 0}
+        own = {"conversions": [conversion_id], "own": [conversion_id]}
         for table in ("conversion_revisions", "conversions"):
-            await self.clickhouse.execute(
-                statement(f"erasure/delete_{table}"), {**about, "conversions": [conversion_id]}
-            )
+            await self.clickhouse.execute(statement(f"erasure/delete_{table}"), {**about, **own})
         erasure = {
             **{"workspace": self.workspace, "erasure_id": conversion_id, "version": 1, "mode": "sever"},
             **{"state": "finished", "destroyed": {"conversion_revisions": 1}},

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any, Final, NamedTuple
 
 from tributary_domain.erasures import Erasure, ErasureState
@@ -18,6 +17,7 @@ from tributary_domain.sealing import key_name
 from tributary_runtime import metrics
 from tributary_runtime.errors import NotFoundError
 from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.severed_rows import NONE, SeveredRows, values_of
 from tributary_storage.clickhouse.statements import statement
 
 _COLUMNS: Final = (
@@ -25,15 +25,7 @@ _COLUMNS: Final = (
     *("person_keys", "data_key_names", "deal_numbers", "severed_orders", "severed_before"),
     *("destroyed", "remaining", "requested_by", "reason"),
 )
-_NONE: Final = ("-",)
-"""What no id is: an empty list is no list to SQL."""
 _AT_ONCE: Final = 2_000
-
-_OF_CONVERSIONS: Final = (
-    *("conversions", "conversion_revisions", "deliveries", "events_by_conversion", "reconciliation_findings"),
-    "reconciled_conversions",
-)
-"""In the order of deleting: what is copied last goes first, for while copy and original are there, totals have both."""
 _OF_TOKENS: Final = ("events_by_identifier", "consent_decisions", "identity_changes", "identity_words")
 
 
@@ -77,6 +69,7 @@ class ErasureRecords:
     """
 
     def __init__(self, clickhouse: ClickHouse) -> None:
+        self.severed = SeveredRows(clickhouse)
         self._clickhouse = clickhouse
 
     async def write(self, erasure: Erasure, now_micros: int) -> None:
@@ -153,22 +146,22 @@ class ErasureRecords:
 
     async def of_others(self, erasure: Erasure) -> set[str]:
         """Returns those of an erasure's conversions that are published of somebody else."""
-        rows = await self._clickhouse.execute(statement("erasure/conversions_of_others"), _values(erasure))
+        rows = await self._clickhouse.execute(statement("erasure/conversions_of_others"), values_of(erasure))
         return {row[0] for row in rows}
 
     async def published_since(self, erasure: Erasure) -> set[str]:
         """Returns those of an erasure's conversions that are published as having happened after its moment."""
-        rows = await self._clickhouse.execute(statement("erasure/published_since"), _values(erasure))
+        rows = await self._clickhouse.execute(statement("erasure/published_since"), values_of(erasure))
         return {row[0] for row in rows}
 
     async def once_of_person(self, erasure: Erasure) -> set[str]:
         """Returns the conversions that were published of a person and are not among the erasure's: others' by now."""
-        rows = await self._clickhouse.execute(statement("erasure/once_of_person"), _values(erasure))
+        rows = await self._clickhouse.execute(statement("erasure/once_of_person"), values_of(erasure))
         return {row[0] for row in rows}
 
     async def once_joined(self, erasure: Erasure) -> list[str]:
         """Returns the conversions of people who were once taken for one with the person, and are others by now."""
-        rows = await self._clickhouse.execute(statement("erasure/once_joined"), _values(erasure))
+        rows = await self._clickhouse.execute(statement("erasure/once_joined"), values_of(erasure))
         tokens = [row[0] for row in rows]
         if not tokens:
             return []
@@ -177,41 +170,13 @@ class ErasureRecords:
 
     async def events(self, erasure: Erasure) -> list[tuple[int, str]]:
         """Returns time and id of each of a person's events."""
-        rows = await self._clickhouse.execute(statement("erasure/events_of_person"), _values(erasure))
+        rows = await self._clickhouse.execute(statement("erasure/events_of_person"), values_of(erasure))
         return [(int(time), str(name)) for time, name in rows]
 
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""
-        rows = await self._clickhouse.execute(statement("erasure/found"), _values(erasure))
+        rows = await self._clickhouse.execute(statement("erasure/found"), values_of(erasure))
         return {str(table): int(number) for table, number in rows}
-
-    async def sever(self, erasure: Erasure) -> None:
-        """Copies conversions, and what was sent of them, to random ids; the originals are still there."""
-        values = _values(erasure)
-        if erasure.conversion_ids:
-            await self._clickhouse.execute(statement("erasure/sever_deliveries"), values)
-            await self._clickhouse.execute(statement("erasure/sever_revisions"), values)  # last: totals have both now
-
-    async def posted_in(self, erasure: Erasure, closed_through: date) -> list[str]:
-        """Returns those of an erasure's conversions that reports of posting days until one have."""
-        asked = {**_values(erasure), "closed_through": closed_through.isoformat()}
-        return [row[0] for row in await self._clickhouse.execute(statement("erasure/posted_in_closed_books"), asked)]
-
-    async def keep_postings(self, erasure: Erasure, posted: Sequence[str], posting_day: date) -> None:
-        """Copies what was posted of conversions to random ids, and takes it back on a day; the originals are there."""
-        own = {"conversions": list(posted), "taken_back": list(posted), "posting_day": posting_day.isoformat()}
-        values = {**_values(erasure), **own}
-        asked = {"first": values["first"], "second": values["second"], "conversions": list(posted), "touches": [*_NONE]}
-        [(copies, _)] = await self._clickhouse.execute(statement("erasure/random_ids"), asked)
-        await self._clickhouse.execute(statement("erasure/sever_revisions"), values)
-        copied = {"workspace": erasure.workspace, "copies": list(copies)}
-        await self._clickhouse.execute(statement("erasure/delete_kept_conversions"), copied)
-
-    async def delete_conversions(self, erasure: Erasure) -> None:
-        """Deletes conversions, and what was sent and found of them."""
-        if erasure.conversion_ids:
-            for table in _OF_CONVERSIONS:
-                await self._clickhouse.execute(statement(f"erasure/delete_{table}"), _values(erasure))
 
     async def observed_of_others(self, erasure: Erasure) -> list[ToBeStripped]:
         """Returns what a person observed of conversions that are published of others."""
@@ -243,7 +208,7 @@ class ErasureRecords:
         """
         if not order_ids:
             return set()
-        asked = {"conversions": list(conversion_ids) or list(_NONE), "order_ids": list(order_ids)}
+        asked = {"conversions": list(conversion_ids) or list(NONE), "order_ids": list(order_ids)}
         rows = await self._clickhouse.execute(statement("erasure/orders_of_others"), {"workspace": workspace, **asked})
         return {(str(name), str(store), str(number)) for name, store, number in rows}
 
@@ -262,7 +227,7 @@ class ErasureRecords:
         return await self._to_be_stripped("events_naming", erasure)
 
     async def _to_be_stripped(self, name: str, erasure: Erasure) -> list[ToBeStripped]:
-        rows = await self._clickhouse.execute(statement(f"erasure/{name}"), _values(erasure), raw_strings=True)
+        rows = await self._clickhouse.execute(statement(f"erasure/{name}"), values_of(erasure), raw_strings=True)
         return [
             ToBeStripped(int(time), name.decode(), conversion.decode(), int(accept), admitted)
             for time, name, conversion, accept, admitted in rows
@@ -296,7 +261,7 @@ class ErasureRecords:
             erasure: Whose.
             entries: What is left of those that stay in journeys of others, by event time and id.
         """
-        values = _values(erasure)
+        values = values_of(erasure)
         events = await self.events(erasure)
         for start in range(0, len(events), _AT_ONCE):
             some = events[start : start + _AT_ONCE]
@@ -305,11 +270,13 @@ class ErasureRecords:
                 **values,
                 "events": some,
                 "event_ids": [name for _, name in some],
-                "entry_ids": [name for _, name in staying] or list(_NONE),
+                "entry_ids": [name for _, name in staying] or list(NONE),
                 "entries": [entries[place].hex() for place in staying] or [""],
             }
             if staying:  # before the events: they are found by the orders that this takes out
                 await self._clickhouse.execute(statement("erasure/strip_events_by_identifier"), own)
+            if erasure.state is not ErasureState.REQUESTED:  # what came late of them is found by the orders still
+                await self._clickhouse.execute(statement("erasure/delete_events_by_conversion"), own)
             for name in ("strip_event_ids", "strip_events", "delete_events_by_identifier_of_events"):
                 await self._clickhouse.execute(statement(f"erasure/{name}"), own)
         for name in ("strip_refusals", "strip_quarantine_decisions"):
@@ -322,30 +289,10 @@ class ErasureRecords:
         """Calls stripped events by what became of their conversions since, or did not."""
         [(severed, others)] = await self._clickhouse.execute(statement("erasure/miscalled_events"), values)
         if miscalled := [*severed, *others]:
-            own = {"workspace": values["workspace"], "severed": severed or list(_NONE), "miscalled": miscalled}
+            own = {"workspace": values["workspace"], "severed": severed or list(NONE), "miscalled": miscalled}
             await self._clickhouse.execute(statement("erasure/call_events"), own)
 
     async def delete_identifiers(self, erasure: Erasure) -> None:
         """Deletes all that is found by a person's identifiers, and takes them out of how others became one."""
         for name in (*(f"delete_{table}" for table in _OF_TOKENS), "strip_identity_changes"):
-            await self._clickhouse.execute(statement(f"erasure/{name}"), _values(erasure))
-
-
-def _values(erasure: Erasure) -> dict[str, Any]:
-    first, second = erasure.secret
-    return {
-        "workspace": erasure.workspace,
-        "until": erasure.until_micros,
-        "tokens": list(erasure.tokens),
-        "token_list": list(erasure.tokens),
-        "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
-        "conversions": list(erasure.conversion_ids) or list(_NONE),
-        "taken_back": list(_NONE),
-        "posting_day": "1970-01-01",
-        "orders_over": list(erasure.orders_over) or list(_NONE),
-        "removes": erasure.removes,
-        "placed": [one for one, _, _ in erasure.places] or list(_NONE),
-        "places": [micros for _, _, micros in erasure.places] or [0],
-        "first": first,
-        "second": second,
-    }
+            await self._clickhouse.execute(statement(f"erasure/{name}"), values_of(erasure))

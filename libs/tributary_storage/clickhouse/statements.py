@@ -15,8 +15,13 @@ PART: Final = re.compile(r"/\*([a-z_]+)\*/")
 
 _TELLING: Final = "(indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t)"
 """By what identifiers are sorted, the most telling first."""
-_SHORT: Final = {"telling": _TELLING, "home": f"arraySort(t -> {_TELLING}, identity_tokens)[1]"}
-"""`home`: whose an event is, its most telling identifier."""
+_SHORT: Final = {
+    "telling": _TELLING,
+    "home": f"arraySort(t -> {_TELLING}, identity_tokens)[1]",
+    "theirs": "(revision <= %(there_until)s OR conversion_id IN %(own)s)",
+}
+"""`home`: whose an event is, its most telling identifier. `theirs`: what was published of an erased person's
+conversions while they were theirs, or of those that are; not of an order that somebody else told again since."""
 _LONG: Final = frozenset({"of_tokens"})
 
 

@@ -162,13 +162,16 @@ class Erasures:
             counts["decisions"] += len(gone)
         return counts
 
-    async def forget_conversions(self, erasure: Erasure, stays: Mapping[str, Collection[bytes]]) -> int:
+    async def forget_conversions(
+        self, erasure: Erasure, held: Collection[str], stays: Mapping[str, Collection[bytes]]
+    ) -> int:
         """Destroys what is kept of the conversions of an erasure; returns how many there were.
 
         Where they are removed, what data_driven learned of them is taken back in the same step.
 
         Args:
             erasure: Whose they are.
+            held: Ids of those of them that are destroyed.
             stays: Fields that are never gone, by key: they say whose a conversion is if it comes again, or what
                 happened after the erasure.
 
@@ -176,14 +179,14 @@ class Erasures:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         await self._forget_events(erasure, stays)
-        pieces = []
-        for conversion_id in erasure.conversion_ids:
+        held, pieces = sorted(held), []
+        for conversion_id in held:
             name = conversion_key(erasure.workspace, conversion_id)
             shard, staying = shard_of_key(name, self._shards), stays.get(name, ())
             pieces.append(Piece(shard, keys.conversion(shard, name), (len(staying), *staying)))
         calls, _ = in_calls(pieces, (int(erasure.removes),), first_key=keys.published)
         count: int = sum(await run(self._client, _FORGET, calls))
-        for conversion_id in erasure.conversion_ids:
+        for conversion_id in held:
             name = conversion_key(erasure.workspace, conversion_id)
             shard = shard_of_key(name, self._shards)
             await self._ask(self._client.zrem(keys.deferred(shard), name))

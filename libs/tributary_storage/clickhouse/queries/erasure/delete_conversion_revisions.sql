@@ -1,5 +1,6 @@
--- Deletes what `conversion_revisions` has of conversions.
+-- Deletes what `conversion_revisions` has of conversions, as far as it is theirs.
 ALTER TABLE conversion_revisions
     DELETE WHERE workspace = %(workspace)s
         AND conversion_id IN %(conversions)s
+        AND /*theirs*/
 SETTINGS mutations_sync = 2

@@ -1,4 +1,5 @@
--- The events of a person until a moment: those whose most telling identifier is theirs, and all of their conversions.
+-- The events of a person until a moment: those whose most telling identifier is theirs, and of their conversions all that
+-- were accepted while these were theirs. What is accepted later is what somebody else tells of an order of before.
 SELECT DISTINCT
     toUnixTimestamp64Micro(event_time) AS time,
     event_id
@@ -15,7 +16,10 @@ WHERE workspace = %(workspace)s
             AND /*home*/
                 IN %(tokens)s
         )
-        OR conversion_id IN %(conversions)s
+        OR (
+            conversion_id IN %(conversions)s
+            AND accept_time <= fromUnixTimestamp64Micro(%(there_until)s, 'UTC')
+        )
     )
 ORDER BY
     time,

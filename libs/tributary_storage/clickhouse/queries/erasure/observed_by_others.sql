@@ -1,5 +1,5 @@
--- What others observed until a moment of a person's conversions, on a device that is not the person's. FINAL after what was
--- ever said of these is found by index: an event is what it is since.
+-- What others observed until a moment of a person's conversions, while these were the person's, on a device that is not.
+-- FINAL after what was ever said of these is found by index: an event is what it is since.
 SELECT
     toUnixTimestamp64Micro(event_time) AS time,
     event_id,
@@ -9,6 +9,7 @@ SELECT
 FROM events FINAL
 WHERE workspace = %(workspace)s
     AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+    AND accept_time <= fromUnixTimestamp64Micro(%(there_until)s, 'UTC')
     AND kind = 'conversion'
     AND verdict != 'QUARANTINED'
     AND admitted != ''

@@ -4,6 +4,7 @@ SELECT DISTINCT conversion_id
 FROM conversion_revisions FINAL
 WHERE workspace = %(workspace)s
     AND conversion_id IN %(conversions)s
+    AND /*theirs*/
     AND posting_date <= toDate32(%(closed_through)s)
     AND counted
 ORDER BY conversion_id

@@ -1,4 +1,5 @@
--- Copies what was sent of conversions to their random ids, without by what anybody could be recognised.
+-- Copies what was sent of conversions, as far as it is theirs, to their random ids, without by what anybody could be
+-- recognised.
 INSERT INTO deliveries
 SELECT
     * REPLACE
@@ -19,5 +20,6 @@ FROM
     FROM deliveries FINAL
     WHERE workspace = %(workspace)s
         AND conversion_id IN %(conversions)s
+        AND /*theirs*/
 )
 SETTINGS prefer_column_name_to_alias = 1

@@ -1,7 +1,7 @@
--- Copies all revisions of conversions to random ids, without what tells whose they are: value, date, and credit by channel
--- stay, and so every total. Times are cut to the minute, which no day or hour of any time zone cuts; a conversion that
--- others of its family are counted by keeps its place among them (`placed`). A copy that was made before replaces itself;
--- its feed fills `conversions`.
+-- Copies all revisions of conversions that are theirs to random ids, without what tells whose they are: value, date, and
+-- credit by channel stay, and so every total. Times are cut to the minute, which no day or hour of any time zone cuts; a
+-- conversion that others of its family are counted by keeps its place among them (`placed`). A copy that was made before
+-- replaces itself; its feed fills `conversions`.
 -- Those that are `taken_back` get one revision more: it takes all of them back, for no cause but the erasure, on a posting
 -- day that is open. Its number is later than the others', and the same in a second run.
 INSERT INTO conversion_revisions
@@ -53,6 +53,7 @@ FROM
     FROM conversion_revisions FINAL
     WHERE workspace = %(workspace)s
         AND conversion_id IN %(conversions)s
+        AND /*theirs*/
     UNION ALL
     SELECT
         * REPLACE
@@ -80,6 +81,7 @@ FROM
         FROM conversion_revisions FINAL
         WHERE workspace = %(workspace)s
             AND conversion_id IN %(taken_back)s
+            AND /*theirs*/
         ORDER BY revision DESC
         LIMIT 1 BY conversion_id
     )

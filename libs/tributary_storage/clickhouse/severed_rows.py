@@ -1,0 +1,118 @@
+"""The conversions of an erasure in ClickHouse: copied to random ids, and deleted.
+
+The one rule: what is theirs goes, and is copied once. An order that somebody living tells again once it was destroyed
+is not, though it has the same conversion id: rows tell by when they were published (`theirs`, in `statements`). Every
+method may run twice, and raises `StorageUnavailableError` if ClickHouse does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any, Final
+
+from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.ids import person_id
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.statements import statement
+
+NONE: Final = ("-",)
+"""What no id is: an empty list is no list to SQL."""
+
+_OF_CONVERSIONS: Final = (
+    *("conversions", "conversion_revisions", "deliveries", "events_by_conversion", "reconciliation_findings"),
+    "reconciled_conversions",
+)
+"""In the order of deleting: what is copied last goes first, for while copy and original are there, totals have both."""
+
+
+class SeveredRows:
+    """Copies and deletes them.
+
+    Args:
+        clickhouse: Through which; statements may take minutes.
+    """
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    async def not_copied(self, erasure: Erasure) -> Erasure:
+        """Returns an erasure with those of its conversions alone that are still to be copied.
+
+        In a first run all: it may have stopped while it copied. What a later run finds of one that was copied came
+        late, and the copy is frozen.
+        """
+        names = list(erasure.conversion_ids)
+        if erasure.state is ErasureState.REQUESTED or not names:
+            return erasure
+        copies = await self._copies(erasure, names)
+        asked = {"workspace": erasure.workspace, "copies": copies}
+        there = {row[0] for row in await self._clickhouse.execute(statement("erasure/severed_already"), asked)}
+        left = [name for name, copy in zip(names, copies, strict=True) if copy not in there]
+        return replace(erasure, conversion_ids=tuple(left))
+
+    async def sever(self, erasure: Erasure) -> None:
+        """Copies conversions, and what was sent of them, to random ids; the originals are still there."""
+        if erasure.conversion_ids:
+            values = await self._values(erasure)
+            await self._clickhouse.execute(statement("erasure/sever_deliveries"), values)
+            await self._clickhouse.execute(statement("erasure/sever_revisions"), values)  # last: totals have both now
+
+    async def posted_in(self, erasure: Erasure, closed_through: date) -> list[str]:
+        """Returns those of an erasure's conversions that reports of posting days until one have."""
+        asked = {**await self._values(erasure), "closed_through": closed_through.isoformat()}
+        return [row[0] for row in await self._clickhouse.execute(statement("erasure/posted_in_closed_books"), asked)]
+
+    async def keep_postings(self, erasure: Erasure, posted: Sequence[str], posting_day: date) -> None:
+        """Copies what was posted of conversions to random ids, and takes it back on a day; the originals are there."""
+        own = {"conversions": list(posted), "taken_back": list(posted), "posting_day": posting_day.isoformat()}
+        await self._clickhouse.execute(statement("erasure/sever_revisions"), {**await self._values(erasure), **own})
+        copied = {"workspace": erasure.workspace, "copies": await self._copies(erasure, posted)}
+        await self._clickhouse.execute(statement("erasure/delete_kept_conversions"), copied)
+
+    async def delete(self, erasure: Erasure) -> None:
+        """Deletes conversions, and what was sent and found of them."""
+        if erasure.conversion_ids:
+            values = await self._values(erasure)
+            for table in _OF_CONVERSIONS:
+                await self._clickhouse.execute(statement(f"erasure/delete_{table}"), values)
+
+    async def _copies(self, erasure: Erasure, names: Sequence[str]) -> list[str]:
+        """Returns the random ids of conversions, in order."""
+        first, second = erasure.secret
+        asked = {"first": first, "second": second, "conversions": list(names), "touches": [*NONE]}
+        [(copies, _)] = await self._clickhouse.execute(statement("erasure/random_ids"), asked)
+        return list(copies)
+
+    async def _values(self, erasure: Erasure) -> dict[str, Any]:
+        """Returns values that say which of an erasure's conversions are the person's, though published since."""
+        values = values_of(erasure)
+        if erasure.state is ErasureState.REQUESTED:
+            return values
+        rows = await self._clickhouse.execute(statement("erasure/conversions_of_person"), values)
+        return {**values, "own": [row[0] for row in rows] or list(NONE)}
+
+
+def values_of(erasure: Erasure) -> dict[str, Any]:
+    """Returns an erasure as values of statements."""
+    first, second = erasure.secret
+    return {
+        "workspace": erasure.workspace,
+        "until": erasure.until_micros,
+        "there_until": erasure.there_until_micros,
+        "tokens": list(erasure.tokens),
+        "token_list": list(erasure.tokens),
+        "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
+        "conversions": list(erasure.conversion_ids) or list(NONE),
+        "own": list(NONE),
+        "event_ids": list(NONE),
+        "taken_back": list(NONE),
+        "posting_day": "1970-01-01",
+        "orders_over": list(erasure.orders_over) or list(NONE),
+        "removes": erasure.removes,
+        "placed": [one for one, _, _ in erasure.places] or list(NONE),
+        "places": [micros for _, _, micros in erasure.places] or [0],
+        "first": first,
+        "second": second,
+    }
