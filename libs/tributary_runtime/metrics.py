@@ -99,6 +99,7 @@ class Table(StrEnum):
     IDENTITY_CHANGES = "identity_changes"
     IDENTITY_WORDS = "identity_words"
     ERASURES = "erasures"
+    UNFINISHED_ERASURES = "unfinished_erasures"
     STAND_INS = "stand_ins"
     ORDER_CHANGES = "order_changes"
     EXCHANGE_RATES = "exchange_rates"

@@ -21,6 +21,7 @@ from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.old_people import OldPeople
+from tributary_attribution.open_erasures import OpenErasures
 from tributary_attribution.order_changes import OrderChanges
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.rate_corrections import RateCorrections
@@ -59,6 +60,7 @@ from tributary_storage.clickhouse.published_conversions import PublishedConversi
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
 from tributary_storage.clickhouse.retention import RetentionRecords
 from tributary_storage.clickhouse.stand_ins import StandInRecords
+from tributary_storage.clickhouse.unfinished_erasures import UnfinishedErasures
 from tributary_storage.redis import keys
 from tributary_storage.redis.backlogs import oldest_event_micros
 from tributary_storage.redis.client import connect
@@ -172,9 +174,12 @@ async def main(settings: AttributionServiceSettings) -> None:
         dead_letters = DeadLetters(log, state, log_epoch.shards)
         order_changes = OrderChanges(conversions, OrderChangeRecords(long_reads))
         stand_ins = StandIns(conversions, publisher, StandInRecords(long_reads), order_changes, workspaces, clock)
+        unfinished = UnfinishedErasures(long_reads, lambda name: workspaces.get(name).pepper.reveal().encode())
+        opened = OpenErasures(erasures, unfinished, tombstones.refresh, clock)
         erasing = Erasing(
             people,
             erasures,
+            opened,
             ErasureRecords(long_reads),
             DataKeys(state, epoch.shards),
             paths,
@@ -184,7 +189,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             SharedOrders(conversions, ErasureRecords(long_reads), workspaces),
             ErasedDeals(long_reads, lambda name: workspaces.get(name).pepper.reveal().encode()),
             dead_letters,
-            NamesAtDelivery(ErasedNames(state), erasures, stand_ins),
+            NamesAtDelivery(ErasedNames(state), opened, stand_ins),
             workspaces,
             clock,
             ErasureWaits(lambda: oldest_event_micros(log, log_epoch.shards), RunLeases(state)),

@@ -19,6 +19,7 @@ from tributary_attribution.linking import Linking
 from tributary_attribution.living_events import LivingEvents
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
+from tributary_attribution.open_erasures import reopen
 from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.rates import Rates
@@ -35,6 +36,7 @@ from tributary_runtime.readiness import Guard
 from tributary_runtime.settings import DurabilityMode
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
+from tributary_storage.clickhouse.begun_stand_ins import BegunStandIns
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -48,6 +50,7 @@ from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.stripped_events import StrippedEvents
+from tributary_storage.clickhouse.unfinished_erasures import UnfinishedErasures
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis.click_ids import ClickIds
@@ -153,12 +156,14 @@ def crediting_parts(
     rates = Rates(ExchangeRates(clickhouse), clock)
     settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
     erasures, assumed_of = Erasures(state, epoch.shards), assumed_by_id(workspaces.find)
+    unfinished = UnfinishedErasures(clickhouse, lambda name: workspaces.get(name).pepper.reveal().encode())
     tombstones = Tombstones(
         erasures,
         ErasureRecords(clickhouse),
         history,
         lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
         loss_micros,
+        lambda: reopen(erasures, unfinished, BegunStandIns(clickhouse)),
     )
     severed = SeveredOrders(tombstones)
     families = Families(conversions, restoration, PastFamilies(clickhouse), severed, loss_micros)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tributary_attribution.erasure_plans import begun_before, is_of_same
+from tributary_attribution.open_erasures import OpenErasures
 from tributary_domain.erasures import Erasure
-from tributary_storage.redis.erasures import Erasures
 
 
 class EarlierErasures:
@@ -21,7 +21,7 @@ class EarlierErasures:
         erasures: What is under way.
     """
 
-    def __init__(self, erasures: Erasures) -> None:
+    def __init__(self, erasures: OpenErasures) -> None:
         self._erasures = erasures
 
     async def begun(self, erasure: Erasure) -> list[Erasure]:

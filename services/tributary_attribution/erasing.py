@@ -3,7 +3,7 @@
 Step by step; each may run twice, and a crash between any two leaves an open erasure, which any process goes on with:
 
 1. What is needed to go on is kept in the state store: from here on it happens.
-2. That somebody is erased is stored in ClickHouse, naming nobody; then the tombstones: no event brings them back.
+2. The same is stored sealed in ClickHouse, and that somebody is erased; then tombstones: no event brings them back.
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
 4. The conversions are noted, and where changes wait that the person told (`shared_orders`), what stands in for those
    that others are counted or credited by (`stand_ins`), and by what they are recognised if somebody tells them again
@@ -37,12 +37,13 @@ from tributary_attribution.directory import Directory
 from tributary_attribution.due_erasures import DueErasures
 from tributary_attribution.earlier_erasures import EarlierErasures
 from tributary_attribution.erasure_notes import ErasureNotes
-from tributary_attribution.erasure_plans import GRACE_SECONDS, OWN_SECONDS, counted, is_again, planned
+from tributary_attribution.erasure_plans import GRACE_SECONDS, OWN_SECONDS, buried, counted, is_again, planned
 from tributary_attribution.erasure_waits import ErasureWaits
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
 from tributary_attribution.letters_of_erased import LettersOfErased
 from tributary_attribution.names_at_delivery import NamesAtDelivery
+from tributary_attribution.open_erasures import OpenErasures
 from tributary_attribution.severing import Severing
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
@@ -60,7 +61,6 @@ from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
-from tributary_storage.redis.ties import person_key
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,8 @@ class Erasing:
 
     Args:
         people: Knows which identifiers are one person.
-        erasures: What is under way, and the state store's part of it.
+        erasures: The state store's part of it.
+        opened: What is under way.
         records: ClickHouse's part of it.
         data_keys: What match keys are sealed under.
         paths: As what path people who did not convert are counted.
@@ -95,6 +96,7 @@ class Erasing:
         self,
         people: People,
         erasures: Erasures,
+        opened: OpenErasures,
         records: ErasureRecords,
         data_keys: DataKeys,
         paths: PersonPaths,
@@ -113,6 +115,7 @@ class Erasing:
         self._waits = waits
         self._people = people
         self._erasures = erasures
+        self._opened = opened
         self._records = records
         self._data_keys = data_keys
         self._paths = paths
@@ -127,7 +130,7 @@ class Erasing:
         self._directory = directory
         self._clock = clock
         self._due = DueErasures(clock)
-        self.earlier = EarlierErasures(erasures)
+        self.earlier = EarlierErasures(opened)
         self._told_again = ToldAgain(conversions, records, shared, directory)
         self._notes = ErasureNotes(people, records, shared, deals, self._told_again)
         self._grace_micros = round(grace_seconds * 1e6)
@@ -245,7 +248,7 @@ class Erasing:
 
     async def go_on_with_due(self) -> int:
         """Goes on with every erasure whose time has come; returns how many were."""
-        due = self._due.among(await self._erasures.opened())
+        due = self._due.among(await self._opened.opened())
         for erasure in due:
             with self._due.tried(erasure):
                 await self.go_on(erasure)
@@ -258,9 +261,9 @@ class Erasing:
     async def _bury(self, erasure: Erasure) -> Erasure:
         if not is_again(erasure):
             if erasure.state is ErasureState.REQUESTED:  # before any effect: who restores the tombstones reads it
+                await self._opened.keep(erasure)
                 await self._records.write(erasure, self._clock.unix_micros())
-            keys = [person_key(erasure.workspace, token) for token in erasure.tokens]
-            await self._erasures.bury([(key, erasure.until_micros) for key in keys])
+            await self._erasures.bury(buried(erasure))
         return erasure
 
     async def _shred(self, erasure: Erasure) -> Erasure:
@@ -277,7 +280,7 @@ class Erasing:
         stored = await self._conversions.observe({key: {} for key in wanted}, 0) if wanted else {}
         if any(one.pending for one in stored.values()):
             raise Backpressure("Conversions of the person are being published.", pause_seconds=1.0)
-        await self._erasures.keep(noted)  # from here on it may have begun to sever them
+        await self._opened.keep(noted)  # from here on it may have begun to sever them
         return noted
 
     async def _stand_in(self, erasure: Erasure) -> Erasure:
@@ -285,7 +288,7 @@ class Erasing:
         if erasure.state is ErasureState.REQUESTED:  # a run may have stopped before this
             await self._count_once(erasure)
         prepared = await self._heirs.noted(await self._stand_ins.prepare(erasure))
-        await self._erasures.keep(prepared)
+        await self._opened.keep(prepared)
         if prepared.severed_orders != erasure.severed_orders and not is_again(prepared):
             await self._records.write(prepared, self._clock.unix_micros())
         return prepared
@@ -308,8 +311,7 @@ class Erasing:
         others = await self._shared.strip_identifiers(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")
-        deals = await self._deals.strip(erasure)
-        counts = {"events": events, "events_of_others": others, "deals": deals}
+        counts = {"events": events, "events_of_others": others, "deals": await self._deals.strip(erasure)}
         return counted(erasure, counts | {name: found[name] for name in names})
 
     async def _forget(self, erasure: Erasure) -> Erasure:
@@ -335,8 +337,8 @@ class Erasing:
         # Looked before the survey: else what was on its way could come between the two.
         is_behind = erasure.is_behind or await self._waits.is_behind(erasure)
         await self._names.wait(erasure)
-        found = await self._left(await self._notes.noted(erasure))
-        remaining = {**found, "names_in_jobs": await self._names.left(erasure)}
+        remaining = await self._left(await self._notes.noted(erasure))
+        remaining["names_in_jobs"] = await self._names.left(erasure)
         if erasure.state is not ErasureState.REQUESTED:
             remaining.pop("data_keys")
         is_last = erasure.state is ErasureState.DESTROYED and not is_behind and not any(remaining.values())
@@ -346,5 +348,5 @@ class Erasing:
         after = replace(after, through_micros=now, is_asked_last=erasure.is_asked_last and not is_behind)
         if not is_again(erasure):
             await self._records.write(after, now)
-        await (self._erasures.close(after.erasure_id) if is_last else self._erasures.keep(after))
+        await (self._opened.close(after) if is_last else self._opened.keep(after))
         return after

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Final
 
 from tributary_domain.erasures import Erasure, ErasureState
+from tributary_storage.redis.ties import person_key
 
 GRACE_SECONDS: Final = 120
 """After how long what was on its way is looked for: longer than a batch, or the recorder, takes."""
@@ -41,6 +42,11 @@ def planned(
         reason=reason,
         requested_by=requested_by,
     )
+
+
+def buried(erasure: Erasure) -> list[tuple[str, int]]:
+    """Returns the tombstones of whom an erasure is about: person key, and until when what happened is gone."""
+    return [(person_key(erasure.workspace, token), erasure.until_micros) for token in erasure.tokens]
 
 
 def is_again(erasure: Erasure) -> bool:

@@ -10,10 +10,10 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
+from tributary_attribution.open_erasures import OpenErasures
 from tributary_attribution.stand_ins import StandIns
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_storage.redis.erased_names import AskedToForget, ErasedNames
-from tributary_storage.redis.erasures import Erasures
 
 _PATIENCE_SECONDS: Final = 20.0
 _PATIENCE_LATER: Final = 0.1
@@ -34,7 +34,7 @@ class NamesAtDelivery:
     def __init__(
         self,
         names: ErasedNames,
-        erasures: Erasures,
+        erasures: OpenErasures,
         stand_ins: StandIns,
         *,
         patience_seconds: float = _PATIENCE_SECONDS,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -56,6 +56,7 @@ class Tombstones:
         published: Tells whose conversions are.
         again: Makes the erasure that looks for what came back of some identifiers (`erasing.again`).
         loss_micros: Tells when the last confirmed loss of the state store was; 0: there was none.
+        reopen: Opens the erasures again that it took.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Tombstones:
         published: Published,
         again: Callable[[str, str, int], Erasure],
         loss_micros: Callable[[], int] = lambda: 0,
+        reopen: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._erasures = erasures
         self._records = records
         self._published = published
         self._again = again
+        self._reopen = reopen
         self._loss_micros = loss_micros
         self._restored_micros = 0
         self._known = 0
@@ -208,6 +211,8 @@ class Tombstones:
         if loss_micros > self._restored_micros:
             if await self._erasures.restored_micros() < loss_micros:
                 await self._erasures.bury(await self._records.tombstones())
+                if self._reopen is not None:
+                    await self._reopen()
                 await self._erasures.note_restored(loss_micros)
             self._restored_micros, self._known = loss_micros, 0
         known = self._known

@@ -41,6 +41,7 @@ from tributary_attribution.names_at_delivery import NamesAtDelivery
 from tributary_attribution.observing import Observing
 from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.old_people import OldPeople
+from tributary_attribution.open_erasures import OpenErasures, reopen
 from tributary_attribution.order_changes import OrderChanges
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.pinned_settings import PinnedSettings
@@ -68,6 +69,7 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace, Workspaces
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.admission_rows import RecordedAdmission
+from tributary_storage.clickhouse.begun_stand_ins import BegunStandIns
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -91,6 +93,7 @@ from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.clickhouse.stripped_events import StrippedEvents
+from tributary_storage.clickhouse.unfinished_erasures import UnfinishedErasures
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
@@ -480,9 +483,12 @@ async def running_attribution(
         rates = Rates(ExchangeRates(clickhouse), clock)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
+        unfinished = UnfinishedErasures(clickhouse, lambda name: directory.get(name).pepper.reveal().encode())
         tombstones = Tombstones(
-            erasures, records, history, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1]
+            *(erasures, records, history, lambda *who: again(*who, clock.unix_micros())),
+            *(lambda: losses[-1], lambda: reopen(erasures, unfinished, BegunStandIns(clickhouse))),
         )
+        opened = OpenErasures(erasures, unfinished, tombstones.refresh, clock)
         severed = SeveredOrders(tombstones)
         families = Families(conversions, restoration, PastFamilies(clickhouse), severed, lambda: losses[-1])
         assumed_of = assumed_by_id(directory.find)
@@ -506,13 +512,13 @@ async def running_attribution(
         shared_orders = SharedOrders(conversions, records, directory)
         stand_ins = StandIns(conversions, publisher, StandInRecords(clickhouse), changes, directory, clock)
         erasing = Erasing(
-            *(people, erasures, records, DataKeys(state, SHARDS), paths, conversions),
+            *(people, erasures, opened, records, DataKeys(state, SHARDS), paths, conversions),
             stand_ins,
             HeirsOfErased(StandInRecords(clickhouse), DeliveriesOfOthers(clickhouse)),
             shared_orders,
             ErasedDeals(clickhouse, lambda name: directory.get(name).pepper.reveal().encode()),
             DeadLetters(state, state, SHARDS),
-            NamesAtDelivery(ErasedNames(state), erasures, stand_ins, patience_seconds=delivery_seconds),
+            NamesAtDelivery(ErasedNames(state), opened, stand_ins, patience_seconds=delivery_seconds),
             *(directory, clock),
             ErasureWaits(oldest_waiting, RunLeases(state)),
             grace_seconds=0,

@@ -7,20 +7,19 @@ new. Every method may run twice, and at once in several processes. Fails closed.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
 from typing import Any, Final
 
 import redis.asyncio
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
-from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.shards import shard_of_key
 from tributary_domain.ties import most_telling
+from tributary_storage.codec.erasures import pack_erasure, unpack_erasure
 from tributary_storage.redis import keys
 from tributary_storage.redis.consents import decision_micros
 from tributary_storage.redis.conversions import FORWARD, conversion_key
@@ -35,12 +34,6 @@ from tributary_storage.redis.trace_layout import time_of
 
 _FORGET: Final = Script("forget_conversions")
 _FORGET_OBSERVED: Final = Script("forget_observed")
-
-_LISTS: Final = (
-    *("relatives", "joined", "touches", "deal_numbers", "severed_orders", "orders_over", "families", "own_names"),
-    "adjusted",
-)
-"""Of an erasure, what an older release may have kept without."""
 
 
 class Erasures:
@@ -84,7 +77,15 @@ class Erasures:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        await self._ask(self._client.hset(keys.open_erasures(), erasure.erasure_id, json.dumps(asdict(erasure))))
+        await self._ask(self._client.hset(keys.open_erasures(), erasure.erasure_id, pack_erasure(erasure)))
+
+    async def reopen(self, erasure: Erasure) -> None:
+        """Keeps an erasure that a loss of the store took, unless it is here: then it has gone further.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        await self._ask(self._client.hsetnx(keys.open_erasures(), erasure.erasure_id, pack_erasure(erasure)))
 
     async def opened(self) -> list[Erasure]:
         """Returns the erasures that are not finished.
@@ -93,7 +94,7 @@ class Erasures:
             StorageUnavailableError: The state store did not answer.
         """
         held = await self._ask(self._client.hgetall(keys.open_erasures()))
-        return [_erasure(json.loads(content)) for content in held.values()]
+        return [unpack_erasure(content) for content in held.values()]
 
     async def close(self, erasure_id: str) -> None:
         """Forgets an erasure: it is finished.
@@ -297,14 +298,3 @@ def _clicks_until(until_micros: int, entries: Iterable[JourneyTouch]) -> set[int
     for one in entries:
         clicks[one.event_time_micros <= until_micros].add(one.click)
     return clicks[True] - clicks[False]
-
-
-def _erasure(held: dict[str, Any]) -> Erasure:
-    known = {one.name for one in fields(Erasure)}
-    held = {name: value for name, value in held.items() if name in known}  # an older release kept numbers as they are
-    lists = {name: tuple(held[name]) for name in ("tokens", "conversion_ids", "secret")}
-    rows = ("memberships", "places", "told_with", "told_again")
-    lists |= {name: tuple(tuple(one) for one in held.get(name, ())) for name in rows}
-    lists["members"] = tuple((one, role, tuple(names)) for one, role, names in held.get("members", ()))
-    lists |= {name: tuple(held.get(name, ())) for name in _LISTS}
-    return Erasure(**{**held, **lists, "state": ErasureState(held["state"])})
