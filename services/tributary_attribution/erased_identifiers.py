@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
-from tributary_attribution.anonymous import anonymous_observation
+from tributary_attribution.anonymous import anonymous_entry, anonymous_observation
 from tributary_attribution.arrivals import Arrival
 from tributary_storage.codec.conversion_parts import pack_part, unpack_parts
 
@@ -62,3 +62,19 @@ def recorded_as(admitted: bytes, arrival: Arrival, left: Arrival) -> bytes:
         stays = anonymous_observation(said)
         stays.payload_digest = said.payload_digest  # by it the same is known again if it is sent once more
     return stays.SerializeToString(deterministic=True)
+
+
+def entry_left(admitted: bytes, arrival: Arrival, left: Arrival) -> bytes:
+    """Returns an event as an erasure leaves it in a journey whose order it strips; empty: nothing of it stays.
+
+    Args:
+        admitted: As it was accepted.
+        arrival: Of it.
+        left: What is left of that, whatever became of the order: it itself, or of `without` or `said_by_nobody`.
+    """
+    said = AdmittedEvent.FromString(admitted)
+    # What is in quarantine observes nothing, and a refund is its order's: neither stays.
+    if not left.tokens or arrival.is_quarantined or said.event.WhichOneof("kind") != "conversion":
+        return b""
+    gone = set(arrival.tokens).difference(left.tokens)
+    return anonymous_entry(said, gone).SerializeToString(deterministic=True)

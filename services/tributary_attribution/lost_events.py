@@ -1,7 +1,8 @@
 """Events that were accepted, and whose row is not in ClickHouse: named, and written again from the event log.
 
 The one rule: only what the log says is written, as the recorder would; where somebody was erased whom an event names,
-what an erasure leaves of it. What the log holds no more is named and stays lost.
+what an erasure leaves of it. So also where an erasure had stripped the row of an order, whoever told it: in the log it
+is as it was told. What the log holds no more is named and stays lost.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Final, NamedTuple, Protocol
 
 from tributary.dedup.v1.admitted_events_pb2 import Admission
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
-from tributary_attribution.erased_identifiers import recorded_as
+from tributary_attribution.erased_identifiers import entry_left, recorded_as
 from tributary_domain.findings import Finding, FindingCause, FindingKind, finding
 from tributary_runtime.errors import PoisonEvent
-from tributary_storage.clickhouse.erased_rows import add_erased
+from tributary_storage.clickhouse.erased_rows import add_entry, add_erased
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.redis.log_entry import LogEntry
@@ -42,6 +43,10 @@ class Recorded(Protocol):
 
     async def known_ids(self, scope: Scope, event_ids: Collection[str]) -> set[str]:
         """Returns which of some events were ever recorded."""
+        ...
+
+    async def ids_without_conversion(self, scope: Scope, event_ids: Collection[str]) -> set[str]:
+        """Returns which of some events were recorded, and are known to be of no conversion."""
         ...
 
 
@@ -113,7 +118,7 @@ class LostEvents:
             lost.update(one.arrival.event_id for one in missing)
             if repairs and missing:
                 left = await self._left_of([one.arrival for one in missing])
-                await self._writer.write(_batch(missing, left))
+                await self._writer.write(_batch(missing, left, await self._stripped(scope, missing)))
                 written.update(one.arrival.event_id for one in missing)
         found = [_finding(scope, event_id, now_micros) for event_id in sorted(lost)]
         return [one.repaired(0) if one.event_id in written else one for one in found]
@@ -132,6 +137,11 @@ class LostEvents:
             unknown += [one for one in some if one.arrival.event_id not in known]
         return unknown
 
+    async def _stripped(self, scope: Scope, held: Sequence[_Held]) -> set[str]:
+        """Returns which an erasure took out of the conversions that they name: of these their ids are known alone."""
+        naming = [one.arrival.event_id for one in held if one.arrival.named_conversion_id]
+        return await self._recorded.ids_without_conversion(scope, naming)
+
 
 def _held(entry: LogEntry, scope: Scope, reader: ArrivalReader) -> list[_Held]:
     """Returns the events of a workspace in an entry that should have a row; none of one that cannot be read."""
@@ -146,12 +156,16 @@ def _held(entry: LogEntry, scope: Scope, reader: ArrivalReader) -> list[_Held]:
         return []  # the recorder has put it aside
 
 
-def _batch(missing: Sequence[_Held], left: Sequence[Arrival | None]) -> EventBatch:
+def _batch(missing: Sequence[_Held], left: Sequence[Arrival | None], stripped: Collection[str]) -> EventBatch:
     batch = EventBatch()
     for (entry, position, letter, admission, admitted, arrival), stays in zip(missing, left, strict=True):
         place = LogPlace.of(entry.shard, entry.lane, entry.entry_id, entry.accept_micros)
         where, context = (place, position, letter, admission.workspace), admission.accept_context
-        if stays is None:
+        is_stripped = arrival.event_id in stripped
+        entry_there = entry_left(admitted, arrival, stays) if is_stripped and stays is not None else b""
+        if entry_there:
+            add_entry(batch, *where, admitted, entry_there, context)
+        elif stays is None or is_stripped:
             add_erased(batch, *where, admitted, context)
         elif stays is arrival:
             batch.add(*where, admitted, context, admission.traceparent)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tributary_domain.erasures import SEVERED_PREFIX
 from tributary_domain.outliers import AmountGroup, StatedAmount
 from tributary_storage.clickhouse.admission_rows import RecordedAdmission, recorded_admission
 from tributary_storage.clickhouse.client import ClickHouse
@@ -219,6 +220,18 @@ class ReconciliationSources:
     async def known_ids(self, scope: Scope, event_ids: Collection[str]) -> set[str]:
         """Returns which of some events were ever recorded."""
         return set(await RecordedEvents(self._clickhouse).events(scope.workspace, event_ids)) if event_ids else set()
+
+    async def ids_without_conversion(self, scope: Scope, event_ids: Collection[str]) -> set[str]:
+        """Returns which of some events were recorded, and are known to be of no conversion.
+
+        Nor of any but one that is named at random: where an event told one, an erasure has stripped its row.
+        """
+        found = await RecordedEvents(self._clickhouse).events(scope.workspace, event_ids) if event_ids else {}
+        return {
+            event_id
+            for event_id, one in found.items()
+            if not one.conversion_id or one.conversion_id.startswith(SEVERED_PREFIX)
+        }
 
     async def refusal_places(
         self, scope: Scope, begin_micros: int, end_micros: int
