@@ -10,8 +10,13 @@ import pytest
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Events
 from tests.support.stores import Stores
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.runs import exit_status
 from tributary_domain.findings import FindingCause, FindingKind, FindingState
+from tributary_storage.clickhouse import ledger_rows, newest_rows
+from tributary_storage.clickhouse.reconciliation_staging import Scope
+from tributary_storage.clickhouse.stand_ins import StandInRecords
+from tributary_storage.clickhouse.writer import ConversionWriter
 
 _HARMS = {
     "role": ("role = 'LEAD', is_primary = false", FindingCause.WRONG_FACTS),
@@ -21,6 +26,7 @@ _HARMS = {
     "causes": ("causes = ['erasure']", FindingCause.WRONG_FACTS),
     "published": ("publish_time = publish_time + toIntervalYear(10)", FindingCause.WRONG_FACTS),
     "customer": ("customer_type = 'RETURNING', findings = ['parts_missing']", FindingCause.WRONG_FACTS),
+    "unknown": ("findings = ['no_finding_of_ours']", FindingCause.WRONG_FACTS),
     "touch-times": ("touch_times = arrayMap(x -> x - toIntervalDay(3), touch_times)", FindingCause.WRONG_CREDIT),
     "touch-kinds": ("touch_kinds = arrayMap(x -> 'IMPRESSION', touch_kinds)", FindingCause.WRONG_CREDIT),
     "data-driven": ("data_driven_credit_micros = [1, 999999]", FindingCause.WRONG_CREDIT),
@@ -189,6 +195,37 @@ async def test_what_somebody_changed_in_the_ledger_alone_comes_into_no_row(
         await world.execute(f"ALTER TABLE conversion_revisions UPDATE {harm} {_OF_ONE}", c=make.conversion_id("a"))
         await world.run()
         assert await world.attribution.stored("*") == before
+
+
+async def test_rows_that_are_more_than_a_statement_may_hold_are_read_in_smaller_parts(
+    redis_url: str, clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        clickhouse, make = world.attribution.clickhouse, Events(workspace)
+        touches = (make.touch("visitor:a", at=NOON - (300 - i) * 60_000_000, event_id=f"t{i}") for i in range(300))
+        await world.happen(*touches, make.order("visitor:a", order_id="a"))
+        [content] = (await StandInRecords(clickhouse).revisions(workspace, [make.conversion_id("a")])).values()
+        alike = []
+        for i in range(150):
+            one = ConversionRevised.FromString(content)
+            one.state.conversion_id = f"c1:{i * 7919 % 150:032x}"
+            alike.append((one, one.SerializeToString()))
+        await ConversionWriter(clickhouse).write(alike)
+        await world.execute("ALTER TABLE conversions UPDATE role = 'LEAD' WHERE workspace = %(w)s")
+        for module in (newest_rows, ledger_rows):
+            monkeypatch.setattr(module, "MAX_MEMORY", 48_000_000)
+        scope = Scope("r1", workspace, NOON - DAY, NOON + DAY, 8)
+        altered, is_cut = await newest_rows.NewestRows(clickhouse).altered(scope, 2**52)
+        assert ({one.columns for one in altered}, len(altered), is_cut) == ({("role",)}, 151, False)
+        ledger = ledger_rows.LedgerRows(clickhouse)
+        ids = await ledger.conversions(scope, 2**52)
+        rows = [row async for page in ledger.pages(workspace, ids) for row in page]
+        assert [row.conversion_id for row in rows if not row.differing] == ids
+        said = {row.place: row.said for row in rows if row.said is not None}
+        for one in said.values():
+            one.state.name = "another"
+        found = await ledger.differing(workspace, said)
+        assert (len(found), set(found.values())) == (151, {("name",)})
 
 
 async def test_no_row_is_written_again_of_somebody_who_is_being_erased(

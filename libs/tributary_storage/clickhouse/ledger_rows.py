@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.stand_ins import is_stand_in
-from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.client import ClickHouse, StatementTooLargeError
 from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
 from tributary_storage.clickhouse.late_columns import LateColumns
 from tributary_storage.clickhouse.reconciliation_staging import MAX_MEMORY, Scope
@@ -51,8 +51,8 @@ _SAID: Final = ", ".join(map(_as_written, _COMPARED))
 _PRINTS: Final = f"""SELECT conversion_id, revision, xxHash64(toJSONString(tuple({_SAID}))) AS print, revised,
     toUnixTimestamp64Micro(record_time)
 FROM conversion_revisions FINAL
+PREWHERE conversion_id IN %(conversions)s
 WHERE workspace = %(workspace)s
-    AND conversion_id IN %(conversions)s
     AND (conversion_id, revision) > (%(conversion)s, %(revision)s)
 ORDER BY conversion_id, revision
 LIMIT %(limit)s
@@ -61,9 +61,9 @@ SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_block_size = %(
     output_format_json_named_tuples_as_objects = 0"""  # noqa: S608 - ours
 _ROWS: Final = f"""SELECT {", ".join(_COMPARED)}, toUnixTimestamp64Micro(record_time)
 FROM conversion_revisions FINAL
+PREWHERE revision IN %(revisions)s
+    AND (conversion_id, revision) IN %(places)s
 WHERE workspace = %(workspace)s
-    AND conversion_id IN %(conversions)s
-    AND (conversion_id, revision) IN (%(places)s)
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_block_size = 1000"""  # noqa: S608 - names of ours
 _IDS_AT_ONCE: Final = 100_000
 _ROWS_AT_ONCE: Final = 1000
@@ -117,9 +117,16 @@ class LedgerRows:
         """Yields all rows of some conversions by id and number, at most 1 000 at once."""
         values = {"workspace": workspace, "conversions": list(conversion_ids), "max_memory": MAX_MEMORY}
         last: Place = "", 0
+        limit = _ROWS_AT_ONCE
         while True:
-            place = {"conversion": last[0], "revision": last[1], "limit": _ROWS_AT_ONCE}
-            read = await self._clickhouse.execute(_PRINTS, {**values, **place}, raw_strings=True)
+            place = {"conversion": last[0], "revision": last[1], "limit": limit}
+            try:
+                read = await self._clickhouse.execute(_PRINTS, {**values, **place}, raw_strings=True)
+            except StatementTooLargeError:
+                if limit == 1:
+                    raise
+                limit //= 2
+                continue
             rows: dict[Place, LedgerRow] = {}
             odd: dict[Place, ConversionRevised] = {}
             for at, (conversion_id, revision, number, content, micros) in enumerate(read):
@@ -133,7 +140,7 @@ class LedgerRows:
             for where, names in (await self.differing(workspace, odd)).items():
                 rows[where] = replace(rows[where], differing=names)
             yield list(rows.values())
-            if len(read) < _ROWS_AT_ONCE:
+            if len(read) < limit:
                 return
 
     async def differing(
@@ -147,11 +154,9 @@ class LedgerRows:
         """
         if not wanted:
             return {}
-        conversions = tuple({conversion_id for conversion_id, _ in wanted})
-        values = {"workspace": workspace, "conversions": conversions, "places": list(wanted), "max_memory": MAX_MEMORY}
         late = await self._late.applied()
         found: dict[Place, tuple[str, ...]] = {}
-        for *columns, record_micros in await self._clickhouse.execute(_ROWS, values):
+        for *columns, record_micros in await self._columns(workspace, list(wanted)):
             stored = {name: plain(value) for name, value in zip(_COMPARED, columns, strict=True)}
             place = stored["conversion_id"], stored["revision"]
             said = _columns(wanted[place])
@@ -165,6 +170,19 @@ class LedgerRows:
             if names:
                 found[place] = names
         return found
+
+    async def _columns(self, workspace: str, places: Sequence[Place]) -> list[Sequence[Any]]:
+        """Reads the columns of some rows; where these are more than a statement may hold, of each half."""
+        revisions = tuple(revision for _, revision in places)
+        values = {"workspace": workspace, "places": tuple(places), "revisions": revisions, "max_memory": MAX_MEMORY}
+        try:
+            return list(await self._clickhouse.execute(_ROWS, values))
+        except StatementTooLargeError:
+            if len(places) == 1:
+                raise
+        middle = len(places) // 2
+        halves = places[:middle], places[middle:]
+        return [row for half in halves for row in await self._columns(workspace, half)]
 
 
 def _read(content: bytes, workspace: str, conversion_id: str, revision: int) -> tuple[ConversionRevised | None, int]:

@@ -6,25 +6,36 @@ answer.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.client import ClickHouse, StatementTooLargeError
 from tributary_storage.clickhouse.conversion_rows import NEWEST_COLUMNS, REVISION_COLUMNS, revision_row
 from tributary_storage.clickhouse.reconciliation_staging import MAX_MEMORY, Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 from tributary_storage.clickhouse.revision_rows import plain
 
 _AT_ONCE: Final = 500
+_COMPARED_AT_ONCE: Final = 1000
+_PLACES_AT_ONCE: Final = 100_000
 Named = TypeVar("Named")
 
 
 class RowPlace(NamedTuple):
     """Which revision a row is of, and when its conversion was, in microseconds."""
 
+    revision: int
+    conversion_micros: int
+
+
+class NewestPlace(NamedTuple):
+    """Where the row of a conversion belongs: of which revision, and when that was, in microseconds."""
+
+    conversion_id: str
     revision: int
     conversion_micros: int
 
@@ -87,19 +98,71 @@ class NewestRows:
 
         Also whether there may be more than those.
         """
-        found = await self._in_parts("altered_rows", scope, published_until_micros)
         altered: list[AlteredRow] = []
-        for some in _some_at_once([row[0] for row in found]):
-            asked = {"workspace": scope.workspace, "conversions": some, "max_memory": MAX_MEMORY}
-            ledger = await self._clickhouse.execute(reconciliation_statement("newest_of_ledger"), asked)
-            rows = await self._clickhouse.execute(reconciliation_statement("newest_rows"), asked)
+        is_cut, after = False, ""
+        while not is_cut and (places := await self._newest_places(scope, published_until_micros, after)):
+            odd = await self._odd(scope.workspace, places)
+            is_cut = len(altered) + len(odd) >= self.MOST
+            altered += await self._altered(scope.workspace, odd[: self.MOST - len(altered)])
+            after = places[-1].conversion_id
+        return altered, is_cut
+
+    async def _newest_places(self, scope: Scope, published_until_micros: int, after: str) -> list[NewestPlace]:
+        """Returns the newest revisions of the run's days, of conversions above `after`, in order of their ids."""
+        values = {**scope.values, "slices": 1, "part": 0, "settled": published_until_micros}
+        asked = {**values, "after": after, "limit": _PLACES_AT_ONCE}
+        rows = await self._clickhouse.execute(reconciliation_statement("newest_places"), asked)
+        return [NewestPlace(*row) for row in rows]
+
+    async def _odd(self, workspace: str, places: Sequence[NewestPlace]) -> list[NewestPlace]:
+        """Returns those that have a row which may say otherwise.
+
+        Each table is asked in its own order: then every statement reads a stretch of it, and together they read what
+        there is of the days once.
+        """
+        ledger: dict[str, set[int]] = defaultdict(set)
+        for some in _some_at_once(places, _COMPARED_AT_ONCE):
+            for name, digest in await self._of_places("digests_of_ledger", workspace, some):
+                ledger[name].add(digest)
+        odd: set[str] = set()
+        in_time = sorted(places, key=lambda one: (one.conversion_micros, one.conversion_id))
+        for some in _some_at_once(in_time, _COMPARED_AT_ONCE):
+            for name, digest in await self._of_places("digests_of_rows", workspace, some):
+                if ledger[name] != {digest}:
+                    odd.add(name)
+        return [one for one in places if one.conversion_id in odd]
+
+    async def _altered(self, workspace: str, places: Sequence[NewestPlace]) -> list[AlteredRow]:
+        """Returns those whose row does say otherwise."""
+        altered: list[AlteredRow] = []
+        for some in _some_at_once(places):
+            rows = await self._of_places("rows_at_times", workspace, some)
             stored = {_place(one): one for one in map(_by_name, rows)}
-            for content, *told in ledger:
+            for content, *told in await self._of_places("newest_of_ledger", workspace, some):
                 revision = _by_name(told)
                 row = stored.get(_place(revision))
                 if row is not None and row != revision:
                     altered.append(_altered(revision, row, bytes.fromhex(content)))
-        return altered, len(found) >= self.MOST
+        return altered
+
+    async def _of_places(self, name: str, workspace: str, places: Sequence[NewestPlace]) -> list[Sequence[Any]]:
+        """Asks what there is of some revisions; where these are more than a statement may hold, of each half."""
+        asked = {
+            "workspace": workspace,
+            "conversions": tuple(one.conversion_id for one in places),
+            "revisions": tuple(one.revision for one in places),
+            "places": tuple((one.conversion_id, one.revision) for one in places),
+            "times": [one.conversion_micros for one in places],
+            "max_memory": MAX_MEMORY,
+        }
+        try:
+            return list(await self._clickhouse.execute(reconciliation_statement(name), asked))
+        except StatementTooLargeError:
+            if len(places) == 1:
+                raise
+        middle = len(places) // 2
+        halves = places[:middle], places[middle:]
+        return [row for half in halves for row in await self._of_places(name, workspace, half)]
 
     async def _in_parts(self, name: str, scope: Scope, published_until_micros: int) -> list[Sequence[Any]]:
         """Asks for one part of the conversions after another, which bounds memory."""
@@ -122,7 +185,7 @@ class NewestRows:
     async def rewrite(self, workspace: str, revisions: Mapping[str, int]) -> None:
         """Writes rows again as the ledger has these revisions, by conversion."""
         for some in _some_at_once(list(revisions.items())):
-            asked = {"workspace": workspace, "conversions": tuple(name for name, _ in some), "places": some}
+            asked = {"workspace": workspace, "places": some}
             await self._clickhouse.execute(reconciliation_statement("rewrite_newest"), asked)
 
     async def delete(self, workspace: str, versions: Sequence[RowVersion]) -> None:
@@ -161,6 +224,6 @@ def _published(content: bytes) -> dict[str, Any]:
     return {name: plain(value) for name, value in zip(REVISION_COLUMNS, own, strict=False)}
 
 
-def _some_at_once(values: Sequence[Named]) -> Iterator[tuple[Named, ...]]:
-    for start in range(0, len(values), _AT_ONCE):
-        yield tuple(values[start : start + _AT_ONCE])
+def _some_at_once(values: Sequence[Named], number: int = _AT_ONCE) -> Iterator[tuple[Named, ...]]:
+    for start in range(0, len(values), number):
+        yield tuple(values[start : start + number])

@@ -22,8 +22,8 @@ FROM
             person_id,
             false AS is_row
         FROM conversion_revisions FINAL
+        PREWHERE conversion_id GLOBAL IN (/*published_in_days*/)
         WHERE workspace = %(workspace)s
-            AND conversion_id GLOBAL IN (/*published_in_days*/)
         UNION ALL
         SELECT
             conversion_id,
@@ -33,8 +33,8 @@ FROM
             '' AS person_id,
             true AS is_row
         FROM conversions FINAL
+        PREWHERE conversion_id GLOBAL IN (/*published_in_days*/)
         WHERE workspace = %(workspace)s
-            AND conversion_id GLOBAL IN (/*published_in_days*/)
     )
     GROUP BY conversion_id
 )

@@ -3,7 +3,6 @@
 INSERT INTO conversions (/*newest_columns*/)
 SELECT /*newest_columns*/
 FROM conversion_revisions FINAL
+PREWHERE (conversion_id, revision) IN %(places)s
 WHERE workspace = %(workspace)s
-    AND conversion_id IN %(conversions)s
-    AND (conversion_id, revision) IN %(places)s
 SETTINGS insert_deduplicate = 0
