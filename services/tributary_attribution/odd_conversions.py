@@ -7,11 +7,15 @@ until it is there no more.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from tributary_attribution.cut_answers import Answers
 from tributary_domain.findings import ODD_CONVERSIONS, ONLY_COUNTED, Finding, FindingKind, finding
 from tributary_storage.clickhouse.reconciliation_sources import OddConversion, OddConversions
 from tributary_storage.clickhouse.reconciliation_staging import Scope
+
+_KINDS: Final = {kind.lower(): kind for kind in ODD_CONVERSIONS}
+"""By the words of the column."""
 
 
 def odd_conversions(scope: Scope, found: Sequence[OddConversions], answers: Answers, now_micros: int) -> dict[str, int]:
@@ -25,7 +29,9 @@ def odd_conversions(scope: Scope, found: Sequence[OddConversions], answers: Answ
     """
     counts: dict[str, int] = {}
     for one in found:
-        kind = FindingKind(one.what.upper())
+        kind = _KINDS.get(one.what)
+        if kind is None:
+            continue  # nobody publishes that: the row is damaged, as its comparison with the ledger says
         counts[one.what] = one.number
         if kind not in ONLY_COUNTED:
             named = [_odd(scope, kind, conversion, now_micros) for conversion in one.named]
