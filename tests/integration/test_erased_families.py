@@ -191,6 +191,7 @@ async def test_what_was_published_of_others_before_names_no_touch_of_the_person(
     old = await attribution.clickhouse.execute(_OLD_REVISIONS, asked)
     assert [row[2:] for row in old] == [(1, 1)] * 3
     kept = await attribution.clickhouse.execute(_KEPT_OF_HEIRS, asked)
+    assert {row[:2] for row in old} <= set(await attribution.clickhouse.execute(_CAUSED, asked))
     latest = {"w": workspace, "latest": named["won 1"][1].conversion_id}
     assert (await state_of(attribution, named["new 1"])).superseded_by == latest["latest"]
     await erase(attribution)
@@ -199,6 +200,7 @@ async def test_what_was_published_of_others_before_names_no_touch_of_the_person(
     now = await attribution.clickhouse.execute(_OLD_REVISIONS, asked)
     assert [row[2:] for row in now if row[:2] in [one[:2] for one in old]] == [(0, 0)] * 3
     assert not any(row[2] or row[3] for row in now)
+    assert not {row[:2] for row in old}.intersection(await attribution.clickhouse.execute(_CAUSED, asked))
     again = await attribution.clickhouse.execute(_KEPT_OF_HEIRS, asked)
     assert [row for row in again if row[:2] in [one[:2] for one in kept]] == kept, "credit stays"
     assert await attribution.clickhouse.execute(
@@ -224,6 +226,11 @@ _OLD_REVISIONS = """
     FROM conversion_revisions FINAL
     WHERE workspace = %(w)s AND conversion_id IN %(heirs)s
     ORDER BY conversion_id, revision"""
+_CAUSED = """
+    SELECT conversion_id, revision
+    FROM conversion_revisions FINAL
+    WHERE workspace = %(w)s AND conversion_id IN %(heirs)s
+        AND (notEmpty(causing_event_ids) OR traceparent != '' OR cause_accept_time > toDateTime64(0, 6, 'UTC'))"""
 _KEPT_OF_HEIRS = """
     SELECT conversion_id, revision, touch_channels, linear_credit_micros, linear_value_micros, value_delta_micros,
         counted_delta, posting_date, person_id

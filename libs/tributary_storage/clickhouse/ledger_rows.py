@@ -35,7 +35,7 @@ _TIMES: Final = frozenset(
 _COMPARED: Final = [name for name in REVISION_COLUMNS if name != "revised"]
 _CONTENT: Final = REVISION_COLUMNS.index("revised")
 _CAUSE: Final = ("causing_event_ids", "cause_accept_time", "traceparent")
-"""What an erasure takes out of the messages of others' revisions, with `match`, and leaves in columns."""
+"""What an erasure takes out of the messages of others' revisions, with `match`; one of before left it in columns."""
 
 
 def _as_written(name: str) -> str:
@@ -212,8 +212,8 @@ def _day(value: date) -> str:
 def _is_stripped(said: ConversionRevised, name: str, value: Any) -> bool:
     """Tells whether an erasure took out of a message what a column still has.
 
-    Of a revision of somebody else's, that named who was erased, the columns keep what caused it. Of those that earlier
-    releases stripped, they keep the erased person's id, too, and of the conversion that counts in its place.
+    Of a revision of somebody else's, that named who was erased, earlier releases left what caused it in the columns;
+    some the erased person's id, too, and of the conversion that counts in its place.
     """
     if name == "merged_into" and is_stand_in(value):
         return True

@@ -6,9 +6,10 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.erasures import Erasure
 from tributary_domain.families import Member, Membership
 from tributary_domain.ids import person_id
@@ -18,6 +19,10 @@ from tributary_storage.clickhouse.statements import statement
 
 _NONE: Final = ("-",)
 """What no id is: an empty list is no list to SQL."""
+_MOST_TEXT: Final = 150_000
+"""Bytes of a statement that say what is left of revisions: ClickHouse reads no statement above 262 144."""
+_PLACE_TEXTS: Final = 6
+"""How often it names each of them."""
 
 
 class StandIn(NamedTuple):
@@ -138,6 +143,16 @@ class StandInRecords:
             touches: References of these touches.
             ids: Random ids of the person's conversions.
         """
+        for some in _in_parts(stripped):
+            await self._strip_heirs(erasure, some, touches, ids)
+
+    async def _strip_heirs(
+        self,
+        erasure: Erasure,
+        stripped: Mapping[tuple[str, int], bytes],
+        touches: Sequence[str],
+        ids: Mapping[str, str],
+    ) -> None:
         first, second = erasure.secret
         values = {
             "workspace": erasure.workspace,
@@ -145,7 +160,8 @@ class StandInRecords:
             "first": first,
             "second": second,
             "conversion_ids": sorted({conversion_id for conversion_id, _ in stripped}),
-            "places": [f"{conversion_id} {revision}" for conversion_id, revision in stripped],
+            "places": [_in_a_word(place) for place in stripped],
+            "uncaused": [_in_a_word(place) for place, content in stripped.items() if not _has_cause(content)] or _NONE,
             "touches": list(touches or _NONE),
             "conversions": list(ids or _NONE),
             "random_ids": list(ids.values() or _NONE),
@@ -153,3 +169,28 @@ class StandInRecords:
         }
         for name in ("strip_heirs", "strip_newest_heirs"):
             await self._clickhouse.execute(statement(f"erasure/{name}"), values)
+
+
+def _in_a_word(place: tuple[str, int]) -> str:
+    conversion_id, revision = place
+    return f"{conversion_id} {revision}"
+
+
+def _has_cause(content: bytes) -> bool:
+    said = ConversionRevised.FromString(content)
+    return bool(said.causing_event_ids or said.traceparent or said.HasField("cause_accept_time"))
+
+
+def _in_parts(stripped: Mapping[tuple[str, int], bytes]) -> Iterator[dict[tuple[str, int], bytes]]:
+    """Yields as many at once as a statement's text may tell of: their bytes are part of it."""
+    part: dict[tuple[str, int], bytes] = {}
+    size = 0
+    for place, content in stripped.items():
+        own = 2 * len(content) + _PLACE_TEXTS * (len(place[0]) + 24)
+        if part and size + own > _MOST_TEXT:
+            yield part
+            part, size = {}, 0
+        part[place] = content
+        size += own
+    if part:
+        yield part

@@ -1,6 +1,6 @@
 -- Takes out of revisions what names touches of somebody who was erased, as `sever_revisions` does of his own, and that they
--- were his once, and calls his conversions that count in place of them as they are called now: whose they are now stays, and
--- so do value, credit, and what was posted.
+-- were his once, and what caused those of which the bytes say that no more; and calls his conversions that count in place of
+-- them as they are called now. Whose they are now stays, and so do value, credit, and what was posted.
 ALTER TABLE conversion_revisions
     UPDATE
         person_id = if(person_id IN %(person_keys)s, '', person_id),
@@ -26,6 +26,13 @@ ALTER TABLE conversion_revisions
             ),
             touch_event_ids,
             touch_details
+        ),
+        causing_event_ids = if(concat(conversion_id, ' ', toString(revision)) IN %(uncaused)s, [], causing_event_ids),
+        traceparent = if(concat(conversion_id, ' ', toString(revision)) IN %(uncaused)s, '', traceparent),
+        cause_accept_time = if(
+            concat(conversion_id, ' ', toString(revision)) IN %(uncaused)s,
+            toDateTime64(0, 6, 'UTC'),
+            cause_accept_time
         ),
         revised = unhex(transform(concat(conversion_id, ' ', toString(revision)), %(places)s, %(revised)s, ''))
     WHERE workspace = %(workspace)s
