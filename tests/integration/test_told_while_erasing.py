@@ -25,7 +25,7 @@ _MASK: Final[dict[str, Any]] = {"letter": "M"}
 """Dedup knows the order: another told it."""
 _DESTROYING: Final = (
     *("delete_conversions", "delete_conversion_revisions", "delete_deliveries", "delete_events_by_conversion"),
-    *("delete_reconciled_conversions", "events_of_person", "strip_refusals", "delete_identity_changes"),
+    *("delete_reconciled_conversions", "events_of_person", "strip_quarantine_decisions", "delete_identity_changes"),
 )
 """Statements of a run."""
 

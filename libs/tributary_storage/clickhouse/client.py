@@ -123,6 +123,12 @@ class Address:
         )
 
 
+_SETTINGS: Final = {
+    # Values are part of the text: 1000 identifiers of one person, wherever a statement asks for them, are more than the
+    # default of 256 kB.
+    "max_query_size": 64 * 1024 * 1024,
+}
+
 _INSERT_SETTINGS: Final = {
     # Statistics of every column of every small part cost a quarter of an insert; merges make them all the same.
     "materialize_statistics_on_insert": 0,
@@ -232,7 +238,7 @@ class ClickHouse:
                 send_receive_timeout=self._timeout_seconds,
                 sync_request_timeout=min(self._timeout_seconds, 3.0),
                 compression=False,
-                settings={"max_execution_time": max(1, round(self._timeout_seconds))},
+                settings={**_SETTINGS, "max_execution_time": max(1, round(self._timeout_seconds))},
             )
             self._opened.append(client)
         return client

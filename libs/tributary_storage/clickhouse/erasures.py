@@ -17,6 +17,7 @@ from tributary_domain.sealing import key_name
 from tributary_runtime import metrics
 from tributary_runtime.errors import NotFoundError
 from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.naming import naming
 from tributary_storage.clickhouse.severed_rows import NONE, SeveredRows, values_of
 from tributary_storage.clickhouse.statements import statement
 
@@ -175,7 +176,7 @@ class ErasureRecords:
 
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""
-        rows = await self._clickhouse.execute(statement("erasure/found"), values_of(erasure))
+        rows = await self._clickhouse.execute(*naming("erasure/found", values_of(erasure), erasure.tokens))
         return {str(table): int(number) for table, number in rows}
 
     async def observed_of_others(self, erasure: Erasure) -> list[ToBeStripped]:
@@ -279,8 +280,8 @@ class ErasureRecords:
                 await self._clickhouse.execute(statement("erasure/delete_events_by_conversion"), own)
             for name in ("strip_event_ids", "strip_events", "delete_events_by_identifier_of_events"):
                 await self._clickhouse.execute(statement(f"erasure/{name}"), own)
-        for name in ("strip_refusals", "strip_quarantine_decisions"):
-            await self._clickhouse.execute(statement(f"erasure/{name}"), values)
+        await self._clickhouse.execute(*naming("erasure/strip_refusals", values, erasure.tokens))
+        await self._clickhouse.execute(statement("erasure/strip_quarantine_decisions"), values)
         if erasure.conversion_ids and not erasure.removes:
             await self._call_events(values)
         return len(events)

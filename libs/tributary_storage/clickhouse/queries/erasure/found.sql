@@ -68,7 +68,7 @@ FROM
     FROM refusals
     WHERE workspace = %(workspace)s
         AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
-        AND multiSearchAny(admitted, %(token_list)s)
+        AND /*naming*/
     UNION ALL
     SELECT
         'conversion_revisions' AS table,

@@ -7,5 +7,5 @@ ALTER TABLE refusals
         traceparent = ''
     WHERE workspace = %(workspace)s
         AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
-        AND multiSearchAny(admitted, %(token_list)s)
+        AND /*naming*/
 SETTINGS mutations_sync = 2
