@@ -1,6 +1,7 @@
 """Events that were refused, and whose row is not in ClickHouse: named, and written again from the event log.
 
-The one rule: only what the log says is written, as the recorder would, and nothing of somebody who was erased since.
+The one rule: only what the log says is written, as the recorder would; of somebody who was erased since, what that
+leaves: that something was refused, when, and why. Else the sum of what was refused would be wrong for good.
 What the log holds no more cannot be named: no other table knows of it; that it is missing is told by the sum alone.
 """
 
@@ -16,6 +17,7 @@ from tributary_domain.findings import Finding, FindingCause, FindingKind, findin
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.clickhouse.event_rows import REFUSED, EventBatch, LogPlace
 from tributary_storage.clickhouse.reconciliation_staging import Scope
+from tributary_storage.clickhouse.stripped_refusals import strip_last
 from tributary_storage.codec.refusal_times import happened_micros
 from tributary_storage.redis.log_entry import LogEntry
 
@@ -118,7 +120,7 @@ class LostRefusals:
             held = [one for entry in entries if entry.accept_micros < through_micros for one in _held(entry, scope)]
             missing = (await self._missing(scope, held))[: MOST - len(found)]
             if repairs and missing:
-                await self._writer.write(_batch(missing))
+                await self._writer.write(await self._batch(missing))
             for one in missing:
                 named = _finding(scope, one.name, now_micros)
                 found[one.name] = named.repaired(0) if repairs else named
@@ -129,13 +131,17 @@ class LostRefusals:
             return []
         times = [one.place.accept_time_micros for one in held]
         known = await self._recorded.refusal_places(scope, min(times), max(times))
-        missing = []
-        for one in held:
-            if one.key not in known:
-                tokens, micros = one.message.identity_tokens, one.happened_micros
-                if not await self._names_erased(scope.workspace, tokens, micros):
-                    missing.append(one)
-        return missing
+        return [one for one in held if one.key not in known]
+
+    async def _batch(self, missing: Sequence[_Held]) -> EventBatch:
+        batch = EventBatch()
+        for one in missing:
+            admission = one.admission
+            context, traceparent = admission.accept_context, admission.traceparent
+            batch.add(one.place, one.position, one.letter, admission.workspace, one.admitted, context, traceparent)
+            if await self._names_erased(admission.workspace, one.message.identity_tokens, one.happened_micros):
+                strip_last(batch)
+        return batch
 
 
 def _held(entry: LogEntry, scope: Scope) -> list[_Held]:
@@ -149,14 +155,6 @@ def _held(entry: LogEntry, scope: Scope) -> list[_Held]:
         ]
     except (PoisonEvent, DecodeError):
         return []
-
-
-def _batch(missing: Sequence[_Held]) -> EventBatch:
-    batch = EventBatch()
-    for place, position, letter, admission, admitted, _ in missing:
-        context, traceparent = admission.accept_context, admission.traceparent
-        batch.add(place, position, letter, admission.workspace, admitted, context, traceparent)
-    return batch
 
 
 def _finding(scope: Scope, name: str, now_micros: int) -> Finding:

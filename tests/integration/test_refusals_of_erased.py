@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from tests.integration.test_erasure import CANARY, CUSTOMER, OTHER, VISITOR, end_all, lived, own, requested
@@ -36,6 +39,16 @@ async def kept(attribution: Attribution) -> set[str]:
         {"w": attribution.workspace.id},
     )
     return {str(name) for name, is_there in rows if is_there}
+
+
+async def rows(attribution: Attribution) -> list[Sequence[Any]]:
+    """Returns all refusals, but for where in the log they are."""
+    columns = ", ".join(one for one in REFUSAL_COLUMNS if not one.startswith("log_"))
+    return await attribution.clickhouse.execute(
+        f"SELECT DISTINCT {columns} FROM refusals FINAL WHERE workspace = %(w)s ORDER BY event_id",  # noqa: S608 - our own words
+        {"w": attribution.workspace.id},
+        raw_strings=True,
+    )
 
 
 async def left(attribution: Attribution) -> int:
@@ -79,7 +92,7 @@ async def test_what_is_refused_after_an_erasure_of_before_it_goes_and_nothing_el
     assert await own.differences() == []
 
 
-async def test_no_row_that_was_lost_is_written_again_of_what_is_refused_after_an_erasure_of_before_it(
+async def test_of_a_row_that_was_lost_only_that_it_was_refused_and_why_is_written_again_of_who_was_erased(
     own: Reconciled, workspace: str
 ) -> None:
     events, _ = await lived(own, workspace)
@@ -94,8 +107,16 @@ async def test_no_row_that_was_lost_is_written_again_of_what_is_refused_after_an
     tombstones = Tombstones(attribution.erasures, records, history, lambda *who: again(*who, NOON))
     lost = LostRefusals(log, sources, EventWriter(attribution.clickhouse), tombstones.names_erased)
     found = await lost.find(Scope("r1:test", workspace, 0, 2**60, 2), 2**60, NOON, repairs=True)
-    assert [one.event_id for one in found] == ["theirs"]
-    assert await kept(attribution) == {"theirs"}
+    assert {one.event_id for one in found} == {
+        "theirs",
+        *(admitted.event.event_id for _, admitted in of_before(events)),
+    }
+    assert (await kept(attribution), await left(attribution)) == ({"theirs"}, 0)
+    written = await rows(attribution)
+    await refuse(attribution, *of_before(events), theirs, accept_micros=erasure.until_micros + DAY)
+    await end_all(attribution)
+    assert await rows(attribution) == written, "as the erasure leaves them"
+    assert await lost.find(Scope("r1:test", workspace, 0, 2**60, 2), 2**60, NOON, repairs=True) == []
 
 
 async def test_of_the_living_nothing_is_looked_for_whatever_is_refused(own: Reconciled, workspace: str) -> None:
