@@ -9,7 +9,7 @@ it has the newest of each conversion. Of one of before nobody knows what it said
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -19,14 +19,15 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, finding
 from tributary_storage.clickhouse.client import StatementRefusedError
 from tributary_storage.clickhouse.credit_columns import MODELS
-from tributary_storage.clickhouse.ledger_rows import LedgerRow, LedgerRows, Place
+from tributary_storage.clickhouse.ledger_rows import Change, LedgerRow, LedgerRows, Place
 from tributary_storage.clickhouse.reconciliation_staging import Scope
-from tributary_storage.codec.conversion_revisions import PublishedConversion, counted_value, displacing
+from tributary_storage.codec.conversion_revisions import PublishedConversion, displacing
 from tributary_storage.redis.conversions import Conversions, StoredConversion, conversion_key
 
 log = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 1000
+_MENDED_BYTES: Final = 4_000_000
 _MOST_KEPT: Final = 10_000
 """Findings that are kept; of more it is known that they are there, and all are mended."""
 
@@ -49,6 +50,7 @@ class Writer(Protocol):
 
 _UNREADABLE: Final = "revised"
 _UNCHAINED: Final = "revised: its deltas"
+_DAMAGES: Final = frozenset({_UNREADABLE, _UNCHAINED})
 _VALUES: Final = frozenset(
     {
         *("currency", "value_micros", "original_value_micros", "value_source", "value_basis", "value_pending"),
@@ -81,6 +83,14 @@ class AlteredRevisions(NamedTuple):
     """Rows that were altered."""
 
 
+class _Names(NamedTuple):
+    """What of a row says otherwise: what is kept of it once it is mended."""
+
+    revision: int
+    names: tuple[str, ...]
+    """The columns."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Altered:
     """A row that says otherwise than was published."""
@@ -94,7 +104,7 @@ class _Altered:
     @property
     def is_itself_damaged(self) -> bool:
         """Tells whether it is its message that is damaged."""
-        return not {_UNREADABLE, _UNCHAINED}.isdisjoint(self.names)
+        return not _DAMAGES.isdisjoint(self.names)
 
 
 class LedgerChecks:
@@ -139,41 +149,47 @@ class LedgerChecks:
     async def _check(
         self, scope: Scope, conversion_ids: Sequence[str], now_micros: int, *, repairs: bool
     ) -> tuple[list[Finding], int]:
-        """Returns the same of some conversions, and how many rows were altered."""
-        altered = await self._altered(scope.workspace, conversion_ids)
-        if not altered:
-            return [], 0
-        by_conversion: dict[str, list[_Altered]] = defaultdict(list)
-        for one in altered:
-            by_conversion[one.row.conversion_id].append(one)
-        found = [_finding(scope, some, now_micros) for some in by_conversion.values()]
-        if not repairs:
-            return found, len(altered)
-        written = await self._mend(scope.workspace, altered)
-        left = {one.row.conversion_id for one in await self._altered(scope.workspace, list(by_conversion))}
-        log.warning("ledger_mended", workspace=scope.workspace, rows=len(altered), conversions_left=len(left))
+        """Returns the same of some conversions, and how many rows were altered; a page after the other."""
+        texts: dict[str, list[_Names]] = defaultdict(list)
+        written: dict[str, int] = {}
+        number = 0
+        async for altered in self._altered(scope.workspace, conversion_ids):
+            number += len(altered)
+            for one in altered:
+                texts[one.row.conversion_id].append(_Names(one.row.revision, one.names))
+            for some in _at_once(altered) if repairs else ():
+                written |= await self._mend(scope.workspace, some)
+            del altered  # before the next page is read
+        found = [_finding(scope, name, some, now_micros) for name, some in texts.items()]
+        if not found or not repairs:
+            return found, number
+        left = {one.row.conversion_id async for page in self._altered(scope.workspace, list(texts)) for one in page}
+        log.warning("ledger_mended", workspace=scope.workspace, rows=number, conversions_left=len(left))
         mended = [
             one if one.conversion_id in left else one.repaired(written.get(one.conversion_id, 0)) for one in found
         ]
-        return mended, len(altered)
+        return mended, number
 
-    async def _altered(self, workspace: str, conversion_ids: Collection[str]) -> list[_Altered]:
-        """Returns the rows of some conversions that were altered, by id and number."""
-        altered: list[_Altered] = []
+    async def _altered(self, workspace: str, conversion_ids: Collection[str]) -> AsyncIterator[list[_Altered]]:
+        """Yields the rows of some conversions that were altered, by id and number, of one page at once."""
         before: LedgerRow | None = None
         async for page in self._rows.pages(workspace, conversion_ids):
+            altered: list[_Altered] = []
             for row in page:
                 if before is not None and before.conversion_id != row.conversion_id:
                     before = None
                 names = row.differing
-                if row.said is None:
+                if row.change is None:
                     names = (_UNREADABLE,)
-                elif not _adds_up(before, row.said):
+                elif not _adds_up(before, row.change):
                     names = (*names, _UNCHAINED)
                 if names:
                     altered.append(_Altered(row, names, before))
                 before = row
-        return altered
+            del page  # before the next one is read
+            if altered:
+                yield altered
+            del altered
 
     async def _mend(self, workspace: str, altered: Sequence[_Altered]) -> dict[str, int]:
         """Writes rows again; returns the newest revision that was written, by conversion."""
@@ -185,8 +201,8 @@ class LedgerChecks:
             # What the store and all columns say alike was published: then it is the message that was altered.
             if published is not None and (one.is_itself_damaged or one.row.place not in proven):
                 wanted.append(published)
-            elif one.row.said is not None and not one.is_itself_damaged:
-                wanted.append((one.row.said, one.row.content, one.row.record_micros))
+            elif (said := one.row.said) is not None and not one.is_itself_damaged:
+                wanted.append((said, one.row.content, one.row.record_micros))
         return {said.state.conversion_id: said.revision for said, *_ in await self._written(wanted)}
 
     async def _newest(self, workspace: str, altered: Sequence[_Altered]) -> dict[Place, Message]:
@@ -212,20 +228,34 @@ class LedgerChecks:
         return list(wanted)
 
 
-def _adds_up(before: LedgerRow | None, said: ConversionRevised) -> bool:
+def _at_once(altered: Iterable[_Altered]) -> Iterator[list[_Altered]]:
+    """Yields rows that are mended together: of about 4 MB of messages, or one that is larger."""
+    some: list[_Altered] = []
+    taken = 0
+    for one in altered:
+        if some and taken + len(one.row.content) > _MENDED_BYTES:
+            yield some
+            some, taken = [], 0
+        some.append(one)
+        taken += len(one.row.content)
+    if some:
+        yield some
+
+
+def _adds_up(before: LedgerRow | None, change: Change) -> bool:
     """Tells whether a revision changed value and count by what lies between it and the one before.
 
     Where that is not there, or cannot be read, nobody can tell.
     """
-    if said.previous_revision and (before is None or before.said is None):
+    if change.previous_revision and (before is None or before.change is None):
         return True
-    if (before.revision if before is not None else 0) != said.previous_revision:
+    if (before.revision if before is not None else 0) != change.previous_revision:
         return True  # a broken chain, which others find
     value = counted = 0
-    if before is not None and before.said is not None:
-        value, counted = counted_value(before.said.state), int(before.said.state.counted)
-    deltas = counted_value(said.state) - value, int(said.state.counted) - counted
-    return deltas == (said.value_delta_micros, said.counted_delta)
+    if before is not None and before.change is not None:
+        value, counted = before.change.value_micros, before.change.counted
+    deltas = change.value_micros - value, change.counted - counted
+    return deltas == (change.value_delta_micros, change.counted_delta)
 
 
 def _published(one: _Altered, stored: StoredConversion) -> Message | None:
@@ -235,7 +265,7 @@ def _published(one: _Altered, stored: StoredConversion) -> Message | None:
     revised = ConversionRevised.FromString(stored.published)
     if one.before is None:
         before, previous = None, 0
-    elif one.before.said is None:
+    elif one.before.change is None:
         return None
     else:
         before, previous = PublishedConversion(one.before.content), one.before.revision
@@ -246,20 +276,20 @@ def _published(one: _Altered, stored: StoredConversion) -> Message | None:
     return said, content, one.row.record_micros
 
 
-def _finding(scope: Scope, altered: Sequence[_Altered], now_micros: int) -> Finding:
+def _finding(scope: Scope, conversion_id: str, altered: Sequence[_Names], now_micros: int) -> Finding:
     names = {name for one in altered for name in one.names}
     cause = FindingCause.WRONG_FACTS
     if not _VALUES.isdisjoint(names):
         cause = FindingCause.WRONG_VALUE
     elif not _CREDIT.isdisjoint(names):
         cause = FindingCause.WRONG_CREDIT
-    texts = [f"revision {one.row.revision}: {', '.join(one.names)}" for one in altered]
+    texts = [f"revision {one.revision}: {', '.join(one.names)}" for one in altered]
     return finding(
         scope.reconciliation_id,
         FindingKind.DIFFERENT,
-        _DAMAGED if any(one.is_itself_damaged for one in altered) else _MESSAGES[cause],
+        _MESSAGES[cause] if _DAMAGES.isdisjoint(names) else _DAMAGED,
         cause=cause,
-        conversion_id=altered[0].row.conversion_id,
+        conversion_id=conversion_id,
         expected=AS_PUBLISHED,
         actual="; ".join(texts)[:4096],
         find_micros=now_micros,

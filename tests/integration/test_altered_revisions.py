@@ -14,7 +14,10 @@ from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.runs import exit_status
 from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, FindingState
+from tributary_storage.clickhouse import ledger_rows
+from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.report_query import Basis
+from tributary_storage.clickhouse.writer import ConversionWriter
 
 _VALUE, _CREDIT, _FACTS = FindingCause.WRONG_VALUE, FindingCause.WRONG_CREDIT, FindingCause.WRONG_FACTS
 _NEWEST, _OLDER = 2, 1
@@ -144,6 +147,49 @@ async def test_an_altered_row_is_found_named_and_written_again_as_it_was_publish
         assert [await _report(world.attribution, basis) for basis in Basis] == reports
         run = await world.run()
         assert (exit_status(run), run.counts["altered_revisions"], run.counts["differences"]) == (0, 0, 0)
+
+
+async def test_pages_are_as_large_as_their_messages_allow_and_all_of_them_are_mended(
+    redis_url: str, clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        clickhouse = world.attribution.clickhouse
+        touches = (make.touch("visitor:a", at=NOON - (200 - i) * 60_000_000, event_id=f"t{i}") for i in range(200))
+        await world.happen(*touches, make.order("visitor:a"))
+        revised = await _said(
+            world, make.conversion_id(), *await world.attribution.stored_revisions(make.conversion_id())
+        )
+        alike = []
+        for number in range(40):
+            revised.state.conversion_id = f"c1:{number * 7 % 40:032x}"
+            revised.previous_revision = 0
+            for _ in range(3):
+                one = ConversionRevised.FromString(revised.SerializeToString())
+                if one.previous_revision:
+                    one.value_delta_micros = one.counted_delta = 0
+                alike.append((one, one.SerializeToString()))
+                revised.previous_revision = revised.revision
+                revised.revision += 1
+        await ConversionWriter(clickhouse).write(alike)
+        before = await _rows(world)
+        most = 5 * max(len(content) for _, content in alike)
+        monkeypatch.setattr(ledger_rows, "_BYTES_AT_ONCE", most)
+        monkeypatch.setattr(ledger_rows, "_PLACES_AT_ONCE", 17)
+        rows = ledger_rows.LedgerRows(clickhouse)
+        ids = await rows.conversions(Scope("r1", workspace, NOON - DAY, NOON + DAY, 1), 2**52)
+        sizes, places = [], []
+        async for page in rows.pages(workspace, ids):
+            sizes.append(sum(len(row.content) for row in page))
+            places += [row.place for row in page]
+            assert {row.differing for row in page} == {()}
+        assert max(sizes) <= most
+        assert places == [(row[1].decode(), row[2]) for row in before]
+
+        await world.execute("ALTER TABLE conversion_revisions UPDATE role = 'LEAD' WHERE workspace = %(w)s")
+        monkeypatch.setattr(ledger_rows, "MAX_MEMORY", 48_000_000)
+        run = await world.run()
+        assert (run.counts["altered_revisions"], await _rows(world)) == (len(before), before)
 
 
 async def test_a_message_that_is_damaged_is_what_the_state_store_has_or_stays_open(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import xxhash
 from google.protobuf.message import DecodeError
@@ -25,6 +25,7 @@ from tributary_storage.clickhouse.late_columns import LateColumns
 from tributary_storage.clickhouse.reconciliation_staging import MAX_MEMORY, Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 from tributary_storage.clickhouse.revision_rows import plain
+from tributary_storage.codec.conversion_revisions import counted_value
 
 Place = tuple[str, int]
 """Of a revision: conversion id and number."""
@@ -48,15 +49,21 @@ def _as_written(name: str) -> str:
 
 
 _SAID: Final = ", ".join(map(_as_written, _COMPARED))
-_PRINTS: Final = f"""SELECT conversion_id, revision, xxHash64(toJSONString(tuple({_SAID}))) AS print, revised,
-    toUnixTimestamp64Micro(record_time)
+_PLACES: Final = """SELECT conversion_id, revision, length(revised)
 FROM conversion_revisions FINAL
 PREWHERE conversion_id IN %(conversions)s
 WHERE workspace = %(workspace)s
     AND (conversion_id, revision) > (%(conversion)s, %(revision)s)
 ORDER BY conversion_id, revision
 LIMIT %(limit)s
-SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_block_size = %(limit)s,
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_block_size = 256"""
+_PRINTS: Final = f"""SELECT conversion_id, revision, xxHash64(toJSONString(tuple({_SAID}))) AS print, revised,
+    toUnixTimestamp64Micro(record_time)
+FROM conversion_revisions FINAL
+PREWHERE revision IN %(revisions)s
+    AND (conversion_id, revision) IN %(places)s
+WHERE workspace = %(workspace)s
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_block_size = 256,
     output_format_json_quote_64bit_integers = 0, output_format_json_escape_forward_slashes = 0,
     output_format_json_named_tuples_as_objects = 0"""  # noqa: S608 - ours
 _ROWS: Final = f"""SELECT {", ".join(_COMPARED)}, toUnixTimestamp64Micro(record_time)
@@ -64,11 +71,26 @@ FROM conversion_revisions FINAL
 PREWHERE revision IN %(revisions)s
     AND (conversion_id, revision) IN %(places)s
 WHERE workspace = %(workspace)s
-SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_block_size = 1000"""  # noqa: S608 - names of ours
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_block_size = 256"""  # noqa: S608 - names of ours
 _IDS_AT_ONCE: Final = 100_000
+_PLACES_AT_ONCE: Final = 10_000
 _ROWS_AT_ONCE: Final = 1000
+_BYTES_AT_ONCE: Final = 16_000_000
+"""Of messages of a page: with their touches, rows are of very different sizes."""
+_COLUMNS_AT_ONCE: Final = 4_000_000
+"""Of messages of rows whose columns are read: as objects these take many times as much."""
 _TURN: Final = 20
 """Messages that are read before others have their turn on the loop."""
+
+
+class Change(NamedTuple):
+    """By what a revision says that it changed what it replaced, and what its conversion is worth since."""
+
+    previous_revision: int
+    value_delta_micros: int
+    counted_delta: int
+    value_micros: int
+    counted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +101,8 @@ class LedgerRow:
     revision: int
     content: bytes
     """Its message, serialised."""
-    said: ConversionRevised | None
-    """Its message; None: it cannot be read, or is another revision's."""
+    change: Change | None
+    """Of its message; None: that cannot be read, or is another revision's."""
     record_micros: int
     """When it was written first."""
     differing: tuple[str, ...] = ()
@@ -90,6 +112,11 @@ class LedgerRow:
     def place(self) -> Place:
         """Returns which revision it is of."""
         return self.conversion_id, self.revision
+
+    @property
+    def said(self) -> ConversionRevised | None:
+        """Returns its message, made anew each time: parsed, it takes many times as much; None: as for `change`."""
+        return ConversionRevised.FromString(self.content) if self.change is not None else None
 
 
 class LedgerRows:
@@ -114,34 +141,35 @@ class LedgerRows:
         ]
 
     async def pages(self, workspace: str, conversion_ids: Collection[str]) -> AsyncIterator[list[LedgerRow]]:
-        """Yields all rows of some conversions by id and number, at most 1 000 at once."""
+        """Yields all rows of some conversions by id and number, at most 1 000 at once, and about 16 MB of messages."""
         values = {"workspace": workspace, "conversions": list(conversion_ids), "max_memory": MAX_MEMORY}
         last: Place = "", 0
-        limit = _ROWS_AT_ONCE
         while True:
-            place = {"conversion": last[0], "revision": last[1], "limit": limit}
-            try:
-                read = await self._clickhouse.execute(_PRINTS, {**values, **place}, raw_strings=True)
-            except StatementTooLargeError:
-                if limit == 1:
-                    raise
-                limit //= 2
-                continue
-            rows: dict[Place, LedgerRow] = {}
-            odd: dict[Place, ConversionRevised] = {}
-            for at, (conversion_id, revision, number, content, micros) in enumerate(read):
-                last = conversion_id.decode(), int(revision)
-                said, own = _read(content, workspace, *last)
-                rows[last] = LedgerRow(*last, content, said, int(micros))
-                if said is not None and own != number:
-                    odd[last] = said
-                if at % _TURN == 0:
-                    await asyncio.sleep(0)
-            for where, names in (await self.differing(workspace, odd)).items():
-                rows[where] = replace(rows[where], differing=names)
-            yield list(rows.values())
-            if len(read) < limit:
+            place = {"conversion": last[0], "revision": last[1], "limit": _PLACES_AT_ONCE}
+            found = await self._clickhouse.execute(_PLACES, {**values, **place})
+            sizes = {(conversion_id, int(revision)): int(size) for conversion_id, revision, size in found}
+            for some in _at_once(sizes, _BYTES_AT_ONCE):
+                yield await self._page(workspace, some)
+            if len(found) < _PLACES_AT_ONCE:
                 return
+            last = next(reversed(sizes))
+
+    async def _page(self, workspace: str, places: Sequence[Place]) -> list[LedgerRow]:
+        """Returns the rows of some places that there still are, in the order of these."""
+        rows: dict[Place, LedgerRow] = {}
+        odd: dict[Place, ConversionRevised] = {}
+        read = await self._rows(_PRINTS, workspace, places, raw_strings=True)
+        for at, (conversion_id, revision, number, content, micros) in enumerate(read):
+            place = conversion_id.decode(), int(revision)
+            said, own = _read(content, workspace, *place)
+            rows[place] = LedgerRow(*place, content, _change(said), int(micros))
+            if said is not None and own != number:
+                odd[place] = said
+            if at % _TURN == 0:
+                await asyncio.sleep(0)
+        for where, names in (await self.differing(workspace, odd)).items():
+            rows[where] = replace(rows[where], differing=names)
+        return [rows[place] for place in places if place in rows]
 
     async def differing(
         self, workspace: str, wanted: Mapping[Place, ConversionRevised]
@@ -152,37 +180,64 @@ class LedgerRows:
             workspace: Whose.
             wanted: What each should say, at most 1 000.
         """
-        if not wanted:
-            return {}
-        late = await self._late.applied()
+        late = await self._late.applied() if wanted else None
         found: dict[Place, tuple[str, ...]] = {}
-        for *columns, record_micros in await self._columns(workspace, list(wanted)):
-            stored = {name: plain(value) for name, value in zip(_COMPARED, columns, strict=True)}
-            place = stored["conversion_id"], stored["revision"]
-            said = _columns(wanted[place])
-            names = tuple(
-                name
-                for name in _COMPARED
-                if stored[name] != said[name]
-                and not late.was_absent(name, stored[name], record_micros)
-                and not _is_stripped(wanted[place], name, said[name])
-            )
-            if names:
-                found[place] = names
+        for some in _at_once({place: said.ByteSize() for place, said in wanted.items()}, _COLUMNS_AT_ONCE):
+            for *columns, record_micros in await self._rows(_ROWS, workspace, some):
+                stored = {name: plain(value) for name, value in zip(_COMPARED, columns, strict=True)}
+                place = stored["conversion_id"], stored["revision"]
+                said = _columns(wanted[place])
+                names = tuple(
+                    name
+                    for name in _COMPARED
+                    if stored[name] != said[name]
+                    and not (late and late.was_absent(name, stored[name], record_micros))
+                    and not _is_stripped(wanted[place], name, said[name])
+                )
+                if names:
+                    found[place] = names
+            await asyncio.sleep(0)
         return found
 
-    async def _columns(self, workspace: str, places: Sequence[Place]) -> list[Sequence[Any]]:
-        """Reads the columns of some rows; where these are more than a statement may hold, of each half."""
-        revisions = tuple(revision for _, revision in places)
-        values = {"workspace": workspace, "places": tuple(places), "revisions": revisions, "max_memory": MAX_MEMORY}
+    async def _rows(
+        self, statement: str, workspace: str, places: Sequence[Place], *, raw_strings: bool = False
+    ) -> list[Sequence[Any]]:
+        """Asks for some rows; where these are more than a statement may hold, for each half."""
+        values = {
+            "workspace": workspace,
+            "places": tuple(places),
+            "revisions": tuple(revision for _, revision in places),
+            "max_memory": MAX_MEMORY,
+        }
         try:
-            return list(await self._clickhouse.execute(_ROWS, values))
+            return list(await self._clickhouse.execute(statement, values, raw_strings=raw_strings))
         except StatementTooLargeError:
             if len(places) == 1:
                 raise
         middle = len(places) // 2
-        halves = places[:middle], places[middle:]
-        return [row for half in halves for row in await self._columns(workspace, half)]
+        first = await self._rows(statement, workspace, places[:middle], raw_strings=raw_strings)
+        return first + await self._rows(statement, workspace, places[middle:], raw_strings=raw_strings)
+
+
+def _at_once(sizes: Mapping[Place, int], most: int) -> Iterator[list[Place]]:
+    """Yields some rows after the other, each time at most 1 000 and so many bytes, or one that is larger."""
+    some: list[Place] = []
+    taken = 0
+    for place, size in sizes.items():
+        if some and (len(some) == _ROWS_AT_ONCE or taken + size > most):
+            yield some
+            some, taken = [], 0
+        some.append(place)
+        taken += size
+    if some:
+        yield some
+
+
+def _change(said: ConversionRevised | None) -> Change | None:
+    if said is None:
+        return None
+    deltas = said.previous_revision, said.value_delta_micros, said.counted_delta
+    return Change(*deltas, counted_value(said.state), int(said.state.counted))
 
 
 def _read(content: bytes, workspace: str, conversion_id: str, revision: int) -> tuple[ConversionRevised | None, int]:
