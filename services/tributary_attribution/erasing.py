@@ -43,6 +43,7 @@ from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
 from tributary_attribution.letters_of_erased import LettersOfErased
 from tributary_attribution.names_at_delivery import NamesAtDelivery
+from tributary_attribution.observed_orders import ObservedOrders
 from tributary_attribution.open_erasures import OpenErasures
 from tributary_attribution.severing import Severing
 from tributary_attribution.shared_orders import SharedOrders
@@ -123,6 +124,7 @@ class Erasing:
         self._stand_ins = stand_ins
         self._heirs = heirs
         self._shared = shared
+        self._observed = ObservedOrders(erasures, records, shared)
         self._deals = deals
         self._letters = LettersOfErased(dead_letters, heirs, shared)
         self._names = names
@@ -305,9 +307,7 @@ class Erasing:
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
         events = await self._shared.strip(erasure)
-        entries = await self._shared.entries_of_others(erasure)
-        await self._erasures.forget_observed(erasure.workspace, entries)  # before what leads there is stripped
-        events += await self._records.strip_events(erasure, entries)
+        events += await self._observed.strip(erasure)
         others = await self._shared.strip_identifiers(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")

@@ -22,6 +22,7 @@ from tests.support.stores import running_redis
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED, VERDICT_DUPLICATE
 from tributary_attribution import arrivals
+from tributary_domain.event_order import event_hash
 from tributary_domain.ids import event_digest, family_id, order_digest
 from tributary_domain.lead_claims import ObjectKind
 from tributary_domain.reasons import Reason, ReasonCode
@@ -37,6 +38,7 @@ from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.delivery_job import KnownAs, Lane, Plan, PlannedRevision, Settled, Settlement, Taken, Tried
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.erasures import Observed
 from tributary_storage.redis.first_claims import FirstClaims, LeadName, WantedSecond
 from tributary_storage.redis.keys import ATTRIBUTE_GROUP, RECORD_GROUP, event_dead_letters, event_log
 from tributary_storage.redis.names_in_jobs import NamesInJobs
@@ -105,8 +107,8 @@ async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
         revised = await attribution.published(stage[1].conversion_id)
         assert revised is not None
         assert revised.state.inherited_from.conversion_id.startswith("s1:")
-        observed = {(NOON + DAY, stage[1].event.event_id): stage[1].SerializeToString()}
-        await attribution.erasures.forget_observed(workspace, observed)
+        observed = Observed("email:1", event_hash(stage[1].event.event_id), "purchase", None)
+        await attribution.erasures.forget_observed(workspace, [observed])
         journey = await attribution.people.find(workspace, ["email:1"])
         assert journey is not None
         assert not journey.conversions

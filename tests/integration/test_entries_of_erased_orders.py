@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import pytest
@@ -12,11 +12,13 @@ from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, 
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.conversion_pb2 import Conversion
+from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import FindingState
 from tributary_domain.journey import JourneyTouch, TouchKind
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.clickhouse.statements import statement
 from tributary_storage.redis import keys
@@ -135,6 +137,54 @@ async def test_it_keeps_no_order_of_theirs_from_counting(
     assert await counted(attribution, events.conversion_id("o-first"))
     await own.run()
     assert await own.differences() == []
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+@pytest.mark.parametrize("expires", [False, True])
+async def test_whoever_began_with_it_began_with_their_own_that_their_journey_has_forgotten(
+    own: Reconciled, workspace: str, mode: ErasureMode, expires: bool
+) -> None:
+    events, attribution = Events(workspace), own.attribution
+    first = events.order(DEVICE, at=LONG_AGO + DAY, order_id="o-first")
+    await happen(attribution, *seen_by_both(events, LONG_AGO), first)
+    await attribution.let_journeys_expire()
+    if not expires:
+        await own.happen(events.touch(DEVICE, at=NOON - DAY))
+    await erase(attribution, mode)
+    [began] = await attribution.people.firsts.of_people([(workspace, [DEVICE])])
+    assert [one.conversion_id for one in began.conversions.values()] == [events.conversion_id("o-first")]
+    await own.happen(events.order(DEVICE, order_id="o-second"))
+    assert await counted(attribution, events.conversion_id("o-first"))
+    assert not await counted(attribution, events.conversion_id("o-second"))
+    await own.run(own.a_run(begin=LONG_AGO - 30 * DAY))
+    assert await own.differences() == []
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_a_journey_that_is_rebuilt_meanwhile_forgets_it_again(
+    own: Reconciled, workspace: str, mode: ErasureMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events, attribution = Events(workspace), own.attribution
+    await own.happen(*seen_by_both(events, NOON - DAY))
+    await own.happen(events.order(DEVICE, order_id="o-own"))
+    key = person_key(workspace, DEVICE)
+    journey = keys.journey(shard_of_key(key, SHARDS), key)
+    before: dict[str, Any] = {name: await attribution.state.hgetall(name) for name in (journey, f"{journey}:firsts")}
+    strip = ErasureRecords.strip_events
+
+    async def rebuilt(records: ErasureRecords, erasure: Erasure, entries: Mapping[tuple[int, str], bytes]) -> int:
+        while before:
+            name, fields = before.popitem()
+            await attribution.state.hset(name, mapping=fields)
+        return await strip(records, erasure, entries)
+
+    monkeypatch.setattr(ErasureRecords, "strip_events", rebuilt)
+    await erase(attribution, mode)
+    [began] = await attribution.people.firsts.of_people([(workspace, [DEVICE])])
+    assert [one.conversion_id for one in began.conversions.values()] == [events.conversion_id("o-own")]
+    found = await attribution.people.find(workspace, [DEVICE])
+    assert found is not None
+    assert set(found.conversions) == {events.conversion_id("o-own")}
 
 
 @pytest.mark.parametrize("mode", list(ErasureMode))

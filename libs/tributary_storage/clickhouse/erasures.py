@@ -27,6 +27,7 @@ _COLUMNS: Final = (
     *("destroyed", "remaining", "requested_by", "reason"),
 )
 _AT_ONCE: Final = 2_000
+_TOKENS_AT_ONCE: Final = 1_000
 _OF_TOKENS: Final = ("events_by_identifier", "consent_decisions", "identity_changes", "identity_words")
 
 
@@ -192,6 +193,23 @@ class ErasureRecords:
         if not erasure.conversion_ids:
             return []
         return await self._to_be_stripped("observed_by_others", erasure)
+
+    async def firsts_of_others(self, erasure: Erasure, tokens: Sequence[str]) -> list[tuple[str, str, int, str, str]]:
+        """Returns the first conversion of each name that others had, without a person's.
+
+        Args:
+            erasure: The person's.
+            tokens: Identifiers of the others.
+
+        Returns:
+            Identifier, name, event time, event id and conversion id of each.
+        """
+        found: list[tuple[str, str, int, str, str]] = []
+        for start in range(0, len(tokens), _TOKENS_AT_ONCE):
+            asked = {**values_of(erasure), "tokens": list(tokens[start : start + _TOKENS_AT_ONCE])}
+            rows = await self._clickhouse.execute(statement("erasure/firsts_of_others"), asked)
+            found += [(str(own), str(name), int(at), str(event), str(one)) for own, name, at, event, one in rows]
+        return found
 
     async def orders(self, erasure: Erasure) -> list[ToBeStripped]:
         """Returns what observed a person's conversions, and what else the person told of any."""

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio
 
-from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_domain.erasures import Erasure
-from tributary_domain.event_order import event_hash
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.shards import shard_of_key
-from tributary_domain.ties import most_telling
 from tributary_storage.codec.erasures import pack_erasure, unpack_erasure
 from tributary_storage.redis import keys
 from tributary_storage.redis.consents import decision_micros
 from tributary_storage.redis.conversions import FORWARD, conversion_key
 from tributary_storage.redis.descriptors import digest_of
-from tributary_storage.redis.firsts import events_of, time_of_first
+from tributary_storage.redis.firsts import FirstConversion, events_of, pack_first, time_of_first
 from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, SEEN, event_field, unpack_journey
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
@@ -34,6 +31,18 @@ from tributary_storage.redis.trace_layout import time_of
 
 _FORGET: Final = Script("forget_conversions")
 _FORGET_OBSERVED: Final = Script("forget_observed")
+
+
+class Observed(NamedTuple):
+    """What somebody observed of an erased person's conversion."""
+
+    token: str
+    """Whose it is."""
+    event_hash: int
+    name: str
+    """Of the conversion."""
+    own_first: FirstConversion | None
+    """The earliest of that name that is recorded of whoever it is, and is not erased; None: there is none."""
 
 
 class Erasures:
@@ -194,26 +203,21 @@ class Erasures:
             await self._ask(self._client.zrem(keys.deferred_since(shard), name))
         return count
 
-    async def forget_observed(self, workspace: str, entries: Mapping[tuple[int, str], bytes]) -> None:
+    async def forget_observed(self, workspace: str, observed: Iterable[Observed]) -> None:
         """Destroys in the journeys of others which conversions of a person they observed; that they did stays.
-
-        Args:
-            workspace: Whose.
-            entries: What is left of each observation, by event time and id.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         seen: dict[str, list[bytes]] = defaultdict(list)
-        for (_, event_id), content in entries.items():
-            left = AdmittedEvent.FromString(content)
-            place = person_key(workspace, most_telling(left.identity_tokens))
-            name = digest_of(left.event.conversion.name.encode())
-            seen[place] += (event_field(event_hash(event_id)), name.to_bytes(EVENT_BYTES))
+        for one in observed:
+            name = digest_of(one.name.encode()).to_bytes(EVENT_BYTES)
+            own = b"" if one.own_first is None else pack_first(one.own_first)
+            seen[person_key(workspace, one.token)] += (event_field(one.event_hash), name, own)
         pieces = []
-        for place, own in seen.items():
+        for place, own_events in seen.items():
             shard = shard_of_key(place, self._shards)
-            pieces.append(Piece(shard, keys.journey(shard, place), (len(own) // 2, *own)))
+            pieces.append(Piece(shard, keys.journey(shard, place), (len(own_events) // 3, *own_events)))
         calls, _ = in_calls(pieces)
         await run(self._client, _FORGET_OBSERVED, calls)
 

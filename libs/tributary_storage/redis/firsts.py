@@ -166,6 +166,12 @@ class Firsts:
         return keys.firsts(self._shard(place), person_key(*place))
 
 
+def pack_first(first: FirstConversion) -> bytes:
+    """Returns what the field of a first conversion holds."""
+    digest = bytes.fromhex(first.conversion_id.removeprefix(CONVERSION_PREFIX))
+    return _PLACE.pack(first.event_time_micros, first.event_hash) + digest
+
+
 def time_of_first(name: bytes, value: bytes) -> int:
     """Returns the time of what a field holds."""
     return unpack_entry(value)[0] if len(name) == EVENT_BYTES else int.from_bytes(value[:8])
