@@ -7,7 +7,7 @@ under the same identifiers is somebody new (SEMANTICS section 13).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -83,7 +83,8 @@ class Erasure:
     through_micros: int = 0
     """When its last run was through; 0: none was, or an older release's."""
     is_behind: bool = False
-    """Whether events from before it were still on their way when this run began."""
+    """Whether events from before it were still on their way when this run began. Of one that nobody asked for also
+    whether something came back since that was noted, and may not be recorded yet."""
     destroyed: Mapping[str, int] = field(default_factory=dict)
     """Store -> how much of the person was destroyed there."""
     remaining: Mapping[str, int] = field(default_factory=dict)
@@ -103,6 +104,11 @@ class Erasure:
         A later run finds of them what was late; what somebody else tells of their orders meanwhile is that one's.
         """
         return _EVER if self.state is ErasureState.REQUESTED else self.through_micros or self.due_micros
+
+    def with_more(self, request_micros: int, until_micros: int) -> Erasure:
+        """Returns the same with what came back meanwhile: due when it was, and not over with its next run."""
+        until_micros = max(self.until_micros, until_micros)
+        return replace(self, request_micros=request_micros, until_micros=until_micros, is_behind=True)
 
     @property
     def ever_theirs(self) -> tuple[str, ...]:

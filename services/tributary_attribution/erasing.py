@@ -258,7 +258,8 @@ class Erasing:
 
     async def _look(self, erasure: Erasure) -> Erasure:
         """Sees whether what may bring the person back is on its way: then this is not its last run."""
-        return replace(erasure, is_behind=await self._waits.is_behind(erasure))
+        has_more = is_again(erasure) and erasure.is_behind
+        return replace(erasure, is_behind=has_more or await self._waits.is_behind(erasure))
 
     async def _bury(self, erasure: Erasure) -> Erasure:
         if not is_again(erasure):
@@ -345,8 +346,11 @@ class Erasing:
         state = ErasureState.FINISHED if is_last else ErasureState.DESTROYED
         now = self._clock.unix_micros()
         after = replace(erasure, remaining=remaining, state=state, due_micros=now + self._grace_micros)
-        after = replace(after, through_micros=now, is_asked_last=erasure.is_asked_last and not is_behind)
+        asked_last = erasure.is_asked_last and not is_behind
+        after = replace(after, through_micros=now, is_behind=False, is_asked_last=asked_last)
         if not is_again(erasure):
             await self._records.write(after, now)
-        await (self._opened.close(after) if is_last else self._opened.keep(after))
+        if not is_last or not await self._opened.close(after):
+            after = replace(after, state=ErasureState.DESTROYED)  # of one that nobody asked for, more came meanwhile
+            await self._opened.keep(after)
         return after

@@ -51,10 +51,10 @@ class OpenErasures:
         await self._refresh()
         return await self._erasures.opened()
 
-    async def close(self, erasure: Erasure) -> None:
-        """Forgets an erasure, its tokens and its secret."""
+    async def close(self, erasure: Erasure) -> bool:
+        """Forgets an erasure, its tokens and its secret, unless something came back since; returns whether."""
         await self._records.drop(erasure)
-        await self._erasures.close(erasure.erasure_id)
+        return await self._erasures.close(erasure)
 
 
 async def reopen(erasures: Erasures, records: UnfinishedErasures, begun: BegunStandIns) -> None:

@@ -167,7 +167,7 @@ class Tombstones:
 
     async def _look_again(self, back: Mapping[tuple[str, str], int]) -> None:
         for (workspace, token), until in back.items():
-            await self._erasures.keep(self._again(workspace, token, until))
+            await self._erasures.look_again(self._again(workspace, token, until))
 
     async def _of_others(self, arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
         """Returns workspace and id of what events say something of that is published of somebody living.

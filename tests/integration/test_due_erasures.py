@@ -67,4 +67,4 @@ async def test_an_erasure_that_a_bug_ends_waits_while_others_go_on(
         await attribution.erasing.go_on_with_due()
     [again] = [one for one in logs if one.get("erasure") == wrong.erasure_id]
     assert again["again_seconds"] == 2 * FIRST_SECONDS
-    await attribution.erasures.close(wrong.erasure_id)
+    await attribution.erasures.close(wrong)

@@ -8,7 +8,8 @@ new. Every method may run twice, and at once in several processes. Fails closed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import redis.asyncio
@@ -29,8 +30,11 @@ from tributary_storage.redis.tie_layout import unpack_ties
 from tributary_storage.redis.ties import person_key
 from tributary_storage.redis.trace_layout import time_of
 
+_CHANGE: Final = Script("change_erasure")
 _FORGET: Final = Script("forget_conversions")
 _FORGET_OBSERVED: Final = Script("forget_observed")
+_TOGETHER_MICROS: Final = 30_000_000
+"""For what comes within that, one look is enough."""
 
 
 class Observed(NamedTuple):
@@ -81,12 +85,40 @@ class Erasures:
         return [(key, int(until)) for key, _, until in found]
 
     async def keep(self, erasure: Erasure) -> None:
-        """Keeps all that is needed to go on with an erasure; durable on return.
+        """Keeps all that is needed to go on with an erasure, and what came back since it was read; durable on return.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        await self._ask(self._client.hset(keys.open_erasures(), erasure.erasure_id, pack_erasure(erasure)))
+
+        def kept(held: Erasure | None) -> Erasure:
+            if held is None or held.request_micros <= erasure.request_micros:
+                return erasure
+            return erasure.with_more(held.request_micros, held.until_micros)
+
+        await self._change(erasure.erasure_id, kept)
+
+    async def look_again(self, erasure: Erasure) -> None:
+        """Keeps an erasure that looks for what came back; one that would look too early is told that there is more.
+
+        That one stays due when it is: else what is sent again and again would put it off for ever.
+
+        Args:
+            erasure: Due at the earliest moment at which all that came back is recorded; it may look a little later.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+
+        def kept(held: Erasure | None) -> Erasure:
+            if held is None:
+                return replace(erasure, due_micros=erasure.due_micros + _TOGETHER_MICROS)
+            if held.due_micros >= erasure.due_micros:
+                return replace(held, until_micros=max(held.until_micros, erasure.until_micros))
+            later = max(held.request_micros + 1, erasure.request_micros)  # whoever has read it sees that it is another
+            return held.with_more(later, erasure.until_micros)
+
+        await self._change(erasure.erasure_id, kept)
 
     async def reopen(self, erasure: Erasure) -> None:
         """Keeps an erasure that a loss of the store took, unless it is here: then it has gone further.
@@ -105,13 +137,26 @@ class Erasures:
         held = await self._ask(self._client.hgetall(keys.open_erasures()))
         return [unpack_erasure(content) for content in held.values()]
 
-    async def close(self, erasure_id: str) -> None:
-        """Forgets an erasure: it is finished.
+    async def close(self, erasure: Erasure) -> bool:
+        """Forgets an erasure: it is finished. Not if something came back since it was read; returns whether.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        await self._ask(self._client.hdel(keys.open_erasures(), erasure_id))
+
+        def kept(held: Erasure | None) -> Erasure | None:
+            return held if held is not None and held.request_micros > erasure.request_micros else None
+
+        return await self._change(erasure.erasure_id, kept) is None
+
+    async def _change(self, erasure_id: str, changed: Callable[[Erasure | None], Erasure | None]) -> Erasure | None:
+        """Puts what comes of an erasure that is kept in its place, and returns that; None: none stays."""
+        while True:
+            held = await self._ask(self._client.hget(keys.open_erasures(), erasure_id)) or b""
+            after = changed(unpack_erasure(held) if held else None)
+            content = "" if after is None else pack_erasure(after)
+            if await run(self._client, _CHANGE, [([keys.open_erasures()], [erasure_id, held, content])]) == [1]:
+                return after
 
     async def restored_micros(self) -> int:
         """Returns the last loss of the store after which the tombstones were read back; 0: there was none.
