@@ -49,14 +49,16 @@ def _as_written(name: str) -> str:
 
 
 _SAID: Final = ", ".join(map(_as_written, _COMPARED))
-_PLACES: Final = """SELECT conversion_id, revision, length(revised)
-FROM conversion_revisions FINAL
+_PLACES: Final = """SELECT conversion_id, revision, max(length(revised))
+FROM conversion_revisions
 PREWHERE conversion_id IN %(conversions)s
 WHERE workspace = %(workspace)s
     AND (conversion_id, revision) > (%(conversion)s, %(revision)s)
+GROUP BY conversion_id, revision
 ORDER BY conversion_id, revision
 LIMIT %(limit)s
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_block_size = 256"""
+"""Without FINAL, which would hold a block of each part at once: a row comes once, as large as its largest version."""
 _PRINTS: Final = f"""SELECT conversion_id, revision, xxHash64(toJSONString(tuple({_SAID}))) AS print, revised,
     toUnixTimestamp64Micro(record_time)
 FROM conversion_revisions FINAL
