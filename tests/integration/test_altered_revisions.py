@@ -192,6 +192,23 @@ async def test_pages_are_as_large_as_their_messages_allow_and_all_of_them_are_me
         assert (run.counts["altered_revisions"], await _rows(world)) == (len(before), before)
 
 
+async def test_an_altered_row_is_mended_before_a_lost_one_is_made_of_it(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await _refunded_twice(world, make, ["a", "whole"])
+        before, newest = await _rows(world), await _rows(world, "conversions")
+        await world.execute(
+            "ALTER TABLE conversion_revisions UPDATE posting_date = posting_date - 30, role = 'LEAD'"
+            " WHERE workspace = %(w)s"
+        )
+        await world.execute("ALTER TABLE conversions DELETE WHERE workspace = %(w)s")
+        run = await world.run()
+        assert (exit_status(run), run.counts["altered_revisions"]) == (0, len(before))
+        assert (await _rows(world), await _rows(world, "conversions")) == (before, newest)
+
+
 async def test_a_message_that_is_damaged_is_what_the_state_store_has_or_stays_open(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
