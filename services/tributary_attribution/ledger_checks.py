@@ -8,15 +8,16 @@ it has the newest of each conversion. Of one of before nobody knows what it said
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, finding
+from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, finding, is_about_ledger
 from tributary_storage.clickhouse.client import StatementRefusedError
 from tributary_storage.clickhouse.credit_columns import MODELS
 from tributary_storage.clickhouse.ledger_rows import Change, LedgerRow, LedgerRows, Place
@@ -33,6 +34,8 @@ _MOST_KEPT: Final = 10_000
 
 Message = tuple[ConversionRevised, bytes, int]
 """A revision, the same serialised, and when its row was written first, in microseconds."""
+Note = Callable[[Sequence[Finding]], Awaitable[object]]
+"""Stores findings; raises `StorageUnavailableError`."""
 
 
 class Writer(Protocol):
@@ -70,6 +73,7 @@ _MESSAGES: Final = {
     FindingCause.WRONG_FACTS: "What a revision says, or when it is posted, is not what was published.",
 }
 _DAMAGED: Final = "What a revision was published as is damaged itself; only of the newest one somebody else knows it."
+_NAMED: Final = re.compile(r"(?:^|; )revision (\d+): ")
 
 
 class AlteredRevisions(NamedTuple):
@@ -122,7 +126,14 @@ class LedgerChecks:
         self._writer = writer
 
     async def check(
-        self, scope: Scope, now_micros: int, published_until_micros: int, *, repairs: bool
+        self,
+        scope: Scope,
+        now_micros: int,
+        published_until_micros: int,
+        said: Mapping[str, Finding],
+        note: Note,
+        *,
+        repairs: bool,
     ) -> AlteredRevisions:
         """Returns a finding per conversion of a run's days of which a row was altered; resolved, where it was mended.
 
@@ -130,6 +141,9 @@ class LedgerChecks:
             scope: The run.
             now_micros: When it looks.
             published_until_micros: The rows of what was published later may be on their way.
+            said: What an attempt of the run before this one noted, by finding id: what of that is altered no more, that
+                one has mended.
+            note: Stores what is about to be mended, and what of that was.
             repairs: Whether they are mended.
 
         Raises:
@@ -139,36 +153,46 @@ class LedgerChecks:
         number, after, is_cut = 0, "", False
         while ids := await self._rows.conversions(scope, published_until_micros, after):
             for start in range(0, len(ids), _AT_ONCE):
-                some, rows = await self._check(scope, ids[start : start + _AT_ONCE], now_micros, repairs=repairs)
+                altered = await self._names(scope.workspace, ids[start : start + _AT_ONCE])
+                number += sum(map(len, altered.values()))
+                some = [_finding(scope, name, rows, now_micros) for name, rows in altered.items()]
                 is_cut = is_cut or len(found) + len(some) > _MOST_KEPT
-                found += some[: _MOST_KEPT - len(found)]
-                number += rows
+                kept = some[: _MOST_KEPT - len(found)]
+                if altered and repairs:
+                    await note(kept)
+                    kept = await self._mended(scope.workspace, altered, kept)
+                    await note(kept)
+                found += kept
             after = ids[-1]
-        return AlteredRevisions(found, is_cut, number)
+        again = {one.finding_id for one in found}
+        before = [_resolved(one) for name, one in said.items() if name not in again] if repairs else []
+        await note(before)
+        number += sum(len(_revisions(one)) for one in before)
+        return AlteredRevisions([*found, *before], is_cut, number)
 
-    async def _check(
-        self, scope: Scope, conversion_ids: Sequence[str], now_micros: int, *, repairs: bool
-    ) -> tuple[list[Finding], int]:
-        """Returns the same of some conversions, and how many rows were altered; a page after the other."""
-        texts: dict[str, list[_Names]] = defaultdict(list)
+    async def _mended(
+        self, workspace: str, altered: Mapping[str, Sequence[_Names]], found: Sequence[Finding]
+    ) -> list[Finding]:
+        """Writes rows of some conversions again; returns what was found of them, as it is then."""
         written: dict[str, int] = {}
-        number = 0
-        async for altered in self._altered(scope.workspace, conversion_ids):
-            number += len(altered)
-            for one in altered:
-                texts[one.row.conversion_id].append(_Names(one.row.revision, one.names))
-            for some in _at_once(altered) if repairs else ():
-                written |= await self._mend(scope.workspace, some)
-            del altered  # before the next page is read
-        found = [_finding(scope, name, some, now_micros) for name, some in texts.items()]
-        if not found or not repairs:
-            return found, number
-        left = {one.row.conversion_id async for page in self._altered(scope.workspace, list(texts)) for one in page}
-        log.warning("ledger_mended", workspace=scope.workspace, rows=number, conversions_left=len(left))
-        mended = [
-            one if one.conversion_id in left else one.repaired(written.get(one.conversion_id, 0)) for one in found
-        ]
-        return mended, number
+        async for page in self._altered(workspace, altered):
+            for some in _at_once(page):
+                written |= await self._mend(workspace, some)
+            del page  # before the next one is read
+        left = await self._names(workspace, altered)
+        log.warning(
+            "ledger_mended", workspace=workspace, rows=sum(map(len, altered.values())), conversions_left=len(left)
+        )
+        return [one if one.conversion_id in left else one.repaired(written.get(one.conversion_id, 0)) for one in found]
+
+    async def _names(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, list[_Names]]:
+        """Returns what rows of some conversions say otherwise, by conversion; without those that do not."""
+        found: dict[str, list[_Names]] = defaultdict(list)
+        async for page in self._altered(workspace, conversion_ids):
+            for one in page:
+                found[one.row.conversion_id].append(_Names(one.row.revision, one.names))
+            del page, one  # before the next one is read
+        return dict(found)
 
     async def _altered(self, workspace: str, conversion_ids: Collection[str]) -> AsyncIterator[list[_Altered]]:
         """Yields the rows of some conversions that were altered, by id and number, of one page at once."""
@@ -294,3 +318,17 @@ def _finding(scope: Scope, conversion_id: str, altered: Sequence[_Names], now_mi
         actual="; ".join(texts)[:4096],
         find_micros=now_micros,
     )
+
+
+def _revisions(one: Finding) -> list[int]:
+    """Returns which rows a finding names (`_finding`)."""
+    return [int(found[1]) for found in _NAMED.finditer(one.actual)]
+
+
+def _resolved(one: Finding) -> Finding:
+    return one.repaired(max(_revisions(one), default=0))
+
+
+def is_of_ledger(one: Finding) -> bool:
+    """Tells whether a finding is one of these."""
+    return is_about_ledger(one) and one.message in (*_MESSAGES.values(), _DAMAGED)

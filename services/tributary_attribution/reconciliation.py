@@ -18,7 +18,7 @@ import structlog
 from tributary_attribution.credit_settings import history_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.extra_conversions import ExtraConversions
-from tributary_attribution.ledger_checks import LedgerChecks
+from tributary_attribution.ledger_checks import AlteredRevisions, LedgerChecks, is_of_ledger
 from tributary_attribution.newest_row_checks import NewestRowChecks, OddRows
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
@@ -30,6 +30,7 @@ from tributary_domain.counting import Counting
 from tributary_domain.findings import (
     RECONCILIATION_GRACE_SECONDS,
     Finding,
+    FindingKind,
     FindingState,
     Severity,
     is_about_counting,
@@ -149,7 +150,7 @@ class Reconciliation:
         grace_micros = round(grace_seconds * SECOND)
         settled = Settled(now - grace_micros, now)
         chains = await self._repair.mend_chains(scope, now, settled.accepted_until_micros, repairs=run.repairs)
-        altered = await self._ledger.check(scope, now, settled.accepted_until_micros, repairs=run.repairs)
+        altered = await self._altered(run, scope, now, settled.accepted_until_micros)
         unsure = {one.conversion_id for one in altered.found if one.state is not FindingState.RESOLVED}
         misplaced = await self._rows.misplaced(scope, now, settled.accepted_until_micros, unsure, repairs=run.repairs)
         chains = [one for one in chains if one.conversion_id not in misplaced.unpublished]
@@ -194,6 +195,19 @@ class Reconciliation:
         told(run)
         log.info("reconciliation_finished", workspace=run.workspace, reconciliation_id=run.reconciliation_id, **counts)
         return run
+
+    async def _altered(self, run: Run, scope: Scope, now: int, published_until_micros: int) -> AlteredRevisions:
+        """Returns the rows of revisions that were altered.
+
+        They are noted before they are mended: where this attempt stops after that, the next one finds nothing there.
+        """
+        said = self._settled_findings.said_by(run, (FindingKind.DIFFERENT,))
+        noted = {one.finding_id: one async for one in said if is_of_ledger(one)} if run.repairs else {}
+
+        async def note(found: Sequence[Finding]) -> None:
+            await self._runs.report(run.workspace, found, self._clock.unix_micros())
+
+        return await self._ledger.check(scope, now, published_until_micros, noted, note, repairs=run.repairs)
 
     async def _noted(self, run: Run, misplaced: OddRows) -> Run:
         """Stores what rows are out of place, once: an attempt before this one may have put them right."""

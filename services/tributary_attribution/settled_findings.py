@@ -8,7 +8,7 @@ resolves nothing that it may have found again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from tributary_attribution.cut_answers import Answers
@@ -132,24 +132,30 @@ class SettledFindings:
             states: How far.
             with_counting: Whether also those that differ beside others of their person alone.
         """
-        named: set[str] = set()
+        return {
+            one.conversion_id
+            async for one in self.said_by(run, DIFFERENCE_KINDS, states)
+            if with_counting or not (is_about_counting(one) or is_about_ledger(one))
+        } - {""}
+
+    async def said_by(
+        self, run: Run, kinds: Collection[FindingKind], states: Collection[FindingState] = tuple(FindingState)
+    ) -> AsyncIterator[Finding]:
+        """Yields what a run has found of some kinds, as far as it is dealt with in one of some ways."""
         after = ""
         while True:
             page = await self._runs.findings(
                 run.workspace,
                 reconciliation_id=run.reconciliation_id,
                 states=states,
-                kinds=DIFFERENCE_KINDS,
+                kinds=kinds,
                 after=after,
                 limit=MAX_FINDINGS,
             )
-            named.update(
-                one.conversion_id
-                for one in page
-                if with_counting or not (is_about_counting(one) or is_about_ledger(one))
-            )
+            for one in page:
+                yield one
             if len(page) < MAX_FINDINGS:
-                return named - {""}
+                return
             after = page[-1].finding_id
 
 

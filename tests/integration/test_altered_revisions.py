@@ -14,6 +14,7 @@ from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.runs import exit_status
 from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, FindingState
+from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.clickhouse import ledger_rows
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.report_query import Basis
@@ -190,6 +191,34 @@ async def test_pages_are_as_large_as_their_messages_allow_and_all_of_them_are_me
         monkeypatch.setattr(ledger_rows, "MAX_MEMORY", 48_000_000)
         run = await world.run()
         assert (run.counts["altered_revisions"], await _rows(world)) == (len(before), before)
+
+
+async def test_what_a_run_mended_that_was_resumed_is_told(
+    redis_url: str, clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        revisions = await _refunded_twice(world, make, ["a", "whole"])
+        before = await _rows(world)
+        for revision in revisions["a"][_OLDER:]:
+            await _harm(world, "posting_date = posting_date - 30", make.conversion_id("a"), revision)
+        run = world.a_run()
+        with monkeypatch.context() as silent:
+
+            async def read(*_: object) -> None:
+                raise StorageUnavailableError("It does not answer.")
+
+            silent.setattr(world.reconciliation._reading, "read", read)
+            with pytest.raises(StorageUnavailableError):
+                await world.run(run)
+        assert await _rows(world) == before
+        stopped = await world.runs.find(workspace, run.reconciliation_id)
+        assert stopped is not None
+        run = await world.run(stopped)
+        assert (exit_status(run), run.counts["altered_revisions"]) == (0, 2)
+        [found] = (await _about_ledger(world)).values()
+        assert (found.conversion_id, found.state) == (make.conversion_id("a"), FindingState.RESOLVED)
+        assert (found.repair_revision, found.reconciliation_id) == (revisions["a"][_NEWEST], run.reconciliation_id)
 
 
 async def test_an_altered_row_is_mended_before_a_lost_one_is_made_of_it(
