@@ -32,8 +32,8 @@ _MENDED_BYTES: Final = 4_000_000
 _MOST_KEPT: Final = 10_000
 """Findings that are kept; of more it is known that they are there, and all are mended."""
 
-Message = tuple[ConversionRevised, bytes, int]
-"""A revision, the same serialised, and when its row was written first, in microseconds."""
+Message = tuple[ConversionRevised, bytes, int, bytes]
+"""A revision, the same serialised, when its row was written first, in microseconds, and what that carries now."""
 Note = Callable[[Sequence[Finding]], Awaitable[object]]
 """Stores findings; raises `StorageUnavailableError`."""
 
@@ -42,7 +42,7 @@ class Writer(Protocol):
     """Where rows are written."""
 
     async def write_again(self, revisions: Iterable[Message]) -> None:
-        """Returns when all are stored; may run twice.
+        """Returns when all are stored that have a row still which carries what was read; may run twice.
 
         Raises:
             StorageUnavailableError: Some may be stored.
@@ -226,7 +226,7 @@ class LedgerChecks:
             if published is not None and (one.is_itself_damaged or one.row.place not in proven):
                 wanted.append(published)
             elif (said := one.row.said) is not None and not one.is_itself_damaged:
-                wanted.append((said, one.row.content, one.row.record_micros))
+                wanted.append((said, one.row.content, one.row.record_micros, one.row.content))
         return {said.state.conversion_id: said.revision for said, *_ in await self._written(wanted)}
 
     async def _newest(self, workspace: str, altered: Sequence[_Altered]) -> dict[Place, Message]:
@@ -297,7 +297,7 @@ def _published(one: _Altered, stored: StoredConversion) -> Message | None:
     is_same_chain = previous == revised.previous_revision
     if is_same_chain and said.value_delta_micros != revised.value_delta_micros:
         return None
-    return said, content, one.row.record_micros
+    return said, content, one.row.record_micros, one.row.content
 
 
 def _finding(scope: Scope, conversion_id: str, altered: Sequence[_Names], now_micros: int) -> Finding:

@@ -13,6 +13,7 @@ from tests.support.attribution import DAY, NOON, Events
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.runs import exit_status
+from tributary_domain.erasures import ErasureState
 from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, FindingState
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.clickhouse import ledger_rows
@@ -236,6 +237,45 @@ async def test_an_altered_row_is_mended_before_a_lost_one_is_made_of_it(
         run = await world.run()
         assert (exit_status(run), run.counts["altered_revisions"]) == (0, len(before))
         assert (await _rows(world), await _rows(world, "conversions")) == (before, newest)
+
+
+async def test_what_an_erasure_has_taken_meanwhile_is_not_written_again(
+    redis_url: str, clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen(make.touch("visitor:a", at=NOON - DAY), make.order("visitor:a", order_id="a"))
+        await world.happen(make.touch("visitor:b", at=NOON - DAY), make.order("visitor:b", order_id="b"))
+        whole = [row for row in await _rows(world) if row[1].decode() == make.conversion_id("b")]
+        await world.execute(
+            "ALTER TABLE conversion_revisions UPDATE posting_date = posting_date - 30 WHERE workspace = %(w)s"
+        )
+        writer, erasing = world.reconciliation._ledger._writer, world.attribution.erasing
+        write_again = writer.write_again
+        harmed = await _rows(world)
+        seen = []
+
+        async def later(revisions: Any) -> None:
+            wanted = list(revisions)
+            if not seen:
+                erasure = await erasing.request(erasing.plan(workspace, ["visitor:a"]))
+                for step in erasing.steps()[:2]:
+                    erasure = await step(erasure)
+                await write_again([one for one in wanted if one[0].state.conversion_id == make.conversion_id("a")])
+                seen.append(await _rows(world) == harmed)  # it is under way, and has taken nothing yet
+                seen.append((await erasing.go_on(erasure)).state is ErasureState.DESTROYED)
+                await world.execute("ALTER TABLE erasures UPDATE state = 'finished' WHERE workspace = %(w)s")
+            await write_again(wanted)
+
+        monkeypatch.setattr(writer, "write_again", later)
+        await world.run()
+        assert seen == [True, True]
+        rows = await _rows(world)
+        ids = {row[1].decode() for row in rows}
+        assert (make.conversion_id("a") in ids, len(ids)) == (False, 2)
+        assert [row for row in rows if row[1].decode() == make.conversion_id("b")] == whole
+        newest = await _rows(world, "conversions")
+        assert {row[2].decode() for row in newest} == ids
 
 
 async def test_a_message_that_is_damaged_is_what_the_state_store_has_or_stays_open(

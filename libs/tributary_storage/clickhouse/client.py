@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
@@ -123,6 +123,17 @@ class Address:
         )
 
 
+class Given(NamedTuple):
+    """Rows that go with a statement, for it alone."""
+
+    name: str
+    """What the statement calls them."""
+    structure: Sequence[tuple[str, str]]
+    """Name and type of each column."""
+    data: Sequence[Sequence[Any]]
+    """One sequence per row."""
+
+
 _SETTINGS: Final = {
     # Values are part of the text: 1000 identifiers of one person, wherever a statement asks for them, are more than the
     # default of 256 kB.
@@ -150,7 +161,12 @@ class ClickHouse:
         self._opened: list[Client] = []
 
     async def execute(
-        self, statement: str, parameters: Mapping[str, Any] | None = None, *, raw_strings: bool = False
+        self,
+        statement: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        raw_strings: bool = False,
+        given: Given | None = None,
     ) -> list[Row]:
         """Runs a statement and returns its rows.
 
@@ -158,6 +174,7 @@ class ClickHouse:
             statement: One statement; with parameters, a literal `%` is doubled.
             parameters: Values for `%(name)s`, escaped by the driver.
             raw_strings: Whether String columns come as bytes: what is protobuf is no text.
+            given: Rows that the statement may read as a table.
 
         Raises:
             StorageUnavailableError: No answer, or not now. Whether the statement ran is unknown.
@@ -166,12 +183,13 @@ class ClickHouse:
         """
         with span("clickhouse query"):
             settings = {"strings_as_bytes": raw_strings}
-            answer: list[Row] = await self._run(lambda client: client.execute(statement, parameters, settings=settings))
+            tables = [given._asdict()] if given is not None else None
+            answer: list[Row] = await self._run(
+                lambda client: client.execute(statement, parameters, settings=settings, external_tables=tables)
+            )
             return answer
 
-    async def insert(
-        self, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]], *, is_repeated: bool = False
-    ) -> int:
+    async def insert(self, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> int:
         """Inserts a block of rows and returns how many, once ClickHouse has acknowledged it.
 
         May run twice: every table replaces a row that is written again.
@@ -180,8 +198,6 @@ class ClickHouse:
             table: One of ours, never a caller's text.
             columns: Which columns; the others take their defaults.
             values: One sequence per column, all of one length; times as microseconds.
-            is_repeated: Whether the same may have been inserted before, and must be again: a replicated table passes
-                over a block that it has had.
 
         Raises:
             StorageUnavailableError: As for `execute`.
@@ -192,8 +208,7 @@ class ClickHouse:
             return 0
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
         with span("clickhouse insert", table=table, rows=rows):
-            settings = _INSERT_SETTINGS | ({"insert_deduplicate": 0} if is_repeated else {})
-            await self._run(lambda client: client.execute(statement, values, columnar=True, settings=settings))
+            await self._run(lambda client: client.execute(statement, values, columnar=True, settings=_INSERT_SETTINGS))
         return rows
 
     async def close(self) -> None:

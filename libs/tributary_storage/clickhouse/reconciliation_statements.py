@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from tributary_storage.clickhouse.conversion_rows import NEWEST_COLUMNS
+from tributary_storage.clickhouse.conversion_rows import NEWEST_COLUMNS, REVISION_COLUMNS
 from tributary_storage.clickhouse.statements import PART, statement, without_header
 
 _ENTRY: Final = (
@@ -38,6 +38,7 @@ _SHORT: Final = {
     "is_first": _IS_FIRST,
     "part": _PART_OF,
     "newest_columns": ",\n    ".join(NEWEST_COLUMNS),
+    "revision_columns": ",\n    ".join(REVISION_COLUMNS),
 }
 
 

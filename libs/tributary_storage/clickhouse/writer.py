@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from xxhash import xxh64_intdigest
+
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary_runtime import metrics
-from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.client import ClickHouse, Given
 from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
 from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS, delivery_row
 from tributary_storage.clickhouse.event_rows import DECISION_COLUMNS, EVENT_COLUMNS, REFUSAL_COLUMNS, EventBatch
+from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 from tributary_storage.codec.credit_bytes import Credited
 
 
@@ -70,24 +73,34 @@ class ConversionWriter:
         if rows:
             await _insert(self._clickhouse, metrics.Table.CONVERSION_REVISIONS, REVISION_COLUMNS, rows)
 
-    async def write_again(self, revisions: Iterable[tuple[ConversionRevised, bytes, int]]) -> None:
+    async def write_again(self, revisions: Iterable[tuple[ConversionRevised, bytes, int, bytes]]) -> None:
         """Does the same with revisions that have a row each, which is as old as before: what is new is asked by that.
 
+        Where that row is not as it was read any more, or is of somebody who is being erased, nothing is written.
+
         Args:
-            revisions: Each message with its serialised form, and when its row was recorded, in microseconds.
+            revisions: Each message with its serialised form, when its row was recorded, in microseconds, and what that
+                carried as its message when it was read; all of one workspace.
 
         Raises:
             StorageUnavailableError: As for `write`, and so are the others.
             StatementRefusedError: Likewise.
             ValueError: Likewise.
         """
-        rows = [(*revision_row(revised, content), micros) for revised, content, micros in revisions]
-        if rows:
-            table, columns = metrics.Table.CONVERSION_REVISIONS, (*REVISION_COLUMNS, "record_time")
-            values = list(zip(*rows, strict=True))
-            metrics.WRITTEN_ROWS.add(
-                await self._clickhouse.insert(table.value, columns, values, is_repeated=True), table=table
-            )
+        rows = [
+            (*revision_row(revised, content), micros, xxh64_intdigest(read))
+            for revised, content, micros, read in revisions
+        ]
+        if not rows:
+            return
+        types: dict[str, str] = dict(await self._clickhouse.execute(reconciliation_statement("columns_of_revisions")))
+        columns = [(name, types[name]) for name in (*REVISION_COLUMNS, "record_time")]
+        workspace, places = rows[0][0], tuple((row[1], row[2]) for row in rows)
+        await self._clickhouse.execute(
+            reconciliation_statement("write_again"),
+            {"workspace": workspace, "places": places, "revisions": tuple(revision for _, revision in places)},
+            given=Given("written", [*columns, ("read_print", "UInt64")], rows),
+        )
 
 
 class DeliveryWriter:
