@@ -37,12 +37,11 @@ class Severing:
     async def sever(self, erasure: Erasure) -> dict[str, int]:
         """Copies what stays of conversions, each once, and deletes these; returns how much it was, by table."""
         found, rows = await self._records.found(erasure), self._records.severed
-        left = await rows.not_copied(erasure)
         if not erasure.removes:
-            await rows.sever(left)
-        elif posted := await self.posted(left):
+            await rows.sever(erasure)
+        elif posted := await self.posted(erasure):
             reporting = self._directory.get(erasure.workspace).reporting
             day = posting_day(reporting.zone, reporting.books_closed_through, erasure.until_micros // 1_000_000)
-            await rows.keep_postings(left, posted, day)
+            await rows.keep_postings(erasure, posted, day)
         await rows.delete(erasure)
         return {name: found[name] for name in ("conversions", "conversion_revisions", "deliveries")}

@@ -8,7 +8,6 @@ method may run twice, and raises `StorageUnavailableError` if ClickHouse does no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
@@ -37,23 +36,12 @@ class SeveredRows:
     def __init__(self, clickhouse: ClickHouse) -> None:
         self._clickhouse = clickhouse
 
-    async def not_copied(self, erasure: Erasure) -> Erasure:
-        """Returns an erasure with those of its conversions alone that are still to be copied.
-
-        In a first run all: it may have stopped while it copied. What a later run finds of one that was copied came
-        late, and the copy is frozen.
-        """
-        names = list(erasure.conversion_ids)
-        if erasure.state is ErasureState.REQUESTED or not names:
-            return erasure
-        copies = await self._copies(erasure, names)
-        asked = {"workspace": erasure.workspace, "copies": copies}
-        there = {row[0] for row in await self._clickhouse.execute(statement("erasure/severed_already"), asked)}
-        left = [name for name, copy in zip(names, copies, strict=True) if copy not in there]
-        return replace(erasure, conversion_ids=tuple(left))
-
     async def sever(self, erasure: Erasure) -> None:
-        """Copies conversions, and what was sent of them, to random ids; the originals are still there."""
+        """Copies conversions, and what was sent of them, to random ids; the originals are still there.
+
+        A later run copies of one that has a copy only what goes on from it: what begins anew came late, after it was
+        destroyed, and the copy is frozen.
+        """
         if erasure.conversion_ids:
             values = await self._values(erasure)
             await self._clickhouse.execute(statement("erasure/sever_deliveries"), values)
@@ -67,7 +55,9 @@ class SeveredRows:
     async def keep_postings(self, erasure: Erasure, posted: Sequence[str], posting_day: date) -> None:
         """Copies what was posted of conversions to random ids, and takes it back on a day; the originals are there."""
         own = {"conversions": list(posted), "taken_back": list(posted), "posting_day": posting_day.isoformat()}
-        await self._clickhouse.execute(statement("erasure/sever_revisions"), {**await self._values(erasure), **own})
+        every = {"late": list(NONE), "late_from": [0]}  # a closed month has what began anew, too
+        values = {**await self._values(erasure), **own, **every}
+        await self._clickhouse.execute(statement("erasure/sever_revisions"), values)
         copied = {"workspace": erasure.workspace, "copies": await self._copies(erasure, posted)}
         await self._clickhouse.execute(statement("erasure/delete_kept_conversions"), copied)
 
@@ -86,12 +76,36 @@ class SeveredRows:
         return list(copies)
 
     async def _values(self, erasure: Erasure) -> dict[str, Any]:
-        """Returns values that say which of an erasure's conversions are the person's, though published since."""
+        """Returns values that say which of an erasure's conversions are the person's, though published since.
+
+        And, of those that have a copy, from which revision on they began anew.
+        """
         values = values_of(erasure)
-        if erasure.state is ErasureState.REQUESTED:
+        if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
             return values
         rows = await self._clickhouse.execute(statement("erasure/conversions_of_person"), values)
-        return {**values, "own": [row[0] for row in rows] or list(NONE)}
+        late = await self._late(erasure)
+        own = {"own": [row[0] for row in rows] or list(NONE)}
+        return {**values, **own, "late": list(late) or list(NONE), "late_from": list(late.values()) or [0]}
+
+    async def _late(self, erasure: Erasure) -> dict[str, int]:
+        """Returns, by conversion that has a copy, the first revision that begins anew after all that was copied.
+
+        One that was copied in part, because a run stopped, has its own beginning before what is there of its copy.
+        """
+        names = erasure.conversion_ids
+        copies = await self._copies(erasure, names)
+        asked = {"workspace": erasure.workspace, "copies": copies}
+        newest = dict(await self._clickhouse.execute(statement("erasure/newest_of_copies"), asked))
+        of_copies = {name: newest[copy] for name, copy in zip(names, copies, strict=True) if copy in newest}
+        if not of_copies:
+            return {}
+        begun = {"workspace": erasure.workspace, "conversions": list(of_copies)}
+        late: dict[str, int] = {}
+        for name, revision in await self._clickhouse.execute(statement("erasure/begun_anew"), begun):
+            if revision > of_copies[name]:
+                late[name] = min(revision, late.get(name, revision))
+        return late
 
 
 def values_of(erasure: Erasure) -> dict[str, Any]:
@@ -106,6 +120,8 @@ def values_of(erasure: Erasure) -> dict[str, Any]:
         "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
         "conversions": list(erasure.conversion_ids) or list(NONE),
         "own": list(NONE),
+        "late": list(NONE),
+        "late_from": [0],
         "event_ids": list(NONE),
         "taken_back": list(NONE),
         "posting_day": "1970-01-01",

@@ -19,9 +19,13 @@ _SHORT: Final = {
     "telling": _TELLING,
     "home": f"arraySort(t -> {_TELLING}, identity_tokens)[1]",
     "theirs": "(revision <= %(there_until)s OR conversion_id IN %(own)s)",
+    "not_late": (
+        "revision < transform(conversion_id, %(late)s, CAST(%(late_from)s, 'Array(UInt64)'), toUInt64(18446744073709551615))"
+    ),
 }
 """`home`: whose an event is, its most telling identifier. `theirs`: what was published of an erased person's
-conversions while they were theirs, or of those that are; not of an order that somebody else told again since."""
+conversions while they were theirs, or of those that are; not of an order that somebody else told again since.
+`not_late`: what was published before a conversion began anew that has its copy, and is frozen."""
 _LONG: Final = frozenset({"of_tokens"})
 
 

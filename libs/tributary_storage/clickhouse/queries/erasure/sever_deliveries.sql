@@ -21,5 +21,6 @@ FROM
     WHERE workspace = %(workspace)s
         AND conversion_id IN %(conversions)s
         AND /*theirs*/
+        AND /*not_late*/
 )
 SETTINGS prefer_column_name_to_alias = 1

@@ -54,6 +54,7 @@ FROM
     WHERE workspace = %(workspace)s
         AND conversion_id IN %(conversions)s
         AND /*theirs*/
+        AND /*not_late*/
     UNION ALL
     SELECT
         * REPLACE
@@ -82,6 +83,7 @@ FROM
         WHERE workspace = %(workspace)s
             AND conversion_id IN %(taken_back)s
             AND /*theirs*/
+            AND /*not_late*/
         ORDER BY revision DESC
         LIMIT 1 BY conversion_id
     )
