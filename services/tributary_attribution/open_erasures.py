@@ -9,6 +9,7 @@ nothing of theirs is there: events of before bring these back.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
@@ -71,6 +72,6 @@ async def reopen(erasures: Erasures, records: UnfinishedErasures, begun: BegunSt
         if one.erasure_id in {opened.erasure_id for opened in await erasures.opened()}:
             continue  # another process did it, and goes on with it
         await begun.take_back(one.workspace, stand_ins)
-        await erasures.reopen(one)
+        await erasures.reopen(replace(one, is_asked_last=False))  # what delivery was asked is lost, too
     if found:
         log.warning("erasures_opened_again", erasures=len(found))

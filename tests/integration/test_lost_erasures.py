@@ -172,3 +172,27 @@ async def test_who_is_of_a_family_with_others_stands_in_for_them_once(
         assert await totals(attribution) == before
         assert await channels(attribution, named, "won 2", "won 3", "second") == ["Email"] * 3
         await assert_batch_agrees(attribution)
+
+
+async def test_delivery_that_never_answered_is_asked_again_after_a_loss(
+    stores: Any, clickhouse_url: str, workspace: str
+) -> None:
+    redis_url = stores.empty_redis_url()
+    async with reconciled(redis_url, clickhouse_url, workspace, delivery_seconds=0.3) as own:
+        attribution, erasing = own.attribution, own.attribution.erasing
+        await live(own, Events(workspace))
+        plan = erasing.plan(workspace, [PERSON, DEVICE], ErasureMode.SEVER, own_seconds=0)
+        erasure = await erasing.request(plan)
+        for is_lost in (False, True):
+            if is_lost:
+                await lose_all(attribution)
+                await bring_back(attribution)
+            for _ in range(3):
+                await erasing.go_on_with_due()
+                for one in await attribution.erasures.opened():
+                    await attribution.erasures.keep(replace(one, due_micros=0))
+            got = await erasing.get(workspace, erasure.erasure_id)
+            assert (got.state, got.remaining["names_in_jobs"]) == (ErasureState.DESTROYED, 1), is_lost
+        async with forgetting(attribution):
+            await end(own)
+        assert (await erasing.get(workspace, erasure.erasure_id)).state is ErasureState.FINISHED

@@ -96,7 +96,7 @@ class SeveredRows:
         names = erasure.conversion_ids
         copies = await self._copies(erasure, names)
         asked = {"workspace": erasure.workspace, "copies": copies}
-        newest = dict(await self._clickhouse.execute(statement("erasure/newest_of_copies"), asked))
+        newest: dict[str, int] = dict(await self._clickhouse.execute(statement("erasure/newest_of_copies"), asked))
         of_copies = {name: newest[copy] for name, copy in zip(names, copies, strict=True) if copy in newest}
         if not of_copies:
             return {}

@@ -20,7 +20,8 @@ _SHORT: Final = {
     "home": f"arraySort(t -> {_TELLING}, identity_tokens)[1]",
     "theirs": "(revision <= %(there_until)s OR conversion_id IN %(own)s)",
     "not_late": (
-        "revision < transform(conversion_id, %(late)s, CAST(%(late_from)s, 'Array(UInt64)'), toUInt64(18446744073709551615))"
+        "revision < transform(conversion_id, %(late)s, CAST(%(late_from)s, 'Array(UInt64)'), "
+        "toUInt64(18446744073709551615))"
     ),
 }
 """`home`: whose an event is, its most telling identifier. `theirs`: what was published of an erased person's
