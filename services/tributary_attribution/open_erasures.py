@@ -69,7 +69,7 @@ async def reopen(erasures: Erasures, records: UnfinishedErasures, begun: BegunSt
     found = await records.all()
     for one in found:
         stand_ins = await begun.of(one)
-        if one.erasure_id in {opened.erasure_id for opened in await erasures.opened()}:
+        if await erasures.is_open(one.erasure_id):
             continue  # another process did it, and goes on with it
         await begun.take_back(one.workspace, stand_ins)
         await erasures.reopen(replace(one, is_asked_last=False))  # what delivery was asked is lost, too

@@ -128,6 +128,14 @@ class Erasures:
         """
         await self._ask(self._client.hsetnx(keys.open_erasures(), erasure.erasure_id, pack_erasure(erasure)))
 
+    async def is_open(self, erasure_id: str) -> bool:
+        """Tells whether an erasure is one that is not finished.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        return bool(await self._ask(self._client.hexists(keys.open_erasures(), erasure_id)))
+
     async def opened(self) -> list[Erasure]:
         """Returns the erasures that are not finished.
 
