@@ -10,7 +10,6 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -46,9 +45,7 @@ from tributary_storage.clickhouse.reconciliation_comparison import (
     Settled,
 )
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
-from tributary_storage.clickhouse.reconciliation_staging import (
-    Scope,
-)
+from tributary_storage.clickhouse.reconciliation_staging import Scope
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +53,6 @@ _SHORT: Final = frozenset({"cut_slices", "cut_checks", "cut_losses", "unrecorded
 """Counts of a run that vouches for nothing, as `finality/complete_runs.sql` knows them too."""
 _UNSETTLED: Final = (FindingState.OPEN, FindingState.ACKNOWLEDGED)
 _FOREVER: Final = 2**62
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Told = Callable[[Run], None]
 """Is told how far a run is, after each step."""

@@ -31,8 +31,21 @@ _PART_OF: Final = (
     " accept_time Int64, tax Int64, shipping Int64, cost Int64, own_click UInt64"
     ")'"
 )
+_IN_DAYS: Final = """(
+        (
+            conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+        OR (
+            %(with_changes)s
+            AND publish_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+            AND publish_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+    )"""
+"""Whether a row is of the days of a run, or where that compares what changed was published in these days."""
 _SHORT: Final = {
     "entry": _ENTRY,
+    "in_days": _IN_DAYS,
     "touch": _TOUCH,
     "no_session": _NO_SESSION,
     "is_first": _IS_FIRST,

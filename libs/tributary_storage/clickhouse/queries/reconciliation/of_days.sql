@@ -5,16 +5,6 @@ SELECT
     revision
 FROM conversions FINAL
 WHERE workspace = %(workspace)s
-    AND (
-        (
-            conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-        )
-        OR (
-            %(with_changes)s
-            AND publish_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-            AND publish_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-        )
-    )
+    AND /*in_days*/
     AND publish_time <= fromUnixTimestamp64Micro(%(settled)s, 'UTC')
     AND NOT startsWith(conversion_id, 's1:')

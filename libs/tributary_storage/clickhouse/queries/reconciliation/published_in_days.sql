@@ -4,33 +4,13 @@
 SELECT conversion_id
 FROM conversions
 WHERE workspace = %(workspace)s
-    AND (
-        (
-            conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-        )
-        OR (
-            %(with_changes)s
-            AND publish_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-            AND publish_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-        )
-    )
+    AND /*in_days*/
     AND NOT startsWith(conversion_id, 's1:')
     AND cityHash64(conversion_id) %% %(slices)s = %(part)s
 UNION ALL
 SELECT conversion_id
 FROM conversion_revisions
 WHERE workspace = %(workspace)s
-    AND (
-        (
-            conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-        )
-        OR (
-            %(with_changes)s
-            AND publish_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-            AND publish_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-        )
-    )
+    AND /*in_days*/
     AND NOT startsWith(conversion_id, 's1:')
     AND cityHash64(conversion_id) %% %(slices)s = %(part)s
