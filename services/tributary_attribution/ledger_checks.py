@@ -3,7 +3,8 @@
 The one rule: a row is what its own message says, for the writer made it from that. It is written again as it was, with
 its number, its causes, its posting day and the time that it was recorded at, and so replaces itself in both tables; an
 older one stays behind the newer. Only where the message itself is damaged does the state store say what was published:
-it has the newest of each conversion. Of one of before nobody knows what it said: that is told, and left.
+it has the newest of each conversion. Of one of before nobody knows what it said: that is told, and left; but for the
+number of the one before it, which the rows tell.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tributary_storage.clickhouse.client import StatementRefusedError
 from tributary_storage.clickhouse.credit_columns import MODELS
 from tributary_storage.clickhouse.ledger_rows import Change, LedgerRow, LedgerRows, Place
 from tributary_storage.clickhouse.reconciliation_staging import Scope
-from tributary_storage.codec.conversion_revisions import PublishedConversion, displacing
+from tributary_storage.codec.conversion_revisions import as_published, displacing
 from tributary_storage.redis.conversions import Conversions, StoredConversion, conversion_key
 
 log = structlog.get_logger(__name__)
@@ -54,6 +55,7 @@ class Writer(Protocol):
 _UNREADABLE: Final = "revised"
 _UNCHAINED: Final = "revised: its deltas"
 _DAMAGES: Final = frozenset({_UNREADABLE, _UNCHAINED})
+_PREVIOUS: Final = "previous_revision"
 _VALUES: Final = frozenset(
     {
         *("currency", "value_micros", "original_value_micros", "value_source", "value_basis", "value_pending"),
@@ -85,6 +87,8 @@ class AlteredRevisions(NamedTuple):
     """Whether there were more."""
     rows: int
     """Rows that were altered."""
+    misnumbered: frozenset[Place] = frozenset()
+    """Those that name another one before them than is there, and than was published: none is lost there."""
 
 
 class _Names(NamedTuple):
@@ -93,6 +97,8 @@ class _Names(NamedTuple):
     revision: int
     names: tuple[str, ...]
     """The columns."""
+    is_misnumbered: bool
+    """Whether it names another one before it than is there, and than was published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,40 @@ class _Altered:
     def is_itself_damaged(self) -> bool:
         """Tells whether it is its message that is damaged."""
         return not _DAMAGES.isdisjoint(self.names)
+
+    @property
+    def is_misnumbered(self) -> bool:
+        """Tells whether a column has another number of the one before it, and the message that of the one there is."""
+        change = self.row.change
+        return _PREVIOUS in self.names and change is not None and change.previous_revision == self.number_before
+
+    @property
+    def number_before(self) -> int:
+        """Returns the number of the one before it that has a row; 0: none has."""
+        return self.before.revision if self.before is not None else 0
+
+    def renumbered(self) -> ConversionRevised | None:
+        """Returns its message with that number, where it has another; None: it has not, or is wrong beside it."""
+        change, said = self.row.change, self.row.said
+        if self.is_itself_damaged or _PREVIOUS not in self.names or change is None or said is None:
+            return None
+        if change.previous_revision == self.number_before:
+            return None
+        if not _adds_up(self.before, change._replace(previous_revision=self.number_before)):
+            return None
+        said.previous_revision = self.number_before
+        return said
+
+
+class _Published(NamedTuple):
+    """A revision that the state store has."""
+
+    own: Message
+    """As it was published, without how it changed credit."""
+    displaced: Message
+    """As what displaced the one before it that has a row."""
+    is_same_chain: bool
+    """Whether that is the one that it was published as displacing."""
 
 
 class LedgerChecks:
@@ -150,11 +190,13 @@ class LedgerChecks:
             StorageUnavailableError: A store does not answer; run the same again.
         """
         found: list[Finding] = []
+        misnumbered: set[Place] = set()
         number, after, is_cut = 0, "", False
         while ids := await self._rows.conversions(scope, published_until_micros, after):
             for start in range(0, len(ids), _AT_ONCE):
                 altered = await self._names(scope.workspace, ids[start : start + _AT_ONCE])
                 number += sum(map(len, altered.values()))
+                misnumbered |= {(name, one.revision) for name in altered for one in altered[name] if one.is_misnumbered}
                 some = [_finding(scope, name, rows, now_micros) for name, rows in altered.items()]
                 is_cut = is_cut or len(found) + len(some) > _MOST_KEPT
                 kept = some[: _MOST_KEPT - len(found)]
@@ -168,7 +210,7 @@ class LedgerChecks:
         before = [_resolved(one) for name, one in said.items() if name not in again] if repairs else []
         await note(before)
         number += sum(len(_revisions(one)) for one in before)
-        return AlteredRevisions([*found, *before], is_cut, number)
+        return AlteredRevisions([*found, *before], is_cut, number, frozenset(misnumbered))
 
     async def _mended(
         self, workspace: str, altered: Mapping[str, Sequence[_Names]], found: Sequence[Finding]
@@ -190,7 +232,7 @@ class LedgerChecks:
         found: dict[str, list[_Names]] = defaultdict(list)
         async for page in self._altered(workspace, conversion_ids):
             for one in page:
-                found[one.row.conversion_id].append(_Names(one.row.revision, one.names))
+                found[one.row.conversion_id].append(_Names(one.row.revision, one.names, one.is_misnumbered))
             del page, one  # before the next one is read
         return dict(found)
 
@@ -218,22 +260,29 @@ class LedgerChecks:
     async def _mend(self, workspace: str, altered: Sequence[_Altered]) -> dict[str, int]:
         """Writes rows again; returns the newest revision that was written, by conversion."""
         newest = await self._newest(workspace, altered)
-        proven = await self._rows.differing(workspace, {place: said for place, (said, *_) in newest.items()})
+        proven = await self._rows.differing(workspace, {place: one.displaced[0] for place, one in newest.items()})
+        renumbered = {one.row.place: said for one in altered if (said := one.renumbered()) is not None}
+        unproven = await self._rows.differing(workspace, renumbered)
         wanted: list[Message] = []
         for one in altered:
-            published = newest.get(one.row.place)
+            place = one.row.place
+            published = newest.get(place)
             # What the store and all columns say alike was published: then it is the message that was altered.
-            if published is not None and (one.is_itself_damaged or one.row.place not in proven):
-                wanted.append(published)
+            if published is not None and (one.is_itself_damaged or place not in proven):
+                is_lost_before = not published.is_same_chain and _PREVIOUS in proven.get(place, ())
+                wanted.append(published.own if is_lost_before else published.displaced)
+            elif (said := renumbered.get(place)) is not None and _PREVIOUS not in unproven.get(place, ()):
+                content = said.SerializeToString(deterministic=True)
+                wanted.append((said, content, one.row.record_micros, one.row.content))
             elif (said := one.row.said) is not None and not one.is_itself_damaged:
                 wanted.append((said, one.row.content, one.row.record_micros, one.row.content))
         return {said.state.conversion_id: said.revision for said, *_ in await self._written(wanted)}
 
-    async def _newest(self, workspace: str, altered: Sequence[_Altered]) -> dict[Place, Message]:
-        """Returns what the state store has of some rows, as it was published."""
+    async def _newest(self, workspace: str, altered: Sequence[_Altered]) -> dict[Place, _Published]:
+        """Returns what the state store has of some rows."""
         keys = {conversion_key(workspace, one.row.conversion_id) for one in altered}
         stored = await self._conversions.observe({key: {} for key in keys}, 0)
-        found: dict[Place, Message] = {}
+        found: dict[Place, _Published] = {}
         for one in altered:
             message = _published(one, stored[conversion_key(workspace, one.row.conversion_id)])
             if message is not None:
@@ -282,22 +331,21 @@ def _adds_up(before: LedgerRow | None, change: Change) -> bool:
     return deltas == (change.value_delta_micros, change.counted_delta)
 
 
-def _published(one: _Altered, stored: StoredConversion) -> Message | None:
+def _published(one: _Altered, stored: StoredConversion) -> _Published | None:
     """Returns a row as the state store has its revision; None: it has another, or contradicts the rows before."""
     if stored.pending or stored.revision != one.row.revision or not stored.published:
         return None
     revised = ConversionRevised.FromString(stored.published)
-    if one.before is None:
-        before, previous = None, 0
-    elif one.before.change is None:
+    published = as_published(stored.published)
+    before = as_published(one.before.content) if one.before is not None and one.before.change is not None else None
+    if published is None or (before is None and one.before is not None):
         return None
-    else:
-        before, previous = PublishedConversion(one.before.content), one.before.revision
-    said, content = displacing(before, previous, PublishedConversion(stored.published), revised)
-    is_same_chain = previous == revised.previous_revision
+    said, content = displacing(before, one.number_before, published, revised)
+    is_same_chain = one.number_before == revised.previous_revision
     if is_same_chain and said.value_delta_micros != revised.value_delta_micros:
         return None
-    return said, content, one.row.record_micros, one.row.content
+    row = one.row.record_micros, one.row.content
+    return _Published((revised, stored.published, *row), (said, content, *row), is_same_chain)
 
 
 def _finding(scope: Scope, conversion_id: str, altered: Sequence[_Names], now_micros: int) -> Finding:

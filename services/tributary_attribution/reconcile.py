@@ -55,7 +55,6 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
-from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.ledger_rows import LedgerRows
 from tributary_storage.clickhouse.newest_rows import NewestRows
@@ -108,7 +107,7 @@ def reconciliation_of(
     """
     sources, words = ReconciliationSources(clickhouse), IdentityWords(clickhouse)
     rows = RevisionRows(clickhouse)
-    revisions = StoredRevisions(conversions, ConversionHistory(clickhouse), rows, ConversionWriter(clickhouse))
+    revisions = StoredRevisions(conversions, rows, ConversionWriter(clickhouse))
     recording: RecordingChecks | None = None
     if recorded is not None:
         log, tombstones = recorded

@@ -145,8 +145,11 @@ class Reconciliation:
             sums, unrecorded = await self._recording.check(scope, now, repairs=run.repairs)
         grace_micros = round(grace_seconds * SECOND)
         settled = Settled(now - grace_micros, now)
-        chains = await self._repair.mend_chains(scope, now, settled.accepted_until_micros, repairs=run.repairs)
+        # Rows first: of a row that says otherwise than was published, none is made that is lost.
         altered = await self._altered(run, scope, now, settled.accepted_until_micros)
+        chains = await self._repair.mend_chains(
+            scope, now, settled.accepted_until_micros, altered.misnumbered, repairs=run.repairs
+        )
         unsure = {one.conversion_id for one in altered.found if one.state is not FindingState.RESOLVED}
         misplaced = await self._rows.misplaced(scope, now, settled.accepted_until_micros, unsure, repairs=run.repairs)
         chains = [one for one in chains if one.conversion_id not in misplaced.unpublished]

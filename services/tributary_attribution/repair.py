@@ -22,6 +22,7 @@ from tributary_domain.ties import Tie, operator_edge
 from tributary_runtime.errors import WorkerDecision
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.identity_words import StoredWord
+from tributary_storage.clickhouse.ledger_rows import Place
 from tributary_storage.clickhouse.reconciliation_comparison import Difference, MiscountedConversion, StalePerson
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.codec.event_references import event_reference, hash_of_reference
@@ -244,7 +245,13 @@ class Repair:
         return revisions
 
     async def mend_chains(
-        self, scope: Scope, now_micros: int, published_until_micros: int, *, repairs: bool
+        self,
+        scope: Scope,
+        now_micros: int,
+        published_until_micros: int,
+        misnumbered: Collection[Place],
+        *,
+        repairs: bool,
     ) -> list[Finding]:
         """Returns a finding per conversion of which a revision has no row; resolved, where it was mended.
 
@@ -252,12 +259,14 @@ class Repair:
             scope: The run.
             now_micros: When it looks.
             published_until_micros: The row of what was published later may be on its way.
+            misnumbered: Revisions of which it is known that what they name as the one before them was altered.
             repairs: Whether they are mended.
 
         Raises:
             StorageUnavailableError: A store does not answer; run the same again.
         """
-        broken = await self._revisions.broken_chains(scope, published_until_micros)
+        every = await self._revisions.broken_chains(scope, published_until_micros)
+        broken = [one for one in every if (one.conversion_id, one.revision) not in misnumbered]
         found = [
             finding(
                 scope.reconciliation_id,

@@ -2,37 +2,23 @@
 
 The one rule: a revision keeps its number, its causes and its posting day, so a report of a closed month is what it was.
 The state store has the newest of each conversion. One of before is nowhere any more: the one after it then names the
-newest that is there, so that what is posted adds up all the same.
+newest that is there, so that what is posted adds up all the same. What nobody can read is left as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.publishing import Writer
 from tributary_domain.stand_ins import is_stand_in
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.revision_rows import BrokenChain, RevisionPlaces, RevisionRows
-from tributary_storage.codec.conversion_revisions import PublishedConversion, displacing
+from tributary_storage.codec.conversion_revisions import PublishedConversion, as_published, displacing
 from tributary_storage.redis.conversions import Conversions, StoredConversion, conversion_key
 
 _AT_ONCE: Final = 1000
-
-
-class Revisions(Protocol):
-    """Where the rows of revisions are."""
-
-    async def revisions_of(
-        self, workspace: str, numbered: Collection[tuple[str, int]]
-    ) -> Mapping[tuple[str, int], ConversionRevised]:
-        """Returns revisions by conversion and number; those that there are none of are left out.
-
-        Raises:
-            StorageUnavailableError: It did not answer.
-        """
-        ...
 
 
 class StoredRevisions:
@@ -40,14 +26,12 @@ class StoredRevisions:
 
     Args:
         conversions: Knows what is published.
-        revisions: The rows.
-        rows: Which there are.
+        rows: The rows of revisions.
         writer: Writes them.
     """
 
-    def __init__(self, conversions: Conversions, revisions: Revisions, rows: RevisionRows, writer: Writer) -> None:
+    def __init__(self, conversions: Conversions, rows: RevisionRows, writer: Writer) -> None:
         self._conversions = conversions
-        self._revisions = revisions
         self._rows = rows
         self._writer = writer
 
@@ -107,11 +91,8 @@ class StoredRevisions:
     async def _write(self, workspace: str, broken: Sequence[_Broken]) -> dict[str, int]:
         """Writes what some conversions lack; returns the last of each."""
         numbered = [(one.conversion_id, number) for one in broken for number, _ in one.places.revisions]
-        known = await self._revisions.revisions_of(workspace, numbered) if numbered else {}
-        lacking: list[tuple[ConversionRevised, bytes]] = []
-        for one in broken:
-            own = [known[at] for number, _ in one.places.revisions if (at := (one.conversion_id, number)) in known]
-            lacking += _lacking(own, one.stored, one.places.newest)
+        known = await self._rows.messages(workspace, numbered)
+        lacking = [revision for one in broken for revision in _lacking(one, known)]
         await self._writer.write(lacking)
         written: dict[str, int] = {}
         for revised, _ in lacking:
@@ -141,22 +122,25 @@ def _few_at_once(broken: Sequence[_Broken]) -> Iterator[list[_Broken]]:
         yield few
 
 
-def _lacking(
-    known: Sequence[ConversionRevised], stored: StoredConversion, newest: int
-) -> list[tuple[ConversionRevised, bytes]]:
-    """Returns what one conversion lacks, of which `conversions` has the row of `newest`, as it is written."""
-    every = list(known)
-    if stored.published and (not every or every[-1].revision < stored.revision):
-        newest = min(newest, every[-1].revision if every else 0)
-        every.append(ConversionRevised.FromString(stored.published))
+def _lacking(one: _Broken, known: Mapping[tuple[str, int], ConversionRevised]) -> list[tuple[ConversionRevised, bytes]]:
+    """Returns what a conversion lacks, of which some rows are known, as it is written.
+
+    What nobody can read is in its place all the same; of what comes after it nobody knows how it changed credit.
+    """
+    every = [(number, known.get((one.conversion_id, number))) for number, _ in one.places.revisions]
+    newest = one.places.newest
+    if one.stored.published and (not every or every[-1][0] < one.stored.revision):
+        newest = min(newest, every[-1][0] if every else 0)
+        every.append((one.stored.revision, ConversionRevised.FromString(one.stored.published)))
     lacking: list[tuple[ConversionRevised, bytes]] = []
     before: PublishedConversion | None = None
     previous = 0
-    for revised in every:
-        own = PublishedConversion(revised.SerializeToString(deterministic=True))
-        if revised.previous_revision != previous or revised.revision > newest:
-            lacking.append(displacing(before, previous, own, revised))
-        before, previous = own, revised.revision
+    for number, revised in every:
+        own = None if revised is None else as_published(revised.SerializeToString(deterministic=True))
+        if revised is not None and own is not None and (before is not None or not previous):
+            is_lacking = revised.previous_revision != previous or number > newest
+            lacking += [displacing(before, previous, own, revised)] if is_lacking else []
+        before, previous = own, number
     return lacking
 
 

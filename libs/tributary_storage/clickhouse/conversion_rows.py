@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from tributary.attribution.v1.conversion_pb2 import (
     ConversionRole,
     ConversionState,
@@ -91,6 +93,23 @@ def revision_row(revised: ConversionRevised, content: bytes, credit: Credited | 
         *credits,
         *_rest(state, details),
     )
+
+
+def read_message(
+    content: bytes, workspace: str, conversion_id: str, revision: int
+) -> tuple[ConversionRevised, Row] | None:
+    """Returns the message that the row of a revision carries, with the row that it makes, without its bytes.
+
+    None, where it cannot be read as a row, or says that it is of another one.
+    """
+    try:
+        said = ConversionRevised.FromString(content)
+        row = revision_row(said, b"")
+    except (DecodeError, ValueError, OverflowError):  # the last: a number that no day has
+        return None
+    if (said.workspace, said.state.conversion_id, said.revision) != (workspace, conversion_id, revision):
+        return None
+    return said, row
 
 
 def _facts(state: ConversionState) -> Row:

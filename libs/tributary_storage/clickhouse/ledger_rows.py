@@ -15,12 +15,11 @@ from datetime import date
 from typing import Any, Final, NamedTuple
 
 import xxhash
-from google.protobuf.message import DecodeError
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.stand_ins import is_stand_in
 from tributary_storage.clickhouse.client import ClickHouse, StatementTooLargeError
-from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
+from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, read_message, revision_row
 from tributary_storage.clickhouse.late_columns import LateColumns
 from tributary_storage.clickhouse.reconciliation_staging import MAX_MEMORY, Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
@@ -247,13 +246,10 @@ def _read(content: bytes, workspace: str, conversion_id: str, revision: int) -> 
 
     None, where it cannot be read as a row, or says that it is of another one.
     """
-    try:
-        said = ConversionRevised.FromString(content)
-        row = revision_row(said, b"")
-    except (DecodeError, ValueError):
+    read = read_message(content, workspace, conversion_id, revision)
+    if read is None:
         return None, 0
-    if (said.workspace, said.state.conversion_id, said.revision) != (workspace, conversion_id, revision):
-        return None, 0
+    said, row = read
     text = json.dumps((*row[:_CONTENT], *row[_CONTENT + 1 :]), ensure_ascii=False, separators=(",", ":"), default=_day)
     return said, xxhash.xxh64_intdigest(text.encode())
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_storage.clickhouse.client import ClickHouse
-from tributary_storage.clickhouse.conversion_rows import NEWEST_COLUMNS, REVISION_COLUMNS, revision_row
+from tributary_storage.clickhouse.conversion_rows import NEWEST_COLUMNS, REVISION_COLUMNS, read_message, revision_row
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
+from tributary_storage.clickhouse.statements import statement
 
 _IDS_AT_ONCE: Final = 1000
 _LIMIT: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+Wanted = TypeVar("Wanted")
 
 
 class RevisionPlaces(NamedTuple):
@@ -69,6 +71,20 @@ class RevisionRows:
             found |= {row[0]: RevisionPlaces(tuple(row[1]), row[2]) for row in rows}
         return found
 
+    async def messages(
+        self, workspace: str, numbered: Collection[tuple[str, int]]
+    ) -> dict[tuple[str, int], ConversionRevised]:
+        """Returns what rows carry, by conversion and number; those that nobody can read are left out."""
+        found: dict[tuple[str, int], ConversionRevised] = {}
+        for some in _some_at_once(numbered):
+            values = {"workspace": workspace, "numbered": some}
+            for row in await self._clickhouse.execute(statement("revisions_by_number"), values, raw_strings=True):
+                place = row[0].decode(), int(row[1])
+                read = read_message(row[2], workspace, *place)
+                if read is not None:
+                    found[place], _ = read
+        return found
+
     async def altered(self, workspace: str, published: Mapping[str, ConversionRevised]) -> set[str]:
         """Returns the conversions whose row in `conversions` says otherwise than what was published of them.
 
@@ -115,7 +131,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _some_at_once(conversion_ids: Collection[str]) -> Iterator[tuple[str, ...]]:
-    ids = list(conversion_ids)
+def _some_at_once(wanted: Collection[Wanted]) -> Iterator[tuple[Wanted, ...]]:
+    ids = list(wanted)
     for start in range(0, len(ids), _IDS_AT_ONCE):
         yield tuple(ids[start : start + _IDS_AT_ONCE])

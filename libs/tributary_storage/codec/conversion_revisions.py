@@ -89,6 +89,14 @@ class PublishedConversion:
         )
 
 
+def as_published(content: bytes) -> PublishedConversion | None:
+    """Returns what a message says is published; None: it says of credit or causes what nobody can read."""
+    try:
+        return PublishedConversion(content)
+    except (ValueError, KeyError):
+        return None
+
+
 def snapshot_of(state: ConversionState, attribution: Attribution, digest: str) -> Snapshot:
     """Returns what is compared of a conversion.
 
