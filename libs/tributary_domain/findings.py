@@ -4,7 +4,7 @@ The one rule: the id of a finding is made of what it is about, so that the same 
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -238,6 +238,19 @@ def is_about_counting(one: Finding) -> bool:
 def is_about_ledger(one: Finding) -> bool:
     """Tells whether a difference is that a row of the ledger says otherwise than was published."""
     return one.expected == AS_PUBLISHED
+
+
+def repaired_before(said: Mapping[str, Finding], found: Iterable[Finding], *, is_cut: bool) -> list[Finding]:
+    """Returns what an attempt of a run noted before it mended it, and the next one does not find: as mended.
+
+    Args:
+        said: What was noted, by id, each with the revision that repairs it.
+        found: What is found now.
+        is_cut: Whether there may be more than that: then nobody knows of what is open still.
+    """
+    again = {one.finding_id for one in found}
+    gone = [one for name, one in said.items() if name not in again]
+    return [one if is_cut else one.repaired(one.repair_revision) for one in gone]
 
 
 def is_about_others(one: Finding) -> bool:

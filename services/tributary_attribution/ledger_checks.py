@@ -207,7 +207,7 @@ class LedgerChecks:
                 found += kept
             after = ids[-1]
         again = {one.finding_id for one in found}
-        before = [_resolved(one) for name, one in said.items() if name not in again] if repairs else []
+        before = [one if is_cut else _resolved(one) for name, one in said.items() if name not in again]
         await note(before)
         number += sum(len(_revisions(one)) for one in before)
         return AlteredRevisions([*found, *before], is_cut, number, frozenset(misnumbered))
@@ -340,7 +340,10 @@ def _published(one: _Altered, stored: StoredConversion) -> _Published | None:
     before = as_published(one.before.content) if one.before is not None and one.before.change is not None else None
     if published is None or (before is None and one.before is not None):
         return None
-    said, content = displacing(before, one.number_before, published, revised)
+    try:
+        said, content = displacing(before, one.number_before, published, revised)
+    except ValueError:  # what the row before says is too much for a difference
+        return None
     is_same_chain = one.number_before == revised.previous_revision
     if is_same_chain and said.value_delta_micros != revised.value_delta_micros:
         return None

@@ -7,13 +7,14 @@ state store says that none was published after the ledger's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import compress
 from operator import not_
 from typing import Final, NamedTuple, Protocol
 
-from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, finding
+from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, finding, repaired_before
 from tributary_storage.clickhouse.newest_rows import AlteredRow, MisplacedRows, NewestRows, RowPlace, RowVersion
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.redis.conversions import StoredConversion, conversion_key
@@ -23,6 +24,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NO_ROW: Final = "Its newest revision was published, and its row is not in ClickHouse."
 _OTHER_PLACE: Final = "It has a row at another time, or of another number, than its newest revision."
+_PLACE: Final = "revision "
 _ALTERED: Final = "Its row says otherwise than its newest revision."
 
 _VALUES: Final = frozenset(
@@ -33,6 +35,10 @@ _VALUES: Final = frozenset(
     }
 )
 _CREDITS: Final = frozenset({"reporting_credit_micros", "data_driven_model_version"})
+
+
+Note = Callable[[Sequence[Finding]], Awaitable[object]]
+"""Stores findings; raises `StorageUnavailableError`."""
 
 
 class Conversions(Protocol):
@@ -69,7 +75,15 @@ class NewestRowChecks:
         self._conversions = conversions
 
     async def misplaced(
-        self, scope: Scope, now_micros: int, published_until_micros: int, unsure: Collection[str], *, repairs: bool
+        self,
+        scope: Scope,
+        now_micros: int,
+        published_until_micros: int,
+        unsure: Collection[str],
+        said: Mapping[str, Finding],
+        note: Note,
+        *,
+        repairs: bool,
     ) -> OddRows:
         """Looks for conversions that have no row, one at another time or of another number, or several.
 
@@ -78,6 +92,8 @@ class NewestRowChecks:
             now_micros: When it looks.
             published_until_micros: The row of what was published later may be on its way.
             unsure: Conversions of which the ledger itself is damaged: they are left alone.
+            said: What an attempt of the run before this one noted, by finding id.
+            note: Stores what is about to be put right, and what of that was.
             repairs: Whether they are repaired.
 
         Raises:
@@ -90,11 +106,15 @@ class NewestRowChecks:
         unpublished = frozenset(one.conversion_id for one in known if _has_later(one))
         found = [_found_misplaced(scope, one, now_micros) for one in known]
         if found and repairs:
+            newest = {one.conversion_id: one.newest.revision for one in known}
+            await note([replace(one, repair_revision=newest[one.conversion_id]) for one in found])
             await self._put_right(scope.workspace, known, published_until_micros)
             left = {one.conversion_id for one in await self._rows.misplaced(scope, published_until_micros)}
-            newest = {one.conversion_id: one.newest.revision for one in known}
             found = [one if one.conversion_id in left else one.repaired(newest[one.conversion_id]) for one in found]
-        return OddRows(found, is_cut, unpublished)
+            await note(found)
+        before = repaired_before(said, found, is_cut=is_cut)
+        await note(before)
+        return OddRows([*found, *before], is_cut, unpublished)
 
     async def altered(
         self,
@@ -103,6 +123,8 @@ class NewestRowChecks:
         published_until_micros: int,
         unsure: Collection[str],
         named: Collection[str],
+        said: Mapping[str, Finding],
+        note: Note,
         *,
         repairs: bool,
     ) -> OddRows:
@@ -114,6 +136,8 @@ class NewestRowChecks:
             published_until_micros: The row of what was published later may be on its way.
             unsure: Conversions of which the ledger itself is damaged: they are left alone.
             named: Conversions of which the run has said that they differ, and that stands: it is not said twice.
+            said: What an attempt of the run before this one noted of these rows, by finding id.
+            note: Stores what is about to be written again, and what of that was.
             repairs: Whether they are repaired.
 
         Raises:
@@ -121,14 +145,19 @@ class NewestRowChecks:
         """
         every, is_cut = await self._rows.altered(scope, published_until_micros)
         damaged = [one for one in every if not one.is_told_by_row and one.conversion_id not in unsure]
-        found = [_found_altered(scope, one, now_micros) for one in damaged if one.conversion_id not in named]
+        every_one = [_found_altered(scope, one, now_micros) for one in damaged]
+        found = [one for one in every_one if one.conversion_id not in named or one.finding_id in said]
         if damaged and repairs:
             revisions = {one.conversion_id: one.revision for one in damaged}
+            await note([replace(one, repair_revision=revisions[one.conversion_id]) for one in found])
             await self._rows.rewrite(scope.workspace, revisions)
             again, _ = await self._rows.altered(scope, published_until_micros)
             left = {one.conversion_id for one in again}
             found = [one if one.conversion_id in left else one.repaired(revisions[one.conversion_id]) for one in found]
-        return OddRows(found, is_cut)
+            await note(found)
+        before = repaired_before(said, found, is_cut=is_cut)
+        await note(before)
+        return OddRows([*found, *before], is_cut)
 
     async def _put_right(self, workspace: str, known: Sequence[MisplacedRows], published_until_micros: int) -> None:
         """Takes away what hides the row that belongs there, writes that, and takes away what lies elsewhere.
@@ -192,8 +221,18 @@ def _found_misplaced(scope: Scope, one: MisplacedRows, now_micros: int) -> Findi
     )
 
 
+def is_of_misplaced(one: Finding) -> bool:
+    """Tells whether a finding is one of `NewestRowChecks.misplaced`."""
+    return one.message in (_NO_ROW, _OTHER_PLACE) and one.expected.startswith(_PLACE)
+
+
+def is_of_altered(one: Finding) -> bool:
+    """Tells whether a finding is one of `NewestRowChecks.altered`."""
+    return one.message == _ALTERED
+
+
 def _text(place: RowPlace) -> str:
-    return f"revision {place.revision} at {(_EPOCH + timedelta(microseconds=place.conversion_micros)).isoformat()}"
+    return f"{_PLACE}{place.revision} at {(_EPOCH + timedelta(microseconds=place.conversion_micros)).isoformat()}"
 
 
 def _found_altered(scope: Scope, one: AlteredRow, now_micros: int) -> Finding:

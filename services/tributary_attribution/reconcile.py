@@ -24,6 +24,7 @@ from typing import Final
 import structlog
 
 from tributary_attribution.attributor import Attributor
+from tributary_attribution.chain_checks import ChainChecks
 from tributary_attribution.composition import crediting_parts, state_guards
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deal_checks import DealChecks
@@ -125,6 +126,7 @@ def reconciliation_of(
         ReconciliationComparison(clickhouse),
         ReconciliationRuns(clickhouse),
         Repair(people, conversions, attributor, sources, words, revisions),
+        ChainChecks(revisions),
         LedgerChecks(LedgerRows(clickhouse), conversions, ConversionWriter(clickhouse)),
         NewestRowChecks(NewestRows(clickhouse), conversions),
         ExtraConversions(ReconciliationComparison(clickhouse), conversions, rows),

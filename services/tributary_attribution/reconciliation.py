@@ -14,11 +14,12 @@ from typing import Final
 
 import structlog
 
+from tributary_attribution.chain_checks import ChainChecks, is_of_chains
 from tributary_attribution.credit_settings import history_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.extra_conversions import ExtraConversions
 from tributary_attribution.ledger_checks import AlteredRevisions, LedgerChecks, is_of_ledger
-from tributary_attribution.newest_row_checks import NewestRowChecks, OddRows
+from tributary_attribution.newest_row_checks import NewestRowChecks, OddRows, is_of_altered, is_of_misplaced
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.run_reading import Reading, RunReading
@@ -66,6 +67,7 @@ class Reconciliation:
         comparison: Compares.
         runs: Keeps runs and findings.
         repair: Explains and repairs.
+        chains: Names revisions that have no row.
         ledger: Holds the rows of revisions against what was published.
         rows: Holds what `conversions` has against the ledger.
         extra: What is stored and nobody observed.
@@ -83,6 +85,7 @@ class Reconciliation:
         comparison: ReconciliationComparison,
         runs: ReconciliationRuns,
         repair: Repair,
+        chains: ChainChecks,
         ledger: LedgerChecks,
         rows: NewestRowChecks,
         extra: ExtraConversions,
@@ -98,6 +101,7 @@ class Reconciliation:
         self._comparison = comparison
         self._runs = runs
         self._repair = repair
+        self._chains = chains
         self._ledger = ledger
         self._rows = rows
         self._extra = extra
@@ -147,13 +151,21 @@ class Reconciliation:
         settled = Settled(now - grace_micros, now)
         # Rows first: of a row that says otherwise than was published, none is made that is lost.
         altered = await self._altered(run, scope, now, settled.accepted_until_micros)
-        chains = await self._repair.mend_chains(
-            scope, now, settled.accepted_until_micros, altered.misnumbered, repairs=run.repairs
+        chains = await self._chains.check(
+            *(scope, now, settled.accepted_until_micros, altered.misnumbered),
+            *await self._noting(run, is_of_chains),
+            repairs=run.repairs,
         )
         unsure = {one.conversion_id for one in altered.found if one.state is not FindingState.RESOLVED}
-        misplaced = await self._rows.misplaced(scope, now, settled.accepted_until_micros, unsure, repairs=run.repairs)
-        chains = [one for one in chains if one.conversion_id not in misplaced.unpublished]
-        run = await self._noted(run, misplaced)
+        misplaced = await self._rows.misplaced(
+            *(scope, now, settled.accepted_until_micros, unsure),
+            *await self._noting(run, is_of_misplaced),
+            repairs=run.repairs,
+        )
+        chains = chains.without(misplaced.unpublished)
+        placed = await self._runs.report(run.workspace, misplaced.found, self._clock.unix_micros())
+        if "misplaced_rows" in run.counts:  # a release of before counted them in the attempt before this one
+            placed = []
         left = {one.conversion_id for one in misplaced.found if not run.repairs}
         read = await self._reading.read(scope, workspace)
         is_whole = not run.finished_slices
@@ -164,15 +176,18 @@ class Reconciliation:
                 await self._runs.save(run, self._clock.unix_micros())
                 told(run)
         odd = await self._odd(run, scope, settled, left, unsure)
-        run = replace(run, counts=_added(run.counts, _differences(odd.found)))
+        run = replace(run, counts=_added(run.counts, _differences([*placed, *odd.found])))
         extra = await self._extra.check(scope, settled, repairs=run.repairs)
-        chains = [one for one in chains if one.conversion_id not in extra.unpublished]
+        chains = chains.without(extra.unpublished)
         counts, answers = await self._checks.check(scope, workspace, now)
         answers.add(extra.found, is_cut=len(extra.found) >= LIMIT)
         answers.add(altered.found, is_cut=altered.is_cut)
-        counts["lost_revisions"] = len(chains)
+        is_cut = chains.is_cut or misplaced.is_cut or odd.is_cut
+        answers.cut |= {FindingKind.MISSING, FindingKind.DIFFERENT} if is_cut else set()
+        counts["misplaced_rows"] = run.counts.get("misplaced_rows", len(placed))
+        counts["lost_revisions"] = len(chains.found)
         counts["altered_revisions"] = altered.rows
-        found = [*answers.named, *unrecorded, *chains, *odd.found]
+        found = [*answers.named, *unrecorded, *chains.found, *odd.found]
         found = await self._runs.report(run.workspace, found, self._clock.unix_micros())
         is_recorded = bool(sums) and not {"verdicts_unsettled", "cut_losses"} & sums.keys()
         moment = self._clock.unix_micros()
@@ -182,42 +197,41 @@ class Reconciliation:
             is_whole=is_whole and "cut_slices" not in run.counts,
         )
         counts["resolved"] = len(resolved)
-        if answers.hides_errors or misplaced.is_cut or odd.is_cut:
+        if answers.hides_errors or is_cut:
             counts["cut_checks"] = 1
         # What an attempt before this one compared, it compared as it was then.
         until = settled.accepted_until_micros if is_whole else run.create_micros - grace_micros
         notes = not _SHORT & {*run.counts, *sums, *counts}
         counts |= await self._comparison.looked_at(scope, run.create_micros, until, notes=notes)
         await self._reading.drop(scope)
-        run = replace(run, is_complete=True, counts={**_added(run.counts, _unresolved(found)), **sums, **counts})
+        run = replace(
+            run, is_complete=True, counts={**_added(run.counts, _unresolved([*placed, *found])), **sums, **counts}
+        )
         await self._runs.save(run, self._clock.unix_micros())
         told(run)
         log.info("reconciliation_finished", workspace=run.workspace, reconciliation_id=run.reconciliation_id, **counts)
         return run
 
     async def _altered(self, run: Run, scope: Scope, now: int, published_until_micros: int) -> AlteredRevisions:
-        """Returns the rows of revisions that were altered.
+        """Returns the rows of revisions that were altered."""
+        said, note = await self._noting(run, is_of_ledger)
+        return await self._ledger.check(scope, now, published_until_micros, said, note, repairs=run.repairs)
+
+    async def _noting(
+        self, run: Run, is_one: Callable[[Finding], bool]
+    ) -> tuple[dict[str, Finding], Callable[[Sequence[Finding]], Awaitable[None]]]:
+        """Returns what an attempt before this one noted of some findings, by id, and the way to note more of them.
 
         They are noted before they are mended: where this attempt stops after that, the next one finds nothing there.
         """
-        said = self._settled_findings.said_by(run, (FindingKind.DIFFERENT,))
-        noted = {one.finding_id: one async for one in said if is_of_ledger(one)} if run.repairs else {}
+        kinds = FindingKind.MISSING, FindingKind.DIFFERENT
+        said = self._settled_findings.said_by(run, kinds)
+        noted = {one.finding_id: one async for one in said if is_one(one)} if run.repairs else {}
 
         async def note(found: Sequence[Finding]) -> None:
             await self._runs.report(run.workspace, found, self._clock.unix_micros())
 
-        return await self._ledger.check(scope, now, published_until_micros, noted, note, repairs=run.repairs)
-
-    async def _noted(self, run: Run, misplaced: OddRows) -> Run:
-        """Stores what rows are out of place, once: an attempt before this one may have put them right."""
-        counts = {"misplaced_rows": 0}
-        if counts.keys() <= run.counts.keys():
-            return run
-        found = await self._runs.report(run.workspace, misplaced.found, self._clock.unix_micros())
-        counts = {"misplaced_rows": len(found), **_differences(found), **_unresolved(found)}
-        run = replace(run, counts=_added(run.counts, counts))
-        await self._runs.save(run, self._clock.unix_micros())
-        return run
+        return noted, note
 
     async def _odd(
         self, run: Run, scope: Scope, settled: Settled, left: Collection[str], unsure: Collection[str]
@@ -225,7 +239,8 @@ class Reconciliation:
         """Returns the rows that say otherwise than the ledger, where nothing is said of that yet."""
         named = await self._settled_findings.named_by(run, _UNSETTLED, with_counting=True)
         now, until = self._clock.unix_micros(), settled.accepted_until_micros
-        return await self._rows.altered(scope, now, until, unsure, named.union(left), repairs=run.repairs)
+        said, note = await self._noting(run, is_of_altered)
+        return await self._rows.altered(scope, now, until, unsure, named.union(left), said, note, repairs=run.repairs)
 
     async def _reconcile(
         self,

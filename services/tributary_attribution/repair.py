@@ -22,7 +22,6 @@ from tributary_domain.ties import Tie, operator_edge
 from tributary_runtime.errors import WorkerDecision
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.identity_words import StoredWord
-from tributary_storage.clickhouse.ledger_rows import Place
 from tributary_storage.clickhouse.reconciliation_comparison import Difference, MiscountedConversion, StalePerson
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.codec.event_references import event_reference, hash_of_reference
@@ -243,48 +242,6 @@ class Repair:
             said = said_of(workspace.id, words, tokens) if at == 0 else ()
             revisions |= await self._attributor.replay(workspace, chunk, ids if is_last else (), said, altered)
         return revisions
-
-    async def mend_chains(
-        self,
-        scope: Scope,
-        now_micros: int,
-        published_until_micros: int,
-        misnumbered: Collection[Place],
-        *,
-        repairs: bool,
-    ) -> list[Finding]:
-        """Returns a finding per conversion of which a revision has no row; resolved, where it was mended.
-
-        Args:
-            scope: The run.
-            now_micros: When it looks.
-            published_until_micros: The row of what was published later may be on its way.
-            misnumbered: Revisions of which it is known that what they name as the one before them was altered.
-            repairs: Whether they are mended.
-
-        Raises:
-            StorageUnavailableError: A store does not answer; run the same again.
-        """
-        every = await self._revisions.broken_chains(scope, published_until_micros)
-        broken = [one for one in every if (one.conversion_id, one.revision) not in misnumbered]
-        found = [
-            finding(
-                scope.reconciliation_id,
-                FindingKind.MISSING,
-                "A revision of it was published and has no row: what is posted when is not whole.",
-                cause=FindingCause.LOST_ROW,
-                conversion_id=one.conversion_id,
-                expected=f"revision {one.named}",
-                actual=f"revision {one.before}" if one.before else "nothing",
-                find_micros=now_micros,
-            )
-            for one in broken
-        ]
-        if not found or not repairs:
-            return found
-        written = await self._revisions.restore(scope.workspace, [one.conversion_id for one in broken])
-        left = {one.conversion_id for one in await self._revisions.broken_chains(scope, published_until_micros)}
-        return [one if one.conversion_id in left else one.repaired(written.get(one.conversion_id, 0)) for one in found]
 
 
 def said_of(workspace: str, words: Sequence[StoredWord], tokens: Collection[str] | None = None) -> list[Seen]:

@@ -7,18 +7,29 @@ newest that is there, so that what is posted adds up all the same. What nobody c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.publishing import Writer
 from tributary_domain.stand_ins import is_stand_in
+from tributary_storage.clickhouse.client import StatementRefusedError
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.revision_rows import BrokenChain, RevisionPlaces, RevisionRows
 from tributary_storage.codec.conversion_revisions import PublishedConversion, as_published, displacing
 from tributary_storage.redis.conversions import Conversions, StoredConversion, conversion_key
 
 _AT_ONCE: Final = 1000
+
+Lacking = tuple[ConversionRevised, bytes]
+"""A revision that has no row, or another one than it should, and the same serialised."""
+About = Callable[[Mapping[str, int]], Awaitable[object]]
+"""Is told which conversions rows are about to be written of, and the newest revision of each."""
+
+
+async def _tells_nobody(_: Mapping[str, int]) -> None:
+    pass
 
 
 class StoredRevisions:
@@ -35,16 +46,20 @@ class StoredRevisions:
         self._rows = rows
         self._writer = writer
 
-    async def broken_chains(self, scope: Scope, published_until_micros: int) -> list[BrokenChain]:
-        """Returns the conversions of a run's days of which a revision has no row; see `RevisionRows`."""
-        return await self._rows.broken_chains(scope, published_until_micros)
+    async def broken_chains(self, scope: Scope, published_until_micros: int) -> tuple[list[BrokenChain], bool]:
+        """Returns the conversions of a run's days of which a revision has no row, and whether there may be more."""
+        found = await self._rows.broken_chains(scope, published_until_micros)
+        return found, len(found) >= self._rows.MOST_CHAINS
 
-    async def restore(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, int]:
+    async def restore(
+        self, workspace: str, conversion_ids: Collection[str], about: About = _tells_nobody
+    ) -> dict[str, int]:
         """Writes the rows again that conversions lack, and mends what other rows say of those that nobody has any more.
 
         Args:
             workspace: Whose.
             conversion_ids: Which. Of one with a revision that is on its way nothing is written.
+            about: Is told before anything is written.
 
         Returns:
             Conversion id -> the newest revision of it that was written.
@@ -64,7 +79,7 @@ class StoredRevisions:
                 and not _is_whole(found := places.get(conversion_id, RevisionPlaces((), 0)), stored.revision)
             ]
             for few in _few_at_once(broken):
-                written |= await self._write(workspace, few)
+                written |= await self._write(workspace, few, about)
         return written
 
     async def altered(self, workspace: str, conversion_ids: Collection[str]) -> set[str]:
@@ -88,16 +103,27 @@ class StoredRevisions:
         found = await self._conversions.observe({key: {} for key in keys}, 0)
         return {keys[key]: stored for key, stored in found.items()}
 
-    async def _write(self, workspace: str, broken: Sequence[_Broken]) -> dict[str, int]:
+    async def _write(self, workspace: str, broken: Sequence[_Broken], about: About) -> dict[str, int]:
         """Writes what some conversions lack; returns the last of each."""
         numbered = [(one.conversion_id, number) for one in broken for number, _ in one.places.revisions]
         known = await self._rows.messages(workspace, numbered)
         lacking = [revision for one in broken for revision in _lacking(one, known)]
-        await self._writer.write(lacking)
-        written: dict[str, int] = {}
-        for revised, _ in lacking:
-            written[revised.state.conversion_id] = revised.revision
+        written = {revised.state.conversion_id: revised.revision for revised, _ in lacking}
+        if written:
+            await about(written)
+            written = {revised.state.conversion_id: revised.revision for revised, _ in await self._written(lacking)}
         return written
+
+    async def _written(self, lacking: Sequence[Lacking]) -> list[Lacking]:
+        """Writes revisions; returns those that were stored: one whose credit does not add up is not."""
+        try:
+            await self._writer.write(lacking)
+        except StatementRefusedError:
+            if len(lacking) <= 1:
+                return []
+            middle = len(lacking) // 2
+            return [*await self._written(lacking[:middle]), *await self._written(lacking[middle:])]
+        return list(lacking)
 
 
 class _Broken(NamedTuple):
@@ -122,7 +148,7 @@ def _few_at_once(broken: Sequence[_Broken]) -> Iterator[list[_Broken]]:
         yield few
 
 
-def _lacking(one: _Broken, known: Mapping[tuple[str, int], ConversionRevised]) -> list[tuple[ConversionRevised, bytes]]:
+def _lacking(one: _Broken, known: Mapping[tuple[str, int], ConversionRevised]) -> list[Lacking]:
     """Returns what a conversion lacks, of which some rows are known, as it is written.
 
     What nobody can read is in its place all the same; of what comes after it nobody knows how it changed credit.
@@ -132,14 +158,16 @@ def _lacking(one: _Broken, known: Mapping[tuple[str, int], ConversionRevised]) -
     if one.stored.published and (not every or every[-1][0] < one.stored.revision):
         newest = min(newest, every[-1][0] if every else 0)
         every.append((one.stored.revision, ConversionRevised.FromString(one.stored.published)))
-    lacking: list[tuple[ConversionRevised, bytes]] = []
+    lacking: list[Lacking] = []
     before: PublishedConversion | None = None
     previous = 0
     for number, revised in every:
         own = None if revised is None else as_published(revised.SerializeToString(deterministic=True))
-        if revised is not None and own is not None and (before is not None or not previous):
-            is_lacking = revised.previous_revision != previous or number > newest
-            lacking += [displacing(before, previous, own, revised)] if is_lacking else []
+        if revised is None or own is None or (before is None and previous):
+            pass
+        elif revised.previous_revision != previous or number > newest:
+            with suppress(ValueError):  # a difference that no number holds: what one of them says is damaged
+                lacking.append(displacing(before, previous, own, revised))
         before, previous = own, number
     return lacking
 

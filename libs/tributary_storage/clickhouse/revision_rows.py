@@ -18,7 +18,6 @@ from tributary_storage.clickhouse.reconciliation_statements import reconciliatio
 from tributary_storage.clickhouse.statements import statement
 
 _IDS_AT_ONCE: Final = 1000
-_LIMIT: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Wanted = TypeVar("Wanted")
 
@@ -47,6 +46,9 @@ class BrokenChain(NamedTuple):
 class RevisionRows:
     """Reads them, and takes away those of what was never published."""
 
+    MOST_CHAINS: Final = 10_000
+    """Conversions with a broken chain that are named at once; a later run names the rest."""
+
     def __init__(self, clickhouse: ClickHouse) -> None:
         """Reads and writes through this client."""
         self._clickhouse = clickhouse
@@ -58,7 +60,7 @@ class RevisionRows:
             scope: The run.
             published_until_micros: The rows of what was published later may be on their way.
         """
-        values = {**scope.values, "settled": published_until_micros, "limit": _LIMIT}
+        values = {**scope.values, "settled": published_until_micros, "limit": self.MOST_CHAINS}
         rows = await self._clickhouse.execute(reconciliation_statement("broken_chains"), values)
         return [BrokenChain(conversion_id, *place) for conversion_id, place in rows]
 
