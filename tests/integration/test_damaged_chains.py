@@ -14,6 +14,9 @@ from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.runs import exit_status
 from tributary_domain.findings import Finding, FindingCause, FindingState
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.revision_rows import RevisionRows
+from tributary_storage.clickhouse.writer import ConversionWriter
 
 _OPEN, _RESOLVED = FindingState.OPEN, FindingState.RESOLVED
 
@@ -65,6 +68,7 @@ async def test_a_lost_row_and_a_damaged_message_of_one_conversion_are_both_named
         "middle-newest": (1, 2, "unhex('ffffffff')", (_RESOLVED, _RESOLVED)),
         "first-middle": (0, 1, "unhex('ffffffff')", (_OPEN, _OPEN)),
         "first-middle-of-other": (0, 1, "", (_OPEN, _OPEN)),
+        "first-middle-unsummed": (0, 1, "unsummed", (_OPEN, _OPEN)),
         "newest-first": (2, 0, "unhex('ffffffff')", (_RESOLVED, _OPEN)),
         "newest-middle": (2, 1, "''", (_OPEN, _OPEN)),
     }
@@ -75,7 +79,10 @@ async def test_a_lost_row_and_a_damaged_message_of_one_conversion_are_both_named
         before = await _rows(world, but="revised, record_time")
         for order, (lost, damaged, how, _) in damages.items():
             conversion_id = make.conversion_id(order)
-            await _harm(world, f"revised = {how or another}", conversion_id, revisions[order][damaged])
+            unsummed = await _said(world, conversion_id, revisions[order][damaged])
+            unsummed.state.models[3].unattributed.credit_micros += 1
+            content = f"unhex('{unsummed.SerializeToString().hex()}')" if how == "unsummed" else how or another
+            await _harm(world, f"revised = {content}", conversion_id, revisions[order][damaged])
             await _lose(world, conversion_id, revisions[order][lost])
         damaged_rows = await _rows(world)
         await world.run(world.a_run(repairs=False))
@@ -96,15 +103,15 @@ async def test_a_lost_row_and_a_damaged_message_of_one_conversion_are_both_named
         assert [rows[at] for row in before if (at := (row[1].decode(), row[2])) in rows and at not in mended] == [
             row for row in before if (at := (row[1].decode(), row[2])) in rows and at not in mended
         ]
-        assert len(rows) == len(before) - 5
+        assert len(rows) == len(before) - 6
         stored = {at: row[3] for at, row in rows.items()}
         for conversion_id, revision in mended:
             assert stored[conversion_id, revision] in (0, *(number for name, number in stored if name == conversion_id))
             said = await _said(world, conversion_id, revision)
             assert said.previous_revision == stored[conversion_id, revision]
         again = await world.run()
-        assert again.counts["altered_revisions"] == 4
-        assert again.counts["lost_revisions"] == 2
+        assert again.counts["altered_revisions"] == 5
+        assert again.counts["lost_revisions"] == 3
 
 
 async def test_an_altered_number_of_the_revision_before_is_named_once_and_mended(
@@ -148,3 +155,72 @@ async def test_an_altered_number_of_the_revision_before_is_named_once_and_mended
         assert after == [(*row[:-1], ConversionRevised.FromString(row[-1])) for row in before]
         run = await world.run()
         assert (exit_status(run), run.counts["altered_revisions"], run.counts["lost_revisions"]) == (0, 0, 0)
+
+
+async def test_what_was_written_again_is_what_everybody_reads_before_parts_are_merged(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        clickhouse = world.attribution.clickhouse
+        history = ConversionHistory(clickhouse)
+        revisions = await _refunded_twice(world, make, [f"o-{number}" for number in range(10)])
+        numbered = [(make.conversion_id(order), revision) for order, own in revisions.items() for revision in own]
+        before = await history.revisions_of(workspace, numbered)
+        await world.execute(
+            "ALTER TABLE conversion_revisions UPDATE revised = concat(revised, unhex('1807')) WHERE workspace = %(w)s"
+        )
+        assert {one.previous_revision for one in (await history.revisions_of(workspace, numbered)).values()} == {7}
+        await clickhouse.execute("SYSTEM STOP MERGES conversion_revisions")
+        try:
+            rows = await clickhouse.execute(
+                "SELECT conversion_id, revision, revised FROM conversion_revisions FINAL WHERE workspace = %(w)s",
+                {"w": workspace},
+                raw_strings=True,
+            )
+            harmed = {(name.decode(), revision): content for name, revision, content in rows}
+            await ConversionWriter(clickhouse).write_again(
+                [(said, said.SerializeToString(), said.revision, harmed[place]) for place, said in before.items()]
+            )
+            assert await history.revisions_of(workspace, numbered) == before
+            assert await RevisionRows(clickhouse).messages(workspace, numbered) == before
+            newest = {name: before[name, revision] for name, revision in sorted(numbered)}
+            assert await history.newest(workspace, list(newest)) == newest
+            for name, revision in numbered:
+                assert await history.as_of(workspace, name, revision) == before[name, revision]
+        finally:
+            await clickhouse.execute("SYSTEM START MERGES conversion_revisions")
+
+
+async def test_numbers_that_no_column_holds_are_what_nobody_can_read(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    orders = [f"{harm}-{which}" for harm in ("day", "time", "count", "kind", "touch") for which in (1, 2)]
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        revisions = await _refunded_twice(world, make, [*orders, "whole"])
+        before = await _rows(world, but="revised")
+        for order in orders:
+            harm, _, which = order.partition("-")
+            conversion_id, revision = make.conversion_id(order), revisions[order][int(which)]
+            said = await _said(world, conversion_id, revision)
+            if harm == "day":
+                said.ClearField("posting_date")
+                said.publish_time.seconds = 2**62
+            elif harm == "time":
+                said.state.conversion_time.seconds = 2**50
+            elif harm == "count":
+                said.state.touches[0].credits[0].credit_micros = 2**31 - 1
+            elif harm == "kind":
+                said.state.value.amount_micros = -(2**63)
+            else:
+                said.state.touches[0].touch_time.seconds = 2**62
+            await _harm(world, f"revised = unhex('{said.SerializeToString().hex()}')", conversion_id, revision)
+        run = await world.run()
+        found = await _about_ledger(world)
+        assert found.keys() == {make.conversion_id(order) for order in orders}
+        assert {order for order in orders if found[make.conversion_id(order)].state is _RESOLVED} == {
+            order for order in orders if order.endswith("2")
+        }
+        assert exit_status(run) == 2
+        assert await _rows(world, but="revised") == before

@@ -2,7 +2,8 @@
 -- none that repaired it and compared it again, and who shares it, or how, is not what it was then. Later runs could not
 -- tell, where touches of its window are deleted for their age. Each span begins at one of `begins`, and the credit of it was
 -- compared by a run of the time in `credits`; of single conversions a newer run may have said more.
--- Without FINAL: a revision that was replaced is older than the one in its place. Not that of data_driven, as no run does.
+-- `conversions` without FINAL: a revision that was replaced is older than the one in its place. The ledger with it: one that
+-- was written again replaces what it was. Not that of data_driven, as no run does.
 WITH
     published AS
     (
@@ -89,9 +90,9 @@ FROM
                 position_based_credit_micros,
                 time_decay_credit_micros
             ) AS credit
-        FROM conversion_revisions
+        FROM conversion_revisions FINAL
+        PREWHERE conversion_id IN (SELECT conversion_id FROM moved)
         WHERE workspace = %(workspace)s
-            AND conversion_id IN (SELECT conversion_id FROM moved)
     ) AS r
     INNER JOIN moved AS m ON m.conversion_id = r.conversion_id
     GROUP BY r.conversion_id

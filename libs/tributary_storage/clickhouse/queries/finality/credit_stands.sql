@@ -1,6 +1,6 @@
 -- Whether the credit of one conversion is the one of a moment: who shares its newest revision, or one that is asked for, and
 -- how, as in the newest of that moment. One that has no credit, for it does not count, has none that could be another.
--- Not that of data_driven, which no run compares.
+-- Not that of data_driven, which no run compares. FINAL: one that was written again replaces what it was.
 SELECT empty(argMax(credit, revision).1)
     OR argMax(credit, revision) = argMaxIf(credit, revision, revision <= %(verified)s)
 FROM
@@ -16,8 +16,8 @@ FROM
             position_based_credit_micros,
             time_decay_credit_micros
         ) AS credit
-    FROM conversion_revisions
-    WHERE workspace = %(workspace)s
-        AND conversion_id = %(conversion_id)s
+    FROM conversion_revisions FINAL
+    PREWHERE conversion_id = %(conversion_id)s
         AND revision <= %(revision)s
+    WHERE workspace = %(workspace)s
 )
