@@ -241,3 +241,35 @@ async def test_no_row_is_written_again_of_somebody_who_is_being_erased(
         await world.execute("ALTER TABLE conversions DELETE WHERE workspace = %(w)s")
         run = await world.run(world.a_run(repairs=False))
         assert run.counts["misplaced_rows"] == 1
+        revisions = dict(
+            await world.attribution.clickhouse.execute(
+                "SELECT conversion_id, max(revision) FROM conversion_revisions WHERE workspace = %(w)s GROUP BY 1",
+                {"w": workspace},
+            )
+        )
+        await newest_rows.NewestRows(world.attribution.clickhouse).rewrite(workspace, revisions)
+        assert [row[0] for row in await world.attribution.stored("conversion_id")] == [make.conversion_id("b")]
+
+
+async def test_rows_of_more_months_than_a_statement_writes_by_itself_are_written_again(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        clickhouse = world.attribution.clickhouse
+        make = Events(workspace)
+        await world.happen(make.touch("visitor:a", at=NOON - DAY), make.order("visitor:a", order_id="a"))
+        [content] = (await StandInRecords(clickhouse).revisions(workspace, [make.conversion_id("a")])).values()
+        alike = []
+        for i in range(102):
+            one = ConversionRevised.FromString(content)
+            one.state.conversion_id = f"c1:{i:032x}"
+            one.state.conversion_time.FromMicroseconds(NOON - i * 32 * DAY)
+            one.ClearField("replaced_conversion_time")
+            alike.append((one, one.SerializeToString()))
+        await ConversionWriter(clickhouse).write(alike)
+        before = await world.attribution.stored("*")
+        await world.execute("ALTER TABLE conversions DELETE WHERE workspace = %(w)s")
+        revisions = {one.state.conversion_id: one.revision for one, _ in alike}
+        revisions[make.conversion_id("a")] = alike[0][0].revision
+        await newest_rows.NewestRows(clickhouse).rewrite(workspace, revisions)
+        assert await world.attribution.stored("*") == before
