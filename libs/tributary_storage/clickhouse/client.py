@@ -54,6 +54,7 @@ _OUTAGES: Final = frozenset(
         errors.ErrorCodes.ALL_CONNECTION_TRIES_FAILED,
         errors.ErrorCodes.TOO_LESS_LIVE_REPLICAS,
         errors.ErrorCodes.UNKNOWN_STATUS_OF_INSERT,
+        errors.ErrorCodes.UNFINISHED,  # a change of rows that met an error on its way, or was taken away
         errors.ErrorCodes.KEEPER_EXCEPTION,
         errors.ErrorCodes.QUERY_WAS_CANCELLED,
     }
