@@ -12,7 +12,7 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; that
    others observed the conversions stays in their journeys; deals of the CRM are stripped.
 6. Journeys, ties, consent, click ids, conversions and what data_driven learned (of these: where they go too) in the
-   state store are destroyed; stand-ins take their places.
+   state store are destroyed, once all that was published of them meanwhile is severed; stand-ins take their places.
 7. Delivery is asked to forget by what it knows the person's leads (`names_at_delivery`).
 8. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
    credited again; what was published and sent of them, and dead letters, name the person no more (`heirs_of_erased`).
@@ -279,12 +279,24 @@ class Erasing:
     async def _note(self, erasure: Erasure) -> Erasure:
         """Keeps which conversions it is about, once none of them is about to be told to anybody."""
         noted = await self._notes.noted(erasure)
-        wanted = [conversion_key(noted.workspace, one) for one in noted.conversion_ids]
+        await self._published(noted)
+        await self._opened.keep(noted)  # from here on it may have begun to sever them
+        return noted
+
+    async def _published(self, erasure: Erasure) -> dict[str, int]:
+        """Returns the last revision of each of its conversions, once the records have all that were published."""
+        wanted = {conversion_key(erasure.workspace, one): one for one in erasure.conversion_ids}
         stored = await self._conversions.observe({key: {} for key in wanted}, 0) if wanted else {}
         if any(one.pending for one in stored.values()):
             raise Backpressure("Conversions of the person are being published.", pause_seconds=1.0)
-        await self._opened.keep(noted)  # from here on it may have begun to sever them
-        return noted
+        return {wanted[key]: one.revision for key, one in stored.items()}
+
+    async def _severed(self, erasure: Erasure) -> dict[str, int]:
+        """Returns the same, once nothing of them is left to sever: whoever tells the order again must find nothing."""
+        published = await self._published(erasure)  # first: what comes behind it is another revision
+        if await self._records.severed.is_left(erasure):
+            raise Backpressure("Conversions of the person were published meanwhile.", pause_seconds=1.0)
+        return published
 
     async def _stand_in(self, erasure: Erasure) -> Erasure:
         """Keeps what families go on knowing of its conversions, and by what these are recognised if told again."""
@@ -316,6 +328,7 @@ class Erasing:
         return counted(erasure, counts | {name: found[name] for name in names})
 
     async def _forget(self, erasure: Erasure) -> Erasure:
+        await self._severed(erasure)  # before anything is destroyed by which that would be credited
         forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
         places = [(erasure.workspace, token) for token in erasure.tokens]
         await self._paths.take_back(places)
@@ -324,7 +337,9 @@ class Erasing:
         erasure = await self._told_again.left(erasure)
         await self._stand_ins.take_place(erasure)
         erasure, held = await self._told_again.held(erasure)
-        conversions = await self._erasures.forget_conversions(erasure, held, await self._told_again.stays(erasure))
+        stays, published = await self._told_again.stays(erasure), await self._severed(erasure)
+        own = {one: revision for one, revision in published.items() if one in held}
+        conversions = await self._erasures.forget_conversions(erasure, own, stays)
         changes = await self._shared.forget(erasure)  # of what was the person's, these said what it was worth
         return counted(erasure, {**forgotten, "live_conversions": conversions, "live_changes": changes})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,11 +20,13 @@ from tests.integration.test_told_while_erasing import (
     lived,
     own,
     there,
+    told_again,
 )
 from tests.support.attribution import NOON, Events
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary_domain.erasures import SEVERED_PREFIX, Erasure, ErasureState
+from tributary_runtime.errors import Backpressure
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.statements import statement
 from tributary_storage.clickhouse.writer import DeliveryWriter
@@ -48,21 +51,44 @@ async def assert_severed(own: Reconciled, *values: int) -> None:
     await assert_stream_is_batch(own)
 
 
-@pytest.mark.parametrize("after", ["_sever", "_strip"])
-async def test_a_refund_that_is_credited_while_its_order_is_severed_counts(
-    own: Reconciled, workspace: str, after: str
-) -> None:
-    attribution = own.attribution
+async def refunded_in_first_run(own: Reconciled, mode: ErasureMode, after: str) -> Erasure:
+    """Returns an erasure whose first run is over: after one of its steps a refund of its order was credited."""
+    attribution, workspace = own.attribution, own.attribution.workspace.id
     await lived(own, ["o"])
     refund, accepted = Events(workspace).refund(20 * UNIT, order_id="o", event_id="back"), time.time_ns() // 1000
     await attribution.record(refund, accept_micros=accepted)
-    erasure = await attribution.erasing.request(attribution.erasing.plan(workspace, [ERASED], ErasureMode.SEVER))
-    for step in attribution.erasing.steps():
-        erasure = await step(erasure)
-        if step.__name__ == after:
-            await attribution.handle(refund, accept_micros=accepted)
-    await over(own, erasure)
+    erasure = await attribution.erasing.request(attribution.erasing.plan(workspace, [ERASED], mode))
+    with suppress(Backpressure):  # what was credited meanwhile is severed by the next try
+        for step in attribution.erasing.steps():
+            erasure = await step(erasure)
+            if step.__name__ == after:
+                await attribution.handle(refund, accept_micros=accepted)
+    if erasure.state is ErasureState.REQUESTED:
+        erasure = await attribution.erasing.go_on(erasure)
+    assert erasure.state is ErasureState.DESTROYED
+    return erasure
+
+
+@pytest.mark.parametrize("after", ["_sever", "_strip"])
+async def test_a_refund_that_is_credited_while_its_order_is_severed_counts(own: Reconciled, after: str) -> None:
+    await over(own, await refunded_in_first_run(own, ErasureMode.SEVER, after))
     await assert_severed(own, 80)
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_such_a_refund_counts_once_though_somebody_tells_the_order_again_before_the_next_run(
+    own: Reconciled, workspace: str, mode: ErasureMode
+) -> None:
+    erasure = await refunded_in_first_run(own, mode, "_strip")
+    await happen(own, told_again(workspace, "o"))
+    await over(own, erasure)
+    if mode is ErasureMode.SEVER:
+        assert await there(own) == [("o", 33, False, "SEVERED_ORDER"), (SEVERED_PREFIX, 80, True, "")]
+    else:
+        assert await there(own) == [("o", 33, True, "")]
+    worth = 80 if mode is ErasureMode.SEVER else 33
+    assert await own.attribution.clickhouse.execute(_DELTAS, {"workspace": workspace}) == [(worth * UNIT,)]
+    await assert_stream_is_batch(own)
 
 
 async def test_an_attempt_that_is_under_way_while_its_order_is_severed_is_kept(own: Reconciled, workspace: str) -> None:

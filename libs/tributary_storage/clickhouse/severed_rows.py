@@ -61,6 +61,13 @@ class SeveredRows:
         copied = {"workspace": erasure.workspace, "copies": await self._copies(erasure, posted)}
         await self._clickhouse.execute(statement("erasure/delete_kept_conversions"), copied)
 
+    async def is_left(self, erasure: Erasure) -> bool:
+        """Tells whether anything is published of conversions that is theirs: it came after they were deleted."""
+        if not erasure.conversion_ids:
+            return False
+        [(number,)] = await self._clickhouse.execute(statement("erasure/unsevered"), await self._values(erasure))
+        return bool(number)
+
     async def delete(self, erasure: Erasure) -> None:
         """Deletes conversions, and what was sent and found of them."""
         if erasure.conversion_ids:

@@ -17,6 +17,7 @@ import redis.asyncio
 from tributary_domain.erasures import Erasure
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.shards import shard_of_key
+from tributary_runtime.errors import Backpressure
 from tributary_storage.codec.erasures import pack_erasure, unpack_erasure
 from tributary_storage.redis import keys
 from tributary_storage.redis.consents import decision_micros
@@ -226,7 +227,7 @@ class Erasures:
         return counts
 
     async def forget_conversions(
-        self, erasure: Erasure, held: Collection[str], stays: Mapping[str, Collection[bytes]]
+        self, erasure: Erasure, held: Mapping[str, int], stays: Mapping[str, Collection[bytes]]
     ) -> int:
         """Destroys what is kept of the conversions of an erasure; returns how many there were.
 
@@ -234,21 +235,25 @@ class Erasures:
 
         Args:
             erasure: Whose they are.
-            held: Ids of those of them that are destroyed.
+            held: Ids of those of them that are destroyed, each with its last revision.
             stays: Fields that are never gone, by key: they say whose a conversion is if it comes again, or what
                 happened after the erasure.
 
         Raises:
+            Backpressure: Some were published since, and are still there: sever what that was first.
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         await self._forget_events(erasure, stays)
-        held, pieces = sorted(held), []
-        for conversion_id in held:
+        pieces = []
+        for conversion_id, revision in sorted(held.items()):
             name = conversion_key(erasure.workspace, conversion_id)
             shard, staying = shard_of_key(name, self._shards), stays.get(name, ())
-            pieces.append(Piece(shard, keys.conversion(shard, name), (len(staying), *staying)))
+            pieces.append(Piece(shard, keys.conversion(shard, name), (revision, len(staying), *staying)))
         calls, _ = in_calls(pieces, (int(erasure.removes),), first_key=keys.published)
-        count: int = sum(await run(self._client, _FORGET, calls))
+        answers = await run(self._client, _FORGET, calls)
+        if any(moved for _, moved in answers):
+            raise Backpressure("Conversions of the person were published meanwhile.", pause_seconds=1.0)
+        count: int = sum(forgotten for forgotten, _ in answers)
         for conversion_id in held:
             name = conversion_key(erasure.workspace, conversion_id)
             shard = shard_of_key(name, self._shards)
