@@ -104,6 +104,34 @@ async def test_an_attempt_that_is_under_way_while_its_order_is_severed_is_kept(o
     assert (copy.startswith(SEVERED_PREFIX), sent) == (True, revision)
 
 
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_such_an_attempt_is_not_left_with_who_tells_the_order_again(
+    own: Reconciled, workspace: str, mode: ErasureMode
+) -> None:
+    clickhouse, conversion_id = own.attribution.clickhouse, Events(workspace).conversion_id("o")
+    await lived(own, ["o"])
+    [theirs] = await own.attribution.stored_revisions(conversion_id)
+    erasure = await erased(own, mode)
+    await happen(own, told_again(workspace, "o"))
+    [since] = await own.attribution.stored_revisions(conversion_id)
+    named: dict[str, Any] = {"click_id_family": "gclid", "click_id": "c", "identifier_digests": {"email": "d"}}
+    about: dict[str, Any] = {"destination_id": "google", "conversion_id": conversion_id, "attempts": 1, **named}
+    lines = [Delivery(revision=revision, **about) for revision in (theirs, since)]
+    await DeliveryWriter(clickhouse).write([(workspace, line) for line in lines])
+    asked = "SELECT * FROM deliveries FINAL WHERE workspace = %(workspace)s AND revision = %(revision)s"
+    before = await clickhouse.execute(asked, {"workspace": workspace, "revision": since})
+    found = await own.attribution.erasing.survey(erasure)
+    assert found["deliveries"] == 1, "an erasure is not over while it is there"
+    await over(own, erasure)
+    assert await clickhouse.execute(asked, {"workspace": workspace, "revision": since}) == before
+    asked = (
+        "SELECT startsWith(conversion_id, 's1:'), click_id, length(identifier_digests) FROM deliveries FINAL"
+        " WHERE workspace = %(workspace)s AND revision = %(revision)s"
+    )
+    left = await clickhouse.execute(asked, {"workspace": workspace, "revision": theirs})
+    assert left == ([] if mode is ErasureMode.REMOVE else [(True, "", 0)])
+
+
 @pytest.mark.parametrize("is_copied", ["first", "last"])
 async def test_a_later_run_that_stopped_while_it_copied_copies_the_rest(
     migrated_redis_url: str, clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch, is_copied: str

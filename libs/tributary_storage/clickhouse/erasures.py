@@ -177,7 +177,8 @@ class ErasureRecords:
 
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""
-        rows = await self._clickhouse.execute(*naming("erasure/found", values_of(erasure), erasure.tokens))
+        values = {**values_of(erasure), "attempts": await self.severed.attempts(erasure)}
+        rows = await self._clickhouse.execute(*naming("erasure/found", values, erasure.tokens))
         return {str(table): int(number) for table, number in rows}
 
     async def observed_of_others(self, erasure: Erasure) -> list[ToBeStripped]:

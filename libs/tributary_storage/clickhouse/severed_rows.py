@@ -18,6 +18,7 @@ from tributary_storage.clickhouse.statements import statement
 
 NONE: Final = ("-",)
 """What no id is: an empty list is no list to SQL."""
+_NO_ATTEMPT: Final = ("-", 0)
 
 _OF_CONVERSIONS: Final = (
     *("conversions", "conversion_revisions", "deliveries", "events_by_conversion", "reconciliation_findings"),
@@ -40,11 +41,13 @@ class SeveredRows:
         """Copies conversions, and what was sent of them, to random ids; the originals are still there.
 
         A later run copies of one that has a copy only what goes on from it: what begins anew came late, after it was
-        destroyed, and the copy is frozen.
+        destroyed, and the copy is frozen. An attempt that was under way goes on from it, whoever tells the order again.
         """
+        if not erasure.ever_theirs:
+            return
+        values = await self._values(erasure)
+        await self._clickhouse.execute(statement("erasure/sever_deliveries"), values)
         if erasure.conversion_ids:
-            values = await self._values(erasure)
-            await self._clickhouse.execute(statement("erasure/sever_deliveries"), values)
             await self._clickhouse.execute(statement("erasure/sever_revisions"), values)  # last: totals have both now
 
     async def posted_in(self, erasure: Erasure, closed_through: date) -> list[str]:
@@ -69,11 +72,21 @@ class SeveredRows:
         return bool(number)
 
     async def delete(self, erasure: Erasure) -> None:
-        """Deletes conversions, and what was sent and found of them."""
-        if erasure.conversion_ids:
-            values = await self._values(erasure)
-            for table in _OF_CONVERSIONS:
-                await self._clickhouse.execute(statement(f"erasure/delete_{table}"), values)
+        """Deletes conversions, and what was sent and found of them; of those told again what was sent before."""
+        if not erasure.ever_theirs:
+            return
+        values = await self._values(erasure)
+        for table in _OF_CONVERSIONS if erasure.conversion_ids else ("deliveries",):
+            await self._clickhouse.execute(statement(f"erasure/delete_{table}"), values)
+
+    async def attempts(self, erasure: Erasure) -> list[tuple[str, int]]:
+        """Returns of which revisions attempts came late, though somebody told their conversions again: the person's."""
+        if not erasure.told_again:
+            return [_NO_ATTEMPT]
+        since = dict(sorted(erasure.told_again, reverse=True))  # of one that is here twice, the first: what is sure
+        asked = {"workspace": erasure.workspace, "again": list(since), "again_from": list(since.values())}
+        rows = await self._clickhouse.execute(statement("erasure/attempts_of_told_again"), asked)
+        return [(str(name), int(revision)) for name, revision in rows] or [_NO_ATTEMPT]
 
     async def _copies(self, erasure: Erasure, names: Sequence[str]) -> list[str]:
         """Returns the random ids of conversions, in order."""
@@ -85,9 +98,9 @@ class SeveredRows:
     async def _values(self, erasure: Erasure) -> dict[str, Any]:
         """Returns values that say which of an erasure's conversions are the person's, though published since.
 
-        And, of those that have a copy, from which revision on they began anew.
+        And, of those that have a copy, from which revision on they began anew; and what came late of attempts.
         """
-        values = values_of(erasure)
+        values = {**values_of(erasure), "attempts": await self.attempts(erasure)}
         if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
             return values
         rows = await self._clickhouse.execute(statement("erasure/conversions_of_person"), values)
@@ -129,6 +142,7 @@ def values_of(erasure: Erasure) -> dict[str, Any]:
         "own": list(NONE),
         "late": list(NONE),
         "late_from": [0],
+        "attempts": [_NO_ATTEMPT],
         "event_ids": list(NONE),
         "taken_back": list(NONE),
         "posting_day": "1970-01-01",

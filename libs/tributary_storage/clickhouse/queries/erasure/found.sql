@@ -91,7 +91,7 @@ FROM
         count() AS number
     FROM deliveries
     WHERE workspace = %(workspace)s
-        AND conversion_id IN %(conversions)s
+        AND (conversion_id IN %(conversions)s OR (conversion_id, revision) IN %(attempts)s)
     UNION ALL
     SELECT
         'order_changes' AS table,

@@ -1,5 +1,5 @@
--- Copies what was sent of conversions, as far as it is theirs, to their random ids, without by what anybody could be
--- recognised.
+-- Copies what was sent of conversions, as far as it is theirs, also of those that somebody told again, to their random ids,
+-- without by what anybody could be recognised.
 INSERT INTO deliveries
 SELECT
     * REPLACE
@@ -19,8 +19,9 @@ FROM
     SELECT *
     FROM deliveries FINAL
     WHERE workspace = %(workspace)s
-        AND conversion_id IN %(conversions)s
-        AND /*theirs*/
-        AND /*not_late*/
+        AND (
+            (conversion_id IN %(conversions)s AND /*theirs*/ AND /*not_late*/)
+            OR (conversion_id, revision) IN %(attempts)s
+        )
 )
 SETTINGS prefer_column_name_to_alias = 1
