@@ -274,9 +274,8 @@ class Reconciliation:
             *self._repair.explain_miscounted(scope, miscounted, now),
         ]
         if found and run.repairs:
-            tokens = [read.tokens_of(one) for one in differences]
+            tokens_of = await read.tokens_of(differences)
             ids = [*known, *(one.conversion_id for one in miscounted if one.conversion_id not in known)]
-            tokens_of = dict(zip((one.conversion_id for one in differences), tokens, strict=True))
             revisions = await self._repair.repair(scope, workspace, [tokens_of.get(one, ()) for one in ids], ids)
             await self._settle()
             found = await self._checked(found, revisions, scope, workspace, part, read)

@@ -5,7 +5,6 @@ The one rule: what is read is what the run's conversions need, not what the work
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from tributary_attribution.credit_settings import core_settings, history_micros
@@ -68,6 +67,7 @@ class RunReading:
         families = RunFamilies(self._families, scope, workspace)
         await families.name()
         await people.find_named()
+        del people  # who was seen with whom takes more memory than all that follows
         key = severed_key(workspace.id, workspace.pepper.reveal().encode())
         await self._staging.stage_conversions(scope, _defaults(workspace), _bases(workspace), key)
         oldest = min(await families.settle(), await self._comparison.oldest(scope))
@@ -76,7 +76,8 @@ class RunReading:
         reach = max(history_micros(workspace), *(one.history_micros for one in pinned.values()), 0)
         late = _late_micros([*pinned.values(), *held])
         await self._staging.stage_entries(scope, reach, late, oldest, assumed_consent(workspace))
-        return Reading(people.person_of, families, oldest, pinned, await self._comparison.staged_slices(scope))
+        slices = await self._comparison.staged_slices(scope)
+        return Reading(self._staging, scope, families, oldest, pinned, slices)
 
     async def drop(self, scope: Scope) -> None:
         """Drops what was read for a run."""
@@ -87,7 +88,8 @@ class Reading:
     """What a run has read of raw events.
 
     Args:
-        person_of: Identity token -> the token that stands for its person.
+        staging: Has who is whom: in memory, that would be the largest part of a run.
+        scope: The run.
         families: Leads and subscriptions.
         oldest_micros: When the earliest conversion was that matters.
         pinned: The settings that conversions are credited under, by the version that is stored.
@@ -96,27 +98,39 @@ class Reading:
 
     def __init__(
         self,
-        person_of: Mapping[str, str],
+        staging: ReconciliationStaging,
+        scope: Scope,
         families: RunFamilies,
         oldest_micros: int,
         pinned: Mapping[str, AttributionSettings],
         slices: Collection[int],
     ) -> None:
-        self._person_of = person_of
+        self._staging = staging
+        self._scope = scope
         self._families = families
         self.oldest_micros = oldest_micros
         self.pinned = pinned
         self.slices = slices
-        self._members: dict[str, list[str]] = defaultdict(list)
-        for token, person in person_of.items():
-            self._members[person].append(token)
 
-    def tokens_of(self, one: Difference) -> list[str]:
-        """Returns all identity tokens of a conversion's person and of those of its family, and its own."""
-        own = set(one.tokens) | self._families.tokens_of(one.conversion_id)
-        for token in (*one.tokens[:1], *self._families.tokens_of(one.conversion_id)):
-            own.update(self._members.get(self._person_of.get(token, token), ()))
-        return sorted(own)
+    async def tokens_of(self, differences: Collection[Difference]) -> dict[str, list[str]]:
+        """Returns all identity tokens of the persons of some conversions and of those of their families, and their own.
+
+        By conversion.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        families = {one.conversion_id: self._families.tokens_of(one.conversion_id) for one in differences}
+        asked = {one.conversion_id: families[one.conversion_id].union(one.tokens[:1]) for one in differences}
+        members = await self._staging.members(self._scope, set().union(*asked.values()))
+        return {
+            one.conversion_id: sorted(
+                families[one.conversion_id].union(
+                    one.tokens, *(members.get(token, ()) for token in asked[one.conversion_id])
+                )
+            )
+            for one in differences
+        }
 
 
 def _late_micros(held: Sequence[AttributionSettings]) -> int:

@@ -7,6 +7,7 @@ ClickHouse does not answer; all may run twice.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -51,6 +52,7 @@ _NOT_ONE_CLICK: Final = (
 
 _TOKENS_AT_ONCE: Final = 100_000
 _DEVICES_AT_ONCE: Final = 1_000
+_MEMBERS_AT_ONCE: Final = 10_000
 _WHENEVER: Final = 2**53
 
 
@@ -244,6 +246,21 @@ class ReconciliationStaging:
             are_first = [first_of.get(people[token], people[token]) == token for token in some]
             rows: list[list[Any]] = [[scope.scratch] * len(some), some, persons, are_changed, ids, are_first]
             await self._clickhouse.insert("reconciliation_people", columns, rows)
+
+    async def members(self, scope: Scope, tokens: Collection[str]) -> dict[str, set[str]]:
+        """Returns all identifiers of the people whom some belong to, by these; of whom nothing was read is left out.
+
+        Args:
+            scope: The run; `write_people` comes first.
+            tokens: Identity tokens.
+        """
+        found: dict[str, set[str]] = defaultdict(set)
+        asked = list(tokens)
+        for start in range(0, len(asked), _MEMBERS_AT_ONCE):
+            values = {**scope.values, "tokens": tuple(asked[start : start + _MEMBERS_AT_ONCE])}
+            for token, own in await self._clickhouse.execute(reconciliation_statement("members"), values):
+                found[token].add(own)
+        return dict(found)
 
     async def stage_conversions(
         self, scope: Scope, defaults: DefaultValues, bases: DeclaredBases, severed_key: bytes
