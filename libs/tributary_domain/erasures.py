@@ -110,6 +110,13 @@ class Erasure:
         until_micros = max(self.until_micros, until_micros)
         return replace(self, request_micros=request_micros, until_micros=until_micros, is_behind=True)
 
+    def is_copy_before(self, other: Erasure) -> bool:
+        """Tells whether this is how the erasure was before what another copy of it says."""
+        if self.through_micros != other.through_micros:
+            return self.through_micros < other.through_micros
+        known = {*self.ever_theirs, *self.relatives}
+        return not (known.issuperset(other.conversion_ids) and set(self.members).issuperset(other.members))
+
     @property
     def ever_theirs(self) -> tuple[str, ...]:
         """Returns the ids of its conversions, and of those that were until they were told again."""

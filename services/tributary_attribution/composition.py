@@ -36,7 +36,6 @@ from tributary_runtime.readiness import Guard
 from tributary_runtime.settings import DurabilityMode
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
-from tributary_storage.clickhouse.begun_stand_ins import BegunStandIns
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -163,7 +162,7 @@ def crediting_parts(
         history,
         lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
         loss_micros,
-        lambda: reopen(erasures, unfinished, BegunStandIns(clickhouse)),
+        lambda: reopen(erasures, unfinished),
     )
     severed = SeveredOrders(tombstones)
     families = Families(conversions, restoration, PastFamilies(clickhouse), severed, loss_micros)

@@ -8,7 +8,7 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 4. The conversions are noted, and where changes wait that the person told (`shared_orders`), what stands in for those
    that others are counted or credited by (`stand_ins`), and by what they are recognised if somebody tells them again
    (`severed_orders`): from here on that does not count, also what was told meanwhile. Their revisions are copied to
-   random ids (where they go too, what closed books have) and deleted.
+   random ids (where they go too, what closed books have) and deleted; then the stand-ins are put into the families.
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; that
    others observed the conversions stays in their journeys; deals of the CRM are stripped.
 6. Journeys, ties, consent, click ids, conversions and what data_driven learned (of these: where they go too) in the
@@ -315,7 +315,9 @@ class Erasing:
         return erasure
 
     async def _sever(self, erasure: Erasure) -> Erasure:
-        return counted(erasure, await self._severing.sever(erasure))
+        counts = await self._severing.sever(erasure)
+        await self._stand_ins.put(erasure)  # not before: families that are brought back would have both
+        return counted(erasure, counts)
 
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)

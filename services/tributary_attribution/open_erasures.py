@@ -16,7 +16,6 @@ import structlog
 from tributary_attribution.erasure_plans import is_again
 from tributary_domain.erasures import Erasure
 from tributary_runtime.clock import Clock
-from tributary_storage.clickhouse.begun_stand_ins import BegunStandIns
 from tributary_storage.clickhouse.unfinished_erasures import UnfinishedErasures
 from tributary_storage.redis.erasures import Erasures
 
@@ -58,8 +57,8 @@ class OpenErasures:
         return await self._erasures.close(erasure)
 
 
-async def reopen(erasures: Erasures, records: UnfinishedErasures, begun: BegunStandIns) -> None:
-    """Opens the erasures again that a loss of the state store took; one that is there has gone further.
+async def reopen(erasures: Erasures, records: UnfinishedErasures) -> None:
+    """Opens the erasures again that a loss of the state store took, wholly or in part.
 
     Before anything is read back that they are about.
 
@@ -68,10 +67,6 @@ async def reopen(erasures: Erasures, records: UnfinishedErasures, begun: BegunSt
     """
     found = await records.all()
     for one in found:
-        stand_ins = await begun.of(one)
-        if await erasures.is_open(one.erasure_id):
-            continue  # another process did it, and goes on with it
-        await begun.take_back(one.workspace, stand_ins)
         await erasures.reopen(replace(one, is_asked_last=False))  # what delivery was asked is lost, too
     if found:
         log.warning("erasures_opened_again", erasures=len(found))

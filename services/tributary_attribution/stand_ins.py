@@ -3,9 +3,11 @@
 Step by step; each may run twice, and a crash between any two is gone on with:
 
 1. What stands in for each conversion is stored in ClickHouse, before the conversion is severed from its person; with it
-   what changed its order (`order_changes`).
-2. It takes the place of the conversion in the state store, in each family in one step.
-3. The others are credited again: they have the credit of the stand-in now, and not that of its touches.
+   what changed its order (`order_changes`). No family has it yet: whoever brings families back that the state store
+   lost reads either a conversion or what stands in for it, never both.
+2. Once the conversion is severed, it is put into the families in ClickHouse.
+3. It takes the place of the conversion in the state store, in each family in one step.
+4. The others are credited again: they have the credit of the stand-in now, and not that of its touches.
 
 Where conversions go altogether, nothing stands in for them: the others are counted as if they had never been.
 """
@@ -94,7 +96,9 @@ class StandIns:
         erasure = await self._changes.store(erasure, mine, ids, self._clock.unix_micros())
         if not related:
             return erasure
-        relatives = {name for one, _ in related for name in one.kin.relatives}.difference(erasure.conversion_ids)
+        relatives = {name for one, _ in related for name in one.kin.relatives}
+        own = (ids[one.conversion_id] for one, _ in related)  # put by a run that stopped, and read back after a loss
+        relatives.difference_update(erasure.conversion_ids, own)
         others = await self._places(workspace, relatives)
         placed = _places_of(erasure)
         forgotten: set[tuple[str, str]] = set()
@@ -121,12 +125,7 @@ class StandIns:
             is_told = seen.is_observed and bool(one.kin.order.told_otherwise)  # taken back, too
             if revision and (seen.is_good or is_told) and not one.is_severed:
                 stand_ins.append(await self._content(one, seen, ids, place, hashes, views))
-        contents = {one.conversion_id: one for one in stand_ins}
-        rows = [
-            contents.get(member.conversion_id, StandIn(*member))._replace(role=member.role, families=member.names)
-            for member in sorted(members)
-        ]
-        await self._records.write(workspace.id, rows, self._clock.unix_micros())
+        await self._records.prepare(workspace.id, stand_ins, self._clock.unix_micros())
         return replace(
             erasure,
             memberships=tuple(sorted({*erasure.memberships, *forgotten})),
@@ -153,6 +152,11 @@ class StandIns:
         await self._publisher.tell(revisions)
         if any(one.revised.state.conversion_id in erasure.conversion_ids for one in revisions):
             raise Backpressure("Orders of the person were told by others meanwhile.", pause_seconds=1.0)
+
+    async def put(self, erasure: Erasure) -> None:
+        """Puts the stand-ins, of which the conversions are severed, into the families that are stored."""
+        members = [Member(name, Membership(role), tuple(families)) for name, role, families in erasure.members]
+        await self._records.put(erasure.workspace, members, self._clock.unix_micros())
 
     async def take_place(self, erasure: Erasure) -> None:
         """Puts the stand-ins where the conversions were.
@@ -258,8 +262,6 @@ class StandIns:
             )
         return StandIn(
             conversion_id=name,
-            role=Membership.STAGE,
-            families=(),
             name=observed.event.conversion.name,
             store=observed.event.conversion.store,
             currency=facts.currency_code,

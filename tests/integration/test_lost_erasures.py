@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from tests.integration.test_erased_families import ANN, a_world, channels, happen, late, totals
-from tests.integration.test_families import assert_batch_agrees
+from tests.integration.test_families import Names, assert_batch_agrees
 from tests.integration.test_rebuild import bring_back, lose_all
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Events
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tributary_domain.erasures import SEVERED_PREFIX, Erasure, ErasureState
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.integrity import StoredIntegrity
 
@@ -172,6 +173,76 @@ async def test_who_is_of_a_family_with_others_stands_in_for_them_once(
         assert await totals(attribution) == before
         assert await channels(attribution, named, "won 2", "won 3", "second") == ["Email"] * 3
         await assert_batch_agrees(attribution)
+
+
+@pytest.mark.parametrize(
+    ("last", "kept", "is_late"),
+    [
+        ("_stand_in", ":open", False),
+        ("_stand_in", "", True),
+        ("_strip", ":conversion:", False),
+        ("_sever", ":open before", False),
+    ],
+)
+async def test_they_stand_in_once_though_a_part_was_not_lost(
+    own: Reconciled, workspace: str, last: str, kept: str, is_late: bool
+) -> None:
+    """Of a cluster, one node may be lost, or come back as it was before; and a later run may have what came late."""
+    attribution, named = own.attribution, a_world(workspace)
+    await happen(attribution, named)
+    before = await totals(attribution)
+    erasing = attribution.erasing
+    erasure = await erasing.request(erasing.plan(workspace, [ANN], ErasureMode.SEVER, own_seconds=0))
+    kept, _, is_older = kept.partition(" ")
+    held = await dumped(own, kept)
+    await run_until(own, erasure, last)
+    if is_late:
+        [opened] = await attribution.erasures.opened()
+        await erasing._opened.keep(replace(opened, state=ErasureState.DESTROYED))
+    held = held if is_older else await dumped(own, kept)
+    await lose_all(attribution)
+    for key, content in held.items():
+        await attribution.state.restore(key, 0, content)
+    attribution.losses[-1] = SystemClock().unix_micros()
+    await bring_back(attribution)
+    await end(own)
+    await assert_stood_in(own, named, before)
+
+
+async def dumped(own: Reconciled, part: str) -> dict[bytes, Any]:
+    """Returns what the state store has under names with a part; with an empty one, nothing."""
+    state = own.attribution.state
+    return {key: await state.dump(key) async for key in state.scan_iter(match=f"*{part}*")} if part else {}
+
+
+async def test_they_stand_in_once_though_the_loss_comes_while_they_are_severed(own: Reconciled, workspace: str) -> None:
+    """What deletes the conversions takes minutes: others work off the loss meanwhile."""
+    attribution, named = own.attribution, a_world(workspace)
+    await happen(attribution, named)
+    before = await totals(attribution)
+    erasing = attribution.erasing
+    erasure = await erasing.request(erasing.plan(workspace, [ANN], ErasureMode.SEVER, own_seconds=0))
+    steps = list(erasing.steps())
+    while steps[0].__name__ != "_sever":
+        erasure = await steps.pop(0)(erasure)
+    await copy(own, erasure, with_deleting=True)
+    await lose_all(attribution)
+    await attribution.handle(Events(workspace).touch(OTHERS, at=NOON - DAY, event_id="x"))
+    for step in steps:
+        erasure = await step(erasure)
+    await bring_back(attribution)
+    await end(own)
+    await assert_stood_in(own, named, before)
+
+
+async def assert_stood_in(own: Reconciled, named: Names, before: Any) -> None:
+    """Totals are what they were, also with what comes late; batch says the same."""
+    attribution = own.attribution
+    for more in ({}, late(attribution.workspace.id)):
+        await happen(attribution, more)
+        assert await totals(attribution) == before
+        assert await channels(attribution, named, "won 2", "won 3", "second") == ["Email"] * 3
+    assert (await own.run(own.a_run(repairs=True))).counts.get("differences", 0) == 0
 
 
 async def test_delivery_that_never_answered_is_asked_again_after_a_loss(

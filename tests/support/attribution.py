@@ -69,7 +69,6 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace, Workspaces
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.admission_rows import RecordedAdmission
-from tributary_storage.clickhouse.begun_stand_ins import BegunStandIns
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -486,7 +485,7 @@ async def running_attribution(
         unfinished = UnfinishedErasures(clickhouse, lambda name: directory.get(name).pepper.reveal().encode())
         tombstones = Tombstones(
             *(erasures, records, history, lambda *who: again(*who, clock.unix_micros())),
-            *(lambda: losses[-1], lambda: reopen(erasures, unfinished, BegunStandIns(clickhouse))),
+            *(lambda: losses[-1], lambda: reopen(erasures, unfinished)),
         )
         opened = OpenErasures(erasures, unfinished, tombstones.refresh, clock)
         severed = SeveredOrders(tombstones)

@@ -12,7 +12,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.delivery_rows import delivery_of
 from tributary_storage.clickhouse.order_changes import OrderChangeRecords
 from tributary_storage.clickhouse.recorded_events import RecordedEvents
-from tributary_storage.clickhouse.stand_ins import StandInContent, StandInRecords
+from tributary_storage.clickhouse.stand_ins import StandIn, StandInRecords
 from tributary_storage.clickhouse.statements import statement
 
 MAX_REVISIONS: Final = 1000
@@ -119,7 +119,7 @@ class ConversionHistory:
         found += [(one.accept_micros, one.admitted, False) for one in changes]
         return found
 
-    async def _contents(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, StandInContent]:
+    async def _contents(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, StandIn]:
         """Returns what stand-ins are made of."""
         return await self._stand_ins.contents(workspace, [one for one in conversion_ids if is_stand_in(one)])
 

@@ -7,7 +7,7 @@ answer.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.erasures import Erasure
@@ -21,6 +21,8 @@ _NONE: Final = ("-",)
 """What no id is: an empty list is no list to SQL."""
 _MOST_TEXT: Final = 150_000
 """Bytes of a statement that say what is left of revisions: ClickHouse reads no statement above 262 144."""
+_WAITING: Final = 0
+"""What a stand-in is, stored, in place of a `Membership`, that has not taken the place of its conversion yet."""
 _PLACE_TEXTS: Final = 6
 """How often it names each of them."""
 
@@ -29,8 +31,9 @@ class StandIn(NamedTuple):
     """What a conversion was to some families, and what it is worth to them from now on."""
 
     conversion_id: str
-    role: Membership
-    families: tuple[str, ...]
+    role: Membership | None = None
+    """None: it has not taken the place of its conversion yet."""
+    families: tuple[str, ...] = ()
     """Ids."""
     name: str = ""
     store: str = ""
@@ -51,14 +54,6 @@ class StandIn(NamedTuple):
     """Of who said what it is worth."""
     is_retracted: bool = False
     """Whether it was taken back."""
-
-
-class StandInContent(NamedTuple):
-    """What a stand-in is made of."""
-
-    accept_micros: int
-    admitted: Sequence[bytes]
-    revised: bytes
 
 
 _COLUMNS: Final = (
@@ -98,9 +93,22 @@ class StandInRecords:
         [(ids, hashes)] = await self._clickhouse.execute(statement("erasure/random_ids"), asked)
         return dict(zip(conversion_ids, ids, strict=False)), dict(zip(touches, hashes, strict=False))
 
-    async def write(self, workspace: str, stand_ins: Iterable[StandIn], now_micros: int) -> None:
-        """Stores stand-ins."""
-        rows = [(workspace, now_micros, *one) for one in stand_ins]
+    async def prepare(self, workspace: str, stand_ins: Iterable[StandIn], now_micros: int) -> None:
+        """Stores what stand-ins are made of; no family has them before they are put there."""
+        await self._write(workspace, (one._replace(role=None, families=()) for one in stand_ins), now_micros)
+
+    async def put(self, workspace: str, members: Iterable[Member], now_micros: int) -> None:
+        """Puts stand-ins, as they were stored last, into families; and what goes on being of these without content."""
+        every = sorted(members)
+        contents = await self.contents(workspace, {one.conversion_id for one in every})
+        rows = (
+            contents.get(one.conversion_id, StandIn(one.conversion_id))._replace(role=one.role, families=one.names)
+            for one in every
+        )
+        await self._write(workspace, rows, now_micros)
+
+    async def _write(self, workspace: str, stand_ins: Iterable[StandIn], now_micros: int) -> None:
+        rows = [(workspace, now_micros, one.conversion_id, one.role or _WAITING, *one[2:]) for one in stand_ins]
         if rows:
             table = metrics.Table.STAND_INS
             columns = [list(column) for column in zip(*rows, strict=True)]
@@ -112,13 +120,14 @@ class StandInRecords:
         rows = await self._clickhouse.execute(statement("erasure/stand_ins_of_families"), asked)
         return [Member(row[0], Membership(row[1]), tuple(row[2])) for row in rows]
 
-    async def contents(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, StandInContent]:
+    async def contents(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, StandIn]:
         """Returns what stand-ins are made of, by conversion id; those that decide nothing are left out."""
         if not conversion_ids:
             return {}
         asked = {"workspace": workspace, "conversion_ids": list(conversion_ids)}
         rows = await self._clickhouse.execute(statement("erasure/stand_in_contents"), asked, raw_strings=True)
-        return {row[0].decode(): StandInContent(int(row[1]), tuple(row[2]), row[3]) for row in rows}
+        found = (_content(row) for row in rows)
+        return {one.conversion_id: one for one in found}
 
     async def revisions(self, workspace: str, conversion_ids: Collection[str]) -> dict[tuple[str, int], bytes]:
         """Returns all revisions of conversions, each a serialised `ConversionRevised`, by conversion id and number."""
@@ -169,6 +178,14 @@ class StandInRecords:
         }
         for name in ("strip_heirs", "strip_newest_heirs"):
             await self._clickhouse.execute(statement(f"erasure/{name}"), values)
+
+
+def _content(row: Sequence[Any]) -> StandIn:
+    """Returns what a stand-in is made of, of a row with raw texts."""
+    conversion_id, name, store, currency, amount, original, stage, *rest, admitted, revised, rank, is_retracted = row
+    texts = [text.decode() for text in (name, store, currency)]
+    values = (*texts, amount, original, stage.decode(), *rest, tuple(admitted), revised, rank, bool(is_retracted))
+    return StandIn(conversion_id.decode(), None, (), *values)
 
 
 def _in_a_word(place: tuple[str, int]) -> str:

@@ -91,13 +91,7 @@ class Erasures:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-
-        def kept(held: Erasure | None) -> Erasure:
-            if held is None or held.request_micros <= erasure.request_micros:
-                return erasure
-            return erasure.with_more(held.request_micros, held.until_micros)
-
-        await self._change(erasure.erasure_id, kept)
+        await self._change(erasure.erasure_id, lambda held: _with_what_came(erasure, held))
 
     async def look_again(self, erasure: Erasure) -> None:
         """Keeps an erasure that looks for what came back; one that would look too early is told that there is more.
@@ -122,20 +116,18 @@ class Erasures:
         await self._change(erasure.erasure_id, kept)
 
     async def reopen(self, erasure: Erasure) -> None:
-        """Keeps an erasure that a loss of the store took, unless it is here: then it has gone further.
+        """Keeps an erasure that a loss of the store took; not in place of one that is here and not behind it.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        await self._ask(self._client.hsetnx(keys.open_erasures(), erasure.erasure_id, pack_erasure(erasure)))
 
-    async def is_open(self, erasure_id: str) -> bool:
-        """Tells whether an erasure is one that is not finished.
+        def kept(held: Erasure | None) -> Erasure:
+            if held is None or not held.is_copy_before(erasure):
+                return held or erasure
+            return _with_what_came(erasure, held)
 
-        Raises:
-            StorageUnavailableError: The state store did not answer.
-        """
-        return bool(await self._ask(self._client.hexists(keys.open_erasures(), erasure_id)))
+        await self._change(erasure.erasure_id, kept)
 
     async def opened(self) -> list[Erasure]:
         """Returns the erasures that are not finished.
@@ -352,6 +344,13 @@ class Erasures:
             return await answer
         except redis.RedisError as error:
             raise failed(error) from error
+
+
+def _with_what_came(erasure: Erasure, held: Erasure | None) -> Erasure:
+    """Returns an erasure with what came back since it was read, as it is kept now."""
+    if held is None or held.request_micros <= erasure.request_micros:
+        return erasure
+    return erasure.with_more(held.request_micros, held.until_micros)
 
 
 def _clicks_until(until_micros: int, entries: Iterable[JourneyTouch]) -> set[int]:

@@ -48,6 +48,7 @@ SELECT
 FROM stand_ins FINAL
 WHERE workspace = %(workspace)s
     AND startsWith(conversion_id, 's1:')
+    AND role != 0
     AND revised != ''
     AND conversion_id IN
     (

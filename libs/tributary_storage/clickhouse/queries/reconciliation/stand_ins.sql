@@ -1,4 +1,5 @@
--- What leads and subscriptions go on knowing of conversions whose people were erased.
+-- What leads and subscriptions go on knowing of conversions whose people were erased, once that has taken their
+-- place.
 SELECT
     conversion_id,
     role,
@@ -11,6 +12,7 @@ SELECT
     hash
 FROM stand_ins FINAL
 WHERE workspace = %(workspace)s
+    AND role != 0
 ORDER BY
     conversion_id,
     role,
