@@ -302,7 +302,8 @@ class Erasing:
         """Keeps what families go on knowing of its conversions, and by what these are recognised if told again."""
         if erasure.state is ErasureState.REQUESTED:  # a run may have stopped before this
             await self._count_once(erasure)
-        prepared = await self._heirs.noted(await self._stand_ins.prepare(erasure))
+        prepared = await self._stand_ins.prepare(erasure, await self._records.severed.late(erasure))
+        prepared = await self._heirs.noted(prepared)
         await self._opened.keep(prepared)
         if prepared.severed_orders != erasure.severed_orders and not is_again(prepared):
             await self._records.write(prepared, self._clock.unix_micros())

@@ -15,7 +15,7 @@ Where conversions go altogether, nothing stands in for them: the others are coun
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -81,8 +81,13 @@ class StandIns:
         await self._publisher.read(mine, may_lack_sources=True)
         return _lead_families(erasure, mine)
 
-    async def prepare(self, erasure: Erasure) -> Erasure:
-        """Stores what is to stand in for the conversions of an erasure; returns the same with what follows from it."""
+    async def prepare(self, erasure: Erasure, late: Collection[str] = ()) -> Erasure:
+        """Stores what is to stand in for the conversions of an erasure; returns the same with what follows from it.
+
+        Args:
+            erasure: Whose.
+            late: Those that began anew after they were severed: what stands in for them is frozen, and stays.
+        """
         workspace = self._directory.get(erasure.workspace)
         mine = [Affected(workspace, one) for one in erasure.conversion_ids]
         views = await self._publisher.read(mine, may_lack_sources=True)
@@ -96,10 +101,9 @@ class StandIns:
         erasure = await self._changes.store(erasure, mine, ids, self._clock.unix_micros())
         if not related:
             return erasure
-        relatives = {name for one, _ in related for name in one.kin.relatives}
-        own = (ids[one.conversion_id] for one, _ in related)  # put by a run that stopped, and read back after a loss
-        relatives.difference_update(erasure.conversion_ids, own)
-        others = await self._places(workspace, relatives)
+        relatives = {name for one, _ in related for name in one.kin.relatives}.difference(erasure.conversion_ids)
+        own = {ids[one.conversion_id] for one, _ in related}  # of a run that stopped, or of what began anew since
+        others = await self._places(workspace, relatives - own)
         placed = _places_of(erasure)
         forgotten: set[tuple[str, str]] = set()
         members: set[Member] = set()
@@ -123,7 +127,7 @@ class StandIns:
             revision = 0 if one.stored is None else one.stored.revision
             placed[one.conversion_id], others[one.conversion_id] = (revision, place), seen.order_key
             is_told = seen.is_observed and bool(one.kin.order.told_otherwise)  # taken back, too
-            if revision and (seen.is_good or is_told) and not one.is_severed:
+            if revision and (seen.is_good or is_told) and not one.is_severed and one.conversion_id not in late:
                 stand_ins.append(await self._content(one, seen, ids, place, hashes, views))
         await self._records.prepare(workspace.id, stand_ins, self._clock.unix_micros())
         return replace(

@@ -104,15 +104,18 @@ class SeveredRows:
         if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
             return values
         rows = await self._clickhouse.execute(statement("erasure/conversions_of_person"), values)
-        late = await self._late(erasure)
+        late = await self.late(erasure)
         own = {"own": [row[0] for row in rows] or list(NONE)}
         return {**values, **own, "late": list(late) or list(NONE), "late_from": list(late.values()) or [0]}
 
-    async def _late(self, erasure: Erasure) -> dict[str, int]:
+    async def late(self, erasure: Erasure) -> dict[str, int]:
         """Returns, by conversion that has a copy, the first revision that begins anew after all that was copied.
 
-        One that was copied in part, because a run stopped, has its own beginning before what is there of its copy.
+        One that was copied in part, because a run stopped, has its own beginning before what is there of its copy. Of a
+        first run none.
         """
+        if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
+            return {}
         names = erasure.conversion_ids
         copies = await self._copies(erasure, names)
         asked = {"workspace": erasure.workspace, "copies": copies}
