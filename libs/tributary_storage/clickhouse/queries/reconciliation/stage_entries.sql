@@ -2,10 +2,10 @@
 -- that was recorded twice is one; what is said before FINAL never changes of an event.
 -- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one. Of
 -- what is older than it is kept, a sighting says by which number the id goes. What was observed of an order that went with
--- its person stays in the journey of whoever observed it. An
--- event belongs to its most telling identifier, and this one to a person. Consent is what the event says; a grant that says
--- when it was given, and an event that says nothing, go by the person's last decision until then; without any by what is
--- assumed of their region.
+-- its person stays in the journey of whoever observed it. An event belongs to its most telling identifier, and this one to
+-- a person. Consent is what the event says; a grant that says when it was given, and an event that says nothing, go by the
+-- person's last decision until then; without any by what is assumed of their region.
+-- Nothing of a run takes more memory: so identifiers are looked up by their hashes, in small blocks.
 INSERT INTO reconciliation_entries
 (
     reconciliation_id,
@@ -90,7 +90,7 @@ FROM
             /*home*/ AS home
         FROM events FINAL
         PREWHERE kind IN ('touchpoint', 'conversion', 'erased', %(sighting)s)
-            AND arrayExists(t -> t IN (/*people*/), identity_tokens)
+            AND arrayExists(t -> xxHash64(t) IN (/*people_hashes*/), identity_tokens)
         WHERE workspace = %(workspace)s
             AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
             AND (
@@ -104,7 +104,7 @@ FROM
     INNER JOIN
     (
         SELECT
-            p.identity_token AS identity_token,
+            xxHash64(p.identity_token) AS token_hash,
             p.person AS person,
             w.earliest AS earliest
         FROM
@@ -138,7 +138,7 @@ FROM
             ) AS f ON f.conversion_id = r.conversion_id
             GROUP BY person
         ) AS w ON w.person = p.person
-    ) AS p ON p.identity_token = e.home
+    ) AS p ON p.token_hash = xxHash64(e.home)
     LEFT JOIN
     (
         SELECT
@@ -164,5 +164,6 @@ WHERE time >= earliest - %(history)s
     OR notEmpty(click_id_families)
     OR interaction_id != ''
     OR is_sighting
-SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1,
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 1, max_insert_threads = 1, max_block_size = 2048,
+    join_algorithm = 'hash',
     min_insert_block_size_rows = %(insert_rows)s, min_insert_block_size_bytes = %(insert_bytes)s

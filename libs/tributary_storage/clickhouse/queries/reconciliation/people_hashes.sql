@@ -1,0 +1,3 @@
+SELECT xxHash64(identity_token)
+FROM reconciliation_people
+WHERE reconciliation_id = %(run)s
