@@ -122,7 +122,7 @@ class Repair:
         odd = {hash_of_reference(touch) for one in differences for touch in one.odd_touches if touch}
         absent = {one.conversion_id: _absent(one) for one in differences}
         accepted = await self._recorded.recorded_hashes(scope, odd.union(*absent.values()))
-        lost = odd - accepted.keys()
+        lost = odd - accepted.keys() - {0}  # that is a damaged reference, and no event's
         workspace = scope.workspace
         keys = [conversion_key(workspace, one.conversion_id) for one in differences]
         stored = await self._conversions.observe({key: {} for key in keys}, 0)

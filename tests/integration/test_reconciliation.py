@@ -366,16 +366,16 @@ async def test_what_an_operator_said_outlives_the_loss_of_who_was_seen_with_whom
 
 
 async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
-    """Makes eleven customers, harms what is stored of all but one, copies that; returns the cause of each finding."""
+    """Makes fourteen customers, harms what is stored of all but one, copies that; returns the cause of each finding."""
     attribution, make = world.attribution, Events(world.attribution.workspace.id)
-    for number in range(11):
+    for number in range(14):
         visitor, customer = f"visitor:{number:022d}", f"customer:{number:022d}"
         await world.happen(
             make.touch(visitor, at=NOON - 3 * DAY, channel="Email"),
             make.touch(visitor, at=NOON - 2 * DAY, channel="Display"),
             make.order(customer, visitor, order_id=f"o-{number}"),
         )
-    ids = [make.conversion_id(f"o-{number}") for number in range(11)]
+    ids = [make.conversion_id(f"o-{number}") for number in range(14)]
     # 0: its row is lost
     for table in ("conversions", "conversion_revisions"):
         await world.execute(f"ALTER TABLE {table} DELETE WHERE workspace = %(w)s AND conversion_id = %(c)s", c=ids[0])
@@ -421,6 +421,10 @@ async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
         (8, "first_touch_credit_micros = [1000000]"),
         (9, "linear_credit_micros = [300000, 200000, 500000]"),
         (10, f"reporting_currency = 'USD', reporting_value_micros = 101, reporting_credit_micros = {shares}"),
+        # what names no event
+        (11, "touch_event_ids = arrayMap(name -> concat(name, 'z'), touch_event_ids)"),
+        (12, "touch_event_ids = arrayMap(name -> concat(name, '0'), touch_event_ids)"),
+        (13, "touch_event_ids = ['', 'other']"),
     ):
         await world.execute(
             f"ALTER TABLE conversions UPDATE {harm} WHERE workspace = %(w)s AND conversion_id = %(c)s",
@@ -438,7 +442,7 @@ async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
         ids[6]: FindingCause.STALE_PERSON,
         ids[8]: FindingCause.WRONG_CREDIT,
         ids[9]: FindingCause.WRONG_CREDIT,
-        ids[10]: FindingCause.WRONG_CREDIT,
+        **dict.fromkeys(ids[10:], FindingCause.WRONG_CREDIT),
         "c1:copied": FindingCause.EXTRA_CONVERSION,
     }
 

@@ -28,7 +28,7 @@ from tributary_storage.codec.conversion_states import (
     STATUS_OF_REASON,
 )
 from tributary_storage.codec.credit_bytes import WrittenSources, deltas_bytes
-from tributary_storage.codec.event_references import hash_of_reference
+from tributary_storage.codec.event_references import hash_of_reference, is_damaged
 from tributary_storage.codec.touch_sources import descriptor_of
 
 _CAUSES: Final = {cause: RevisionCause.Value(f"REVISION_CAUSE_{cause.name}") for cause in Cause}
@@ -50,6 +50,9 @@ class PublishedConversion:
 
     Args:
         content: `ConversionRevised`, with state and match.
+
+    Raises:
+        ValueError: Nobody can read what it says of a touch.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -60,6 +63,9 @@ class PublishedConversion:
         self.touches: list[JourneyTouch] = []
         """Its touches as the core knows them, without what only folding needs."""
         for touch in self.state.touches:
+            if is_damaged(touch.event_id):  # what is no touch's takes no credit back
+                message = "A touch is named by what is no reference."
+                raise ValueError(message)
             descriptor, _ = descriptor_of(touch.source)
             self.sources[descriptor] = touch.source
             flags = DIRECT if touch.source.rule == "direct" else 0

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_REFERENCE: Final = re.compile("x1:[0-9a-f]{16}")
+
 
 def event_reference(event_hash: int) -> str:
     """Returns the name: `x1:` and 16 hexadecimal digits.
@@ -15,5 +20,16 @@ def event_reference(event_hash: int) -> str:
 
 
 def hash_of_reference(reference: str) -> int:
-    """Returns the way back; 0 for a text that is no reference."""
-    return int(reference[3:], 16) if reference.startswith("x1:") else 0
+    """Returns the way back; 0 for a text that is no reference.
+
+    >>> hash_of_reference("x1:00000000000000ff")
+    255
+    >>> hash_of_reference("x1:00000000000000fz")
+    0
+    """
+    return int(reference[3:], 16) if _REFERENCE.fullmatch(reference) else 0
+
+
+def is_damaged(reference: str) -> bool:
+    """Tells whether a text begins as a reference and is none."""
+    return reference.startswith("x1:") and not _REFERENCE.fullmatch(reference)
