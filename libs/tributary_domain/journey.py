@@ -5,7 +5,7 @@ The first two fields are the event order, so sorting entries sorts events.
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -160,21 +160,46 @@ def since(touches: Sequence[JourneyTouch], first_time_micros: int) -> Sequence[J
 
 
 def path_start(
-    entries: Iterable[JourneyTouch], conversion_key: OrderKey, resetting: Collection[int]
+    entries: Iterable[JourneyTouch],
+    conversion_key: OrderKey,
+    resetting: Collection[int],
+    history_micros: int,
+    conversion_ids: Mapping[int, str],
+    internal: Collection[int] = (),
+    earned: OrderKey | None = None,
+    arrived: Collection[int] = (),
 ) -> OrderKey | None:
     """Returns the order key of the last conversion that ended the path before this one, if any did.
 
+    An order that is told several times is one conversion, and ends the path once, at its own place: that of its
+    earliest observation, of those that count if any does. Only observations before the conversion decide.
+
     Args:
-        entries: The person's journey.
+        entries: The person's journey, as the conversion being credited sees it.
         conversion_key: Event order of the conversion being credited.
         resetting: Descriptors of the conversion names in `AttributionSettings.path_reset_names`.
+        history_micros: How far before the conversion the journey is complete: what is older decides nothing, or
+            forgetting it would move the start.
+        conversion_ids: Event hash of an observation -> its conversion. One that is not in it says of none, and stands
+            for itself: its order went with its person.
+        internal: Event hashes of internal and test traffic.
+        earned: The earliest touch that the conversion was credited to, where the journey may have forgotten anything:
+            of an order that is left after it, and has not just arrived, the first observation is forgotten.
+        arrived: Event hashes of what has just arrived.
     """
-    keys = [
-        (entry.event_time_micros, entry.event_hash)
-        for entry in entries
-        if entry.kind == TouchKind.CONVERSION
-        and entry.descriptor in resetting
-        and not entry.flags & QUARANTINED
-        and (entry.event_time_micros, entry.event_hash) < conversion_key
-    ]
-    return max(keys, default=None)
+    oldest = conversion_key[0] - history_micros
+    first: dict[str | int, tuple[bool, int, int]] = {}
+    for entry in entries:
+        if (
+            entry.kind == TouchKind.CONVERSION
+            and entry.descriptor in resetting
+            and not entry.flags & QUARANTINED
+            and entry.event_time_micros >= oldest
+            and entry[:2] < conversion_key
+        ):
+            time, hashed = entry[:2]
+            conversion = conversion_ids.get(hashed, hashed)
+            place = hashed in internal, time, hashed
+            first[conversion] = min(place, first.get(conversion, place))
+    places = (place[1:] for place in first.values())
+    return max((one for one in places if earned is None or one < earned or one[1] in arrived), default=None)

@@ -5,7 +5,7 @@ counted conversion is a path as well, that led nowhere: up to his last touch, as
 then.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tributary_domain.journey import (
@@ -44,7 +44,10 @@ def path_touches(
 
 
 def person_path(
-    ordered: Sequence[JourneyTouch], settings: AttributionSettings, resetting: Collection[int] = ()
+    ordered: Sequence[JourneyTouch],
+    settings: AttributionSettings,
+    resetting: Collection[int] = (),
+    conversion_ids: Mapping[int, str] | None = None,
 ) -> Sequence[JourneyTouch]:
     """Returns the touches of a person that led nowhere, oldest first; none if he has no touch that could have.
 
@@ -52,6 +55,7 @@ def person_path(
         ordered: His journey in event order, each entry once, without internal and test traffic.
         settings: What is effective at his last touch (`last_touch`).
         resetting: Descriptors of the conversion names that end a path.
+        conversion_ids: Event hash of an observation -> its conversion.
     """
     last = last_touch(ordered)
     if last is None:
@@ -61,7 +65,9 @@ def person_path(
         event_time_micros=last.event_time_micros,
         event_hash=last.event_hash,
         session=last.session,
-        path_start=path_start(ordered, place, resetting) if resetting else None,
+        path_start=path_start(ordered, place, resetting, settings.history_micros, conversion_ids or {})
+        if resetting
+        else None,
     )
     own = _own(settings)
     touches = in_event_order(entry for entry in ordered if entry[:2] <= place)

@@ -20,6 +20,7 @@ from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
 from tributary_domain.conversion import ConversionStatus, conversion_facts, in_lead, in_order, told_again
 from tributary_domain.data_driven import without_data_driven
+from tributary_domain.event_order import OrderKey
 from tributary_domain.inheritance import inherit
 from tributary_domain.journey import JourneyTouch, path_start
 from tributary_domain.revision import Cause
@@ -156,8 +157,12 @@ def assess(
     is_less = is_incomplete(journey, settings, time, journey_life_seconds, known.stored.redis_time_micros)
     # What was lost of a window that is not whole any more may as well have been in it, or after the conversion.
     has_earlier_touch = journey is not None and journey.has_lost_touches and (published is None or not is_less)
-    conversion = _creditable(entries, state, settings, has_earlier_touch=has_earlier_touch)
     is_trimmed = journey is not None and not is_whole(entries, time, settings, journey.trimmed_until_micros)
+    start = None
+    if settings.path_reset_names:
+        earned = _earned(known, published) if is_less or is_trimmed else None
+        start = _path_start(known, entries, anchor.order_key, settings, earned)
+    conversion = _creditable(state, has_earlier_touch=has_earlier_touch, start=start)
     settled: Sequence[JourneyTouch] = ()
     path = []
     if published is None or published.state.HasField("inherited_from"):
@@ -242,16 +247,11 @@ def _keep(
 
 
 def _creditable(
-    entries: Sequence[JourneyTouch],
-    state: domain.ConversionFacts,
-    settings: AttributionSettings,
-    *,
-    has_earlier_touch: bool,
+    state: domain.ConversionFacts, *, has_earlier_touch: bool, start: OrderKey | None
 ) -> CreditableConversion:
     anchor = state.anchor
     if anchor is None:
         raise ValueError("a conversion that nobody observed earns nobody anything")
-    resetting = {digest_of(name.encode()) for name in settings.path_reset_names}
     return CreditableConversion(
         event_time_micros=anchor.event_time_micros,
         event_hash=anchor.event_hash,
@@ -259,7 +259,38 @@ def _creditable(
         session=state.session,
         is_anonymous=not state.identifiers,
         has_earlier_touch=has_earlier_touch,
-        path_start=path_start(entries, anchor.order_key, resetting) if resetting else None,
+        path_start=start,
+    )
+
+
+def _earned(known: Known, published: PublishedConversion | None) -> OrderKey | None:
+    """Returns the earliest touch that what is published was credited to, unless it is credited anew on purpose."""
+    if published is None or published.state.HasField("inherited_from"):
+        return None
+    if known.is_reattributed or Cause.RECONCILIATION in known.known_causes:
+        return None
+    return min((touch[:2] for touch in published.touches), default=None)
+
+
+def _path_start(
+    known: Known,
+    entries: Sequence[JourneyTouch],
+    place: OrderKey,
+    settings: AttributionSettings,
+    earned: OrderKey | None,
+) -> OrderKey | None:
+    journey = known.journey
+    if journey is None:
+        return None
+    return path_start(
+        entries,
+        place,
+        {digest_of(name.encode()) for name in settings.path_reset_names},
+        settings.history_micros,
+        journey.conversion_ids,
+        journey.internal,
+        earned,
+        known.arrived,
     )
 
 

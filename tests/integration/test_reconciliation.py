@@ -209,6 +209,32 @@ async def test_internal_traffic_ends_the_paths_of_internal_conversions_alone_in_
         assert await world.differences() == []
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (2, 1, 0)])
+async def test_an_order_that_is_told_again_ends_a_path_where_it_happened(
+    redis_url: str, clickhouse_url: str, workspace: str, order: tuple[int, ...]
+) -> None:
+    make, settings = Events(workspace), {"touch_grain": "event", "path_after_conversion": {"reset": ["purchase"]}}
+    async with reconciled(redis_url, clickhouse_url, workspace, attribution=[settings]) as world:
+        at = NOON - DAY
+        await world.happen(
+            make.touch("visitor:a", at=at - DAY // 24, channel="Email"),
+            make.order("visitor:a", at=at - DAY // 12, order_id="o-1", rank=1, traffic=Traffic.TRAFFIC_TEST),
+            make.order("visitor:a", at=at - DAY // 12 + 1, order_id="o-1", rank=1, letter="Q"),
+            make.touch("visitor:a", at=at + DAY // 24, channel="Display"),
+        )
+        orders = [
+            make.order("visitor:a", at=at, order_id="o-1", rank=1),
+            make.order("visitor:a", at=at + DAY // 12, order_id="o-1", letter="M"),
+            make.order("visitor:a", order_id="o-2"),
+        ]
+        for one in order:
+            await world.happen(orders[one])
+        touches = dict(await world.attribution.stored("order_id, touch_channels"))
+        assert touches == {"o-1": ["Email"], "o-2": ["Display"]}
+        await world.run()
+        assert await world.differences() == []
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (1, 2, 0)])
 async def test_an_order_that_was_seen_on_anothers_device_is_none_of_theirs(
     redis_url: str, clickhouse_url: str, workspace: str, order: tuple[int, ...]

@@ -1,3 +1,5 @@
+from typing import Any
+
 from tributary_domain.journey import (
     DIRECT,
     NO_TOUCH,
@@ -40,13 +42,38 @@ def test_conversions_and_payment_returns_are_no_touches() -> None:
 
 
 def test_a_path_starts_after_the_last_conversion_that_resets_it() -> None:
-    resets = [JourneyTouch(time, 5, TouchKind.CONVERSION, 40) for time in (1, 3, 9)]
+    resets = [JourneyTouch(time, time, TouchKind.CONVERSION, 40) for time in (1, 3, 9)]
     other = JourneyTouch(4, 5, TouchKind.CONVERSION, 41)
     quarantined = JourneyTouch(5, 5, TouchKind.CONVERSION, 40, QUARANTINED)
     entries = [*resets, other, quarantined, JourneyTouch(6, 1)]
-    assert path_start(entries, (9, 5), {40}) == (3, 5)
-    assert path_start(entries, (1, 5), {40}) is None
-    assert path_start(entries, (9, 5), set()) is None
+    assert path_start(entries, (9, 5), {40}, 100, {}) == (3, 3)
+    assert path_start(entries, (1, 1), {40}, 100, {}) is None
+    assert path_start(entries, (9, 5), set(), 100, {}) is None
+
+
+def test_an_order_that_is_told_several_times_ends_the_path_once_where_it_happened() -> None:
+    told = [JourneyTouch(time, time, TouchKind.CONVERSION, 40) for time in (5, 3, 8)]
+    late = JourneyTouch(2, 2, TouchKind.CONVERSION, 40, QUARANTINED)
+    of_one = {2: "c1:a", 3: "c1:a", 5: "c1:a", 8: "c1:a"}
+
+    def start(at: int, history: int = 100, ids: dict[int, str] = of_one, internal: frozenset[int] = frozenset()) -> Any:
+        return path_start([*told, late], (at, at), {40}, history, ids, internal)
+
+    assert start(9) == (3, 3)
+    assert start(3) is None, "no conversion ends its own path"
+    assert start(9, ids=of_one | {5: "c1:b"}) == (5, 5)
+    assert start(9, ids={}) == (8, 8), "each of an order that went with its person stands for itself"
+    assert start(9, history=5) == (5, 5), "what is older may be forgotten"
+    assert start(9, internal=frozenset({3})) == (5, 5), "what counts before what is internal"
+    assert start(5, internal=frozenset({3})) == (3, 3), "what is told later decides nothing"
+
+
+def test_an_order_whose_first_observation_is_forgotten_takes_no_credit_back() -> None:
+    left = [JourneyTouch(time, time, TouchKind.CONVERSION, 40) for time in (1, 5)]
+    of_two = {1: "c1:a", 5: "c1:b"}
+    assert path_start(left, (9, 9), {40}, 100, of_two, earned=(4, 4)) == (1, 1)
+    assert path_start(left, (9, 9), {40}, 100, of_two, earned=(4, 4), arrived={5}) == (5, 5)
+    assert path_start(left, (9, 9), {40}, 100, of_two, earned=(6, 6)) == (5, 5)
 
 
 def test_touches_of_channels_that_are_passed_over_are_marked_and_conversions_and_direct_visits_are_not() -> None:

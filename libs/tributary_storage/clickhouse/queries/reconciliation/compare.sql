@@ -5,6 +5,7 @@
 -- person was erased (`compare_frozen`). Whose window there begins before touches are kept, its credit is left; not what its own events say.
 -- Step by step: the journey up to the conversion, sessions, touches, the window of each model, weights, exact shares
 -- (largest remainder, ties in event order), and at last the stored row beside them.
+-- A path that an order ended began anew at the order's place: that of its earliest observation, of those that count if any does.
 -- What a lambda takes from outside is laid out once per element: numbers only, never an array; that would take n x n.
 WITH
     conversions_to_credit AS
@@ -32,7 +33,7 @@ WITH
             ) AS facts,
             c.credited_time - %(history)s >= %(retained_since)s AS is_whole,
             j.entries AS entries,
-            arrayConcat(j.resets, if(c.is_internal, j.internal_resets, [])) AS resets,
+            j.resets AS resets,
             s.revision AS stored_revision,
             s.stored_facts AS stored_facts,
             s.touches AS stored_touches,
@@ -97,16 +98,26 @@ WITH
                     AND (is_internal OR bitAnd(entry.flags, 16) = 0),
                 entries
             ) AS candidates,
+            arrayFilter(
+                reset -> reset.time >= time - %(history)s
+                    AND (reset.time, reset.hash) < (time, hash)
+                    AND (is_internal OR NOT reset.is_internal),
+                resets
+            ) AS observed,
+            arrayMap(
+                reset -> (reset.time, reset.hash),
+                arrayFilter((reset, nth) -> nth = 1, observed, arrayEnumerateUniq(observed.conversion))
+            ) AS ended,
             arrayReduce(
                 'max',
-                arrayPushBack(arrayFilter(key -> key < (time, hash), resets), (-1::Int64, 0::UInt64))
+                arrayPushBack(ended, (-1::Int64, 0::UInt64))
             ) AS path_start
         FROM conversions_to_credit
     ),
     with_looked_at AS
     (
         SELECT
-            * EXCEPT (candidates),
+            * EXCEPT (candidates, observed, ended),
             if(
                 length(candidates) <= %(event_cap)s,
                 candidates,

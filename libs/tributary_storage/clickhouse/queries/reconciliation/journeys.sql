@@ -15,8 +15,13 @@ SELECT
         ),
         /*entry*/
     ))) AS entries,
-    groupArrayIf((time, hash), kind = 7 AND bitAnd(flags, 18) = 0 AND name IN %(path_reset_names)s) AS resets,
-    groupArrayIf((time, hash), kind = 7 AND bitAnd(flags, 18) = 16 AND name IN %(path_reset_names)s) AS internal_resets,
+    arraySort(groupArrayIf(
+        CAST(
+            (bitAnd(flags, 16) != 0, time, hash, source),
+            'Tuple(is_internal UInt8, time Int64, hash UInt64, conversion UInt64)'
+        ),
+        kind = 7 AND bitAnd(flags, 2) = 0 AND name IN %(path_reset_names)s
+    )) AS resets,
     max(accept_time) AS newest_accept_time
 FROM reconciliation_entries FINAL
 WHERE reconciliation_id = %(run)s
