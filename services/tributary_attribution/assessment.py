@@ -25,6 +25,7 @@ from tributary_domain.inheritance import inherit
 from tributary_domain.journey import JourneyTouch, path_start
 from tributary_domain.revision import Cause
 from tributary_domain.settings import AttributionSettings
+from tributary_domain.stand_ins import is_stand_in
 from tributary_domain.windows import CreditableConversion, is_whole
 from tributary_storage.clickhouse.names import micros
 from tributary_storage.codec.conversion_revisions import PublishedConversion
@@ -162,7 +163,7 @@ def assess(
     if settings.path_reset_names:
         earned = _earned(known, published) if is_less or is_trimmed else None
         start = _path_start(known, entries, anchor.order_key, settings, earned)
-    conversion = _creditable(state, has_earlier_touch=has_earlier_touch, start=start)
+    conversion = _creditable(known.conversion_id, state, has_earlier_touch=has_earlier_touch, start=start)
     settled: Sequence[JourneyTouch] = ()
     path = []
     if published is None or published.state.HasField("inherited_from"):
@@ -247,7 +248,7 @@ def _keep(
 
 
 def _creditable(
-    state: domain.ConversionFacts, *, has_earlier_touch: bool, start: OrderKey | None
+    conversion_id: str, state: domain.ConversionFacts, *, has_earlier_touch: bool, start: OrderKey | None
 ) -> CreditableConversion:
     anchor = state.anchor
     if anchor is None:
@@ -257,7 +258,8 @@ def _creditable(
         event_hash=anchor.event_hash,
         amount_micros=state.amount_micros or 0,
         session=state.session,
-        is_anonymous=not state.identifiers,
+        # What stands in for a conversion was somebody's: those who have its credit are told as before.
+        is_anonymous=not state.identifiers and not is_stand_in(conversion_id),
         has_earlier_touch=has_earlier_touch,
         path_start=start,
     )

@@ -23,6 +23,7 @@ from tests.support.families import Families
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import FindingKind
@@ -445,4 +446,25 @@ async def test_a_run_that_stops_after_any_step_and_a_loss_of_the_state_store_cha
     await happen(attribution, a_stage(workspace, 1, "paid", NOON + DAY, 1000 * UNIT, "visitor:carol"))
     ordered = {"purchase": (len(steps) * 90 * UNIT, len(steps))}
     assert (await totals(attribution))[1] == ordered | {"lead": (2800 * UNIT, 3), "payment": (60 * UNIT, 3)}
+    await assert_batch_agrees(attribution)
+
+
+async def test_whoever_has_the_credit_of_a_stand_in_is_told_of_nobodys_touches_as_before(
+    attribution: Attribution, workspace: str
+) -> None:
+    families = Families(Events(workspace))
+    named = {
+        "new": families.stage(ANN, stage="new", lead_id="l-9", event_id="new"),
+        "won": families.stage(BOB, stage="won", lead_id="l-9", at=NOON + DAY, micros=900 * UNIT, event_id="won"),
+        "first": families.cycle(ANN, kind="FIRST", cycle="1", micros=10 * UNIT, event_id="first"),
+        "second": families.cycle(BOB, kind="RENEWAL", cycle="2", at=NOON + DAY, micros=20 * UNIT, event_id="second"),
+    }
+    await happen(attribution, named)
+    own = named["won"], named["second"]
+    before = [(await state_of(attribution, one)).models for one in own]
+    assert {one.unattributed.reason for models in before for one in models} == {
+        UnattributedReason.UNATTRIBUTED_REASON_NO_TOUCHPOINT
+    }
+    await erase(attribution)
+    assert [(await state_of(attribution, one)).models for one in own] == before
     await assert_batch_agrees(attribution)
