@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.ids import person_id
 from tributary_domain.sealing import key_name
@@ -249,8 +250,8 @@ class ErasureRecords:
     async def _to_be_stripped(self, name: str, erasure: Erasure) -> list[ToBeStripped]:
         rows = await self._clickhouse.execute(statement(f"erasure/{name}"), values_of(erasure), raw_strings=True)
         return [
-            ToBeStripped(int(time), name.decode(), conversion.decode(), int(accept), admitted)
-            for time, name, conversion, accept, admitted in rows
+            ToBeStripped(int(time), name.decode(), conversion.decode(), int(accept), _naming(admitted, *named))
+            for time, name, conversion, accept, admitted, *named in rows
         ]
 
     async def strip_observations(self, erasure: Erasure, kept: Mapping[tuple[int, str], bytes]) -> None:
@@ -292,6 +293,7 @@ class ErasureRecords:
                 "event_ids": [name for _, name in some],
                 "entry_ids": [name for _, name in staying] or list(NONE),
                 "entries": [entries[place].hex() for place in staying] or [""],
+                "named": [len(AdmittedEvent.FromString(entries[place]).identity_tokens) for place in staying] or [0],
             }
             if staying:  # before the events: they are found by the orders that this takes out
                 await self._clickhouse.execute(statement("erasure/strip_events_by_identifier"), own)
@@ -316,3 +318,15 @@ class ErasureRecords:
         """Deletes all that is found by a person's identifiers, and takes them out of how others became one."""
         for name in (*(f"delete_{table}" for table in _OF_TOKENS), "strip_identity_changes"):
             await self._clickhouse.execute(statement(f"erasure/{name}"), values_of(erasure))
+
+
+def _naming(admitted: bytes, named: Sequence[bytes] | None = None) -> bytes:
+    """Returns an admitted event without identifiers that its row names no more; None: all are kept."""
+    if named is None:
+        return admitted
+    kept = AdmittedEvent.FromString(admitted)
+    tokens = {token.decode() for token in named}
+    if tokens.issuperset(kept.identity_tokens):
+        return admitted
+    kept.identity_tokens[:] = [token for token in kept.identity_tokens if token in tokens]
+    return kept.SerializeToString(deterministic=True)

@@ -5,7 +5,8 @@ SELECT
     event_id,
     conversion_id,
     toUnixTimestamp64Micro(accept_time),
-    admitted
+    admitted,
+    identity_tokens
 FROM events FINAL
 WHERE workspace = %(workspace)s
     AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')

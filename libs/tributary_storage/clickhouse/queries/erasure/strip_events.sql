@@ -3,7 +3,8 @@
 -- an order that is none of the erasure's was told too late to be one: nobody credited it, and nobody will, unless it was
 -- under way just then (`miscalled_events`). What somebody
 -- else's device told of it stays an entry of their journey, that names no order: what the order was worth, and where, stays
--- of what names nobody alone.
+-- of what names nobody alone. Where somebody else was erased since their entry was read, it is left: the next run reads it
+-- as it is now.
 ALTER TABLE events
     UPDATE
         kind = if(
@@ -41,4 +42,12 @@ ALTER TABLE events
         admitted = unhex(transform(event_id, %(entry_ids)s, %(entries)s, ''))
     WHERE workspace = %(workspace)s
         AND (toUnixTimestamp64Micro(event_time), event_id) IN %(events)s
+        AND (
+            event_id NOT IN %(entry_ids)s
+            OR (
+                admitted != ''
+                AND transform(event_id, %(entry_ids)s, %(named)s, 0)
+                    <= arrayCount(token -> token NOT IN %(tokens)s, identity_tokens)
+            )
+        )
 SETTINGS mutations_sync = 2

@@ -1,5 +1,5 @@
 -- Takes out of recorded observations, and of what changes conversions, whose they were; what they say of conversions, which
--- are others', stays.
+-- are others', stays. What an erasure of these others has stripped since it was read says nothing of them any more.
 ALTER TABLE events
     UPDATE
         identity_tokens = [],
@@ -21,4 +21,6 @@ ALTER TABLE events
         admitted = unhex(transform(event_id, %(event_ids)s, %(admitted)s, ''))
     WHERE workspace = %(workspace)s
         AND (toUnixTimestamp64Micro(event_time), event_id) IN %(events)s
+        AND admitted != ''
+        AND NOT startsWith(conversion_id, 's1:')
 SETTINGS mutations_sync = 2
