@@ -30,6 +30,10 @@ _COLUMNS: Final = (
 _AT_ONCE: Final = 2_000
 _TOKENS_AT_ONCE: Final = 1_000
 _OF_TOKENS: Final = ("events_by_identifier", "consent_decisions", "identity_changes", "identity_words")
+_STRIPPED: Final = (
+    *("strip_event_ids", "strip_quarantine_decisions", "strip_events", "delete_events_by_identifier_of_events"),
+)
+"""Of a person's events, in this order: what was decided of them is found by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,10 +303,11 @@ class ErasureRecords:
                 await self._clickhouse.execute(statement("erasure/strip_events_by_identifier"), own)
             if erasure.state is not ErasureState.REQUESTED:  # what came late of them is found by the orders still
                 await self._clickhouse.execute(statement("erasure/delete_events_by_conversion"), own)
-            for name in ("strip_event_ids", "strip_events", "delete_events_by_identifier_of_events"):
+            for name in _STRIPPED:
                 await self._clickhouse.execute(statement(f"erasure/{name}"), own)
         await self._clickhouse.execute(*naming("erasure/strip_refusals", values, erasure.tokens))
-        await self._clickhouse.execute(statement("erasure/strip_quarantine_decisions"), values)
+        own = {**values, "event_ids": list(NONE)}
+        await self._clickhouse.execute(statement("erasure/strip_quarantine_decisions"), own)
         if erasure.conversion_ids and not erasure.removes:
             await self._call_events(values)
         return len(events)

@@ -71,6 +71,25 @@ FROM
         AND /*naming*/
     UNION ALL
     SELECT
+        'quarantine_decisions' AS table,
+        count() AS number
+    FROM quarantine_decisions
+    WHERE workspace = %(workspace)s
+        AND (conversion_id != '' OR reason != '')
+        AND (
+            conversion_id IN %(conversions)s
+            OR event_id IN
+            (
+                SELECT event_id
+                FROM events
+                WHERE workspace = %(workspace)s
+                    AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+                    AND /*home*/
+                        IN %(tokens)s
+            )
+        )
+    UNION ALL
+    SELECT
         'conversion_revisions' AS table,
         count() AS number
     FROM conversion_revisions
