@@ -103,7 +103,6 @@ class StandIns:
             return erasure
         relatives = {name for one, _ in related for name in one.kin.relatives}.difference(erasure.conversion_ids)
         own = {ids[one.conversion_id] for one, _ in related}  # of a run that stopped, or of what began anew since
-        standing = await self._standing(workspace, related, ids)
         others = await self._places(workspace, relatives - own)
         placed = _places_of(erasure)
         forgotten: set[tuple[str, str]] = set()
@@ -124,14 +123,14 @@ class StandIns:
             related_keys = {name: place for name, place in others.items() if name in one.kin.relatives}
             before = [name for name, place in related_keys.items() if place < seen.order_key]
             times = [placed[name][1] if name in placed else others[name][0] for name in before]
-            is_standing = ids[one.conversion_id] in standing and one.conversion_id in placed
-            place = placed[one.conversion_id][1] if is_standing else place_of(seen.event_time_micros, times)
+            place = place_of(seen.event_time_micros, times)
+            if ids[one.conversion_id] in one.kin.relatives and one.conversion_id in placed:
+                place = placed[one.conversion_id][1]  # it stands there already: a run got so far and no further
             revision = 0 if one.stored is None else one.stored.revision
             placed[one.conversion_id], others[one.conversion_id] = (revision, place), seen.order_key
             is_told = seen.is_observed and bool(one.kin.order.told_otherwise)  # taken back, too
             if revision and (seen.is_good or is_told) and not one.is_severed and one.conversion_id not in late:
-                kin = standing.get(ids[one.conversion_id], one.kin)
-                stand_ins.append(await self._content(one, kin, seen, ids, place, hashes, views))
+                stand_ins.append(await self._content(one, seen, ids, place, hashes, views))
         await self._records.prepare(workspace.id, stand_ins, self._clock.unix_micros())
         return replace(
             erasure,
@@ -226,32 +225,10 @@ class StandIns:
         found = {one.conversion_id: seen_of(one) for one in others.values()}
         return {name: seen.order_key for name, seen in found.items() if seen is not None}
 
-    async def _standing(
-        self, workspace: Workspace, related: Iterable[tuple[Affected, Seen]], ids: dict[str, str]
-    ) -> dict[str, Kin]:
-        """Returns what families say of stand-ins that have taken their place: of the conversions they do not any more.
-
-        A run got so far and no further.
-        """
-        found = [
-            Affected(workspace, ids[one.conversion_id])
-            for one, _ in related
-            if ids[one.conversion_id] in one.kin.relatives
-        ]
-        await self._publisher.read(found, may_lack_sources=True)
-        return {one.conversion_id: one.kin for one in found}
-
     async def _content(
-        self,
-        one: Affected,
-        known: Kin,
-        seen: Seen,
-        ids: dict[str, str],
-        place: int,
-        hashes: dict[str, int],
-        views: Views,
+        self, one: Affected, seen: Seen, ids: dict[str, str], place: int, hashes: dict[str, int], views: Views
     ) -> StandIn:
-        """Returns what stands in for a conversion, of whose families that is known."""
+        """Returns what stands in for a conversion."""
         name = ids[one.conversion_id]
         life_seconds = journey_life_seconds([one.workspace])
         assessed = assess(replace(one.known(), standing=None), views, life_seconds)
@@ -264,8 +241,9 @@ class StandIns:
         accept = to_the_minute(observed.accept_time_micros)
         revised = anonymous_revision(one.stored.published, name, place, seen, hashes)
         content = tuple(event.SerializeToString(deterministic=True) for event in events)
-        order = replace(known.order, adjustments=(), observations=())
-        kin = Kin(is_lead=known.is_lead, standing=known.standing, superseded_by=known.superseded_by, order=order)
+        order = replace(one.kin.order, adjustments=(), observations=())
+        latest = one.kin.superseded_by
+        kin = Kin(is_lead=one.kin.is_lead, standing=one.kin.standing, superseded_by=latest, order=order)
         stand_in = Affected(one.workspace, name, kin=kin)
         stand_in.take(
             StoredConversion(
