@@ -63,14 +63,14 @@ class PublishedConversion:
         self.touches: list[JourneyTouch] = []
         """Its touches as the core knows them, without what only folding needs."""
         for touch in self.state.touches:
-            if is_damaged(touch.event_id):  # what is no touch's takes no credit back
+            event_hash = hash_of_reference(touch.event_id)
+            if not event_hash and is_damaged(touch.event_id):  # what is no touch's takes no credit back
                 message = "A touch is named by what is no reference."
                 raise ValueError(message)
             descriptor, _ = descriptor_of(touch.source)
             self.sources[descriptor] = touch.source
             flags = DIRECT if touch.source.rule == "direct" else 0
-            time, event_hash = micros(touch.touch_time), hash_of_reference(touch.event_id)
-            self.touches.append(JourneyTouch(time, event_hash, touch.kind, descriptor, flags))
+            self.touches.append(JourneyTouch(micros(touch.touch_time), event_hash, touch.kind, descriptor, flags))
         self.traces = list(remembered(revised.match))
         """By what destinations can recognise its person, beside what is its own; with slots."""
         self.person_ids = list(revised.match.person_ids)
