@@ -30,6 +30,7 @@ from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deal_checks import DealChecks
 from tributary_attribution.extra_conversions import ExtraConversions
 from tributary_attribution.ledger_checks import LedgerChecks
+from tributary_attribution.ledger_repair import LedgerRepair
 from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
 from tributary_attribution.newest_row_checks import NewestRowChecks
@@ -109,6 +110,7 @@ def reconciliation_of(
     sources, words = ReconciliationSources(clickhouse), IdentityWords(clickhouse)
     rows = RevisionRows(clickhouse)
     revisions = StoredRevisions(conversions, rows, ConversionWriter(clickhouse))
+    ledger = LedgerRows(clickhouse)
     recording: RecordingChecks | None = None
     if recorded is not None:
         log, tombstones = recorded
@@ -127,7 +129,7 @@ def reconciliation_of(
         ReconciliationRuns(clickhouse),
         Repair(people, conversions, attributor, sources, words, revisions),
         ChainChecks(revisions),
-        LedgerChecks(LedgerRows(clickhouse), conversions, ConversionWriter(clickhouse)),
+        LedgerChecks(ledger, LedgerRepair(ledger, conversions, ConversionWriter(clickhouse))),
         NewestRowChecks(NewestRows(clickhouse), conversions),
         ExtraConversions(ReconciliationComparison(clickhouse), conversions, rows),
         CrossChecks(

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.publishing import Writer
+from tributary_attribution.writing_in_parts import stored_of
 from tributary_domain.stand_ins import is_stand_in
-from tributary_storage.clickhouse.client import StatementRefusedError
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.revision_rows import BrokenChain, RevisionPlaces, RevisionRows
 from tributary_storage.codec.conversion_revisions import PublishedConversion, as_published, displacing
@@ -111,19 +111,9 @@ class StoredRevisions:
         written = {revised.state.conversion_id: revised.revision for revised, _ in lacking}
         if written:
             await about(written)
-            written = {revised.state.conversion_id: revised.revision for revised, _ in await self._written(lacking)}
+            stored = await stored_of(self._writer.write, lacking)
+            written = {revised.state.conversion_id: revised.revision for revised, _ in stored}
         return written
-
-    async def _written(self, lacking: Sequence[Lacking]) -> list[Lacking]:
-        """Writes revisions; returns those that were stored: one whose credit does not add up is not."""
-        try:
-            await self._writer.write(lacking)
-        except StatementRefusedError:
-            if len(lacking) <= 1:
-                return []
-            middle = len(lacking) // 2
-            return [*await self._written(lacking[:middle]), *await self._written(lacking[middle:])]
-        return list(lacking)
 
 
 class _Broken(NamedTuple):

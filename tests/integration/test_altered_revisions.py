@@ -250,7 +250,7 @@ async def test_what_an_erasure_has_taken_meanwhile_is_not_written_again(
         await world.execute(
             "ALTER TABLE conversion_revisions UPDATE posting_date = posting_date - 30 WHERE workspace = %(w)s"
         )
-        writer, erasing = world.reconciliation._ledger._writer, world.attribution.erasing
+        writer, erasing = world.reconciliation._ledger._repair._writer, world.attribution.erasing
         write_again = writer.write_again
         harmed = await _rows(world)
         seen = []
