@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.eventually import moment_passed
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason
 from tributary.attribution.v1.explanation_pb2 import (
     CreditSettings,
@@ -271,7 +272,7 @@ async def test_what_was_decided_or_taken_back_later_was_not_then(
             accepted = clock.unix_micros()
             await attribution.record(*batch, accept_micros=accepted)
             await attribution.handle(*batch, accept_micros=accepted)
-            moments.append(clock.unix_micros())
+            moments.append(moment_passed())
         now = await explained(attribution, make)
         assert (outcomes(now), now.not_counted_reason) == (named(mail="no_consent"), 0)
         assert await explained(attribution, make, moments[1]) == _without_beginning(now), "all of it is known"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, record, running_attribution
+from tests.support.eventually import moment_passed
 from tests.support.families import Families, awkward_families
 from tests.support.seeds import seeds
 from tests.support.stores import Stores
@@ -351,7 +352,7 @@ async def test_of_any_moment_a_lead_is_explained_as_it_was_published_then(opened
             accepted = SystemClock().unix_micros()
             await attribution.record(*batch, accept_micros=accepted)
             await attribution.handle(*batch, accept_micros=accepted)
-            moments.append(SystemClock().unix_micros())
+            moments.append(moment_passed())
         revisions = await attribution.logged()
         for moment in moments:
             then = {one.state.conversion_id: one.state for one in revisions if one.revision <= moment}

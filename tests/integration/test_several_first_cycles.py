@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.test_families import UNIT, Names, arrive, assert_batch_agrees, reconcile, told
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.eventually import moment_passed
 from tests.support.families import Families
 from tests.support.stores import Stores
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
@@ -133,7 +134,7 @@ async def test_of_any_moment_a_cycle_is_explained_with_the_part_that_it_had_then
         accepted = SystemClock().unix_micros()
         await attribution.record(*batch, accept_micros=accepted)
         await attribution.handle(*batch, accept_micros=accepted)
-        moments.append(SystemClock().unix_micros())
+        moments.append(moment_passed())
     revisions = await attribution.logged()
     for moment in moments:
         then = {one.state.conversion_id: one.state for one in revisions if one.revision <= moment}

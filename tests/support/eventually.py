@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
+from tributary_runtime.clock import SystemClock
+
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 60.0
@@ -85,6 +87,15 @@ async def eventually_async(check, timeout_seconds=PATIENCE_SECONDS):  # type: ig
             ) from failure
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+
+
+def moment_passed() -> int:
+    """Returns the unix microsecond of now once it is over: what is accepted from here on is accepted later."""
+    clock = SystemClock()
+    moment = clock.unix_micros()
+    while clock.unix_micros() <= moment:
+        pass
+    return moment
 
 
 def _attempt(check: Callable[[], T]) -> tuple[bool, T, AssertionError | None]:
