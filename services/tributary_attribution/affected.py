@@ -131,6 +131,8 @@ class Affected:
     """From when on its journey has to be whole, where that is earlier than its window begins."""
     is_severed: bool = False
     """Whether its order counts already, as what is left of it: its person was erased, and somebody told it again."""
+    is_replayed: bool = False
+    """Whether all that is recorded of its person was brought to its journey once more."""
     recounts: bool = False
     """Whether its path is counted, though it was published before and is not: the count was lost with the store."""
 
@@ -174,6 +176,7 @@ class Affected:
             must_publish=self.must_publish,
             model_version=self.model_version,
             recounts=self.recounts,
+            is_replayed=self.is_replayed,
             retracted=self.retracted,
             takes_place_of=frozenset((*self.kin.lead, *self.kin.order.takes_place_of)),
             first=self.first,

@@ -269,7 +269,7 @@ def _earned(known: Known, published: PublishedConversion | None) -> OrderKey | N
     """Returns the earliest touch that what is published was credited to, unless it is credited anew on purpose."""
     if published is None or published.state.HasField("inherited_from"):
         return None
-    if known.is_reattributed or Cause.RECONCILIATION in known.known_causes:
+    if known.is_reattributed or known.is_replayed:  # what it lacks after a loss is not known: credit stays
         return None
     return min((touch[:2] for touch in published.touches), default=None)
 

@@ -281,6 +281,7 @@ class Attributor:
         for conversion_id in conversions:
             affected_at(affected, workspace, conversion_id).must_publish = conversion_id in must_publish
         for one in affected.values():
+            one.is_replayed = one.has_journey or one.conversion_id in conversions
             one.causing, one.arrived, one.released, one.known_causes = {}, set(), set(), {Cause.RECONCILIATION}
             one.has_journey = False  # several chunks of one person's events may have followed
         revisions = await self._publisher.publish(list(affected.values()))

@@ -55,6 +55,8 @@ class Known:
     """The model that it is moved to on purpose; empty: it keeps its own."""
     must_publish: bool = False
     """Whether it is published again even if nothing changed."""
+    is_replayed: bool = False
+    """Whether all that is recorded of its person was brought to its journey once more."""
     recounts: bool = False
     """Whether its path is counted, though it was published before and is not."""
     retracted: frozenset[str] = frozenset()

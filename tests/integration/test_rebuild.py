@@ -12,6 +12,7 @@ from tests.support.worlds import a_world, people_who_share
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.explanation_pb2 import Explanation
 from tributary.attribution.v1.journey_pb2 import Journey
+from tributary_attribution.old_people import lost_time
 from tributary_domain.event_order import event_hash
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
@@ -146,6 +147,27 @@ async def test_what_came_before_all_was_back_is_corrected_then(attribution: Attr
     assert whole is not None
     assert [touch.event_id for touch in whole.state.touches] == [_reference("old")]
     assert (await attribution.count_people())["purchase"].conversions == 1
+
+
+async def test_an_order_that_was_told_before_what_comes_back_takes_no_credit(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make, settings = Events(workspace), {"touch_grain": "event", "path_after_conversion": {"reset": ["purchase"]}}
+    async with running_attribution(redis_url, clickhouse_url, workspace, attribution=[settings]) as attribution:
+        begin = lost_time(attribution.workspace, LOSS).journeys_since_micros
+        for at, event in (
+            (begin - 2 * DAY, make.order("visitor:a", at=begin - 2 * DAY, order_id="o-1")),
+            (begin + DAY, make.touch("visitor:a", at=begin + DAY, channel="Display")),
+            (begin + 2 * DAY, make.order("visitor:a", at=begin + 2 * DAY, order_id="o-1", letter="M")),
+            (begin + 3 * DAY, make.order("visitor:a", at=begin + 3 * DAY, order_id="o-2")),
+        ):
+            await attribution.record(event, accept_micros=at)
+            await attribution.handle(event, accept_micros=at)
+        stored = await attribution.stored("order_id, touch_channels, revision")
+        assert [row[:2] for row in stored] == [("o-1", ["unattributed"]), ("o-2", ["Display"])]
+        await lose_all(attribution)
+        assert (await bring_back(attribution)).is_finished
+        assert await attribution.stored("order_id, touch_channels, revision") == stored
 
 
 async def test_the_model_after_a_loss_is_the_one_of_before(attribution: Attribution) -> None:
