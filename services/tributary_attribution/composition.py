@@ -146,7 +146,6 @@ def crediting_parts(
     limits_of = limits_by_id(workspaces.find)
     people, conversions = People(state, epoch.shards, limits_of), Conversions(state, epoch.shards)
     descriptors = Descriptors(state, epoch.shards, clock, loss_micros)
-    click_ids = ClickIds(state, epoch.shards, loss_micros)
     history = ConversionHistory(clickhouse)
     restoration = Restoration(history, conversions, epoch.create_time_micros, loss_micros)
     paths = PersonPaths(state, epoch.shards, settings.attribution_path_delay_seconds)
@@ -164,6 +163,7 @@ def crediting_parts(
         loss_micros,
         lambda: reopen(erasures, unfinished),
     )
+    click_ids = ClickIds(state, epoch.shards, loss_micros, lambda: tombstones.known)
     severed = SeveredOrders(tombstones)
     families = Families(conversions, restoration, PastFamilies(clickhouse), severed, loss_micros)
     retained_since = RetainedSince(clickhouse)

@@ -28,6 +28,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -332,7 +333,8 @@ class Erasing:
 
     async def _forget(self, erasure: Erasure) -> Erasure:
         await self._severed(erasure)  # before anything is destroyed by which that would be credited
-        forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
+        about = (erasure.workspace, erasure.tokens, erasure.until_micros)
+        forgotten = await self._erasures.forget_people(*about, partial(self._records.clicks_of_others, erasure))
         places = [(erasure.workspace, token) for token in erasure.tokens]
         await self._paths.take_back(places)
         since = zip(places, await self._people.find_each(places), strict=True)

@@ -86,6 +86,11 @@ class Tombstones:
         return bool(self._until)
 
     @property
+    def known(self) -> int:
+        """How many tombstones `refresh` knows; another number: somebody was erased since."""
+        return self._known
+
+    @property
     def has_orders(self) -> bool:
         """Tells whether any order is known whose conversion was severed."""
         return bool(self._orders)

@@ -470,7 +470,6 @@ async def running_attribution(
                 return found
 
         directory = Directory()
-        click_ids = ClickIds(state, SHARDS, lambda: losses[-1])
         history = history_as(clickhouse)
         observing = Observing(conversions, history)
         restoration = Restoration(history, conversions, epoch_micros, lambda: losses[-1])
@@ -487,6 +486,7 @@ async def running_attribution(
             *(erasures, records, history, lambda *who: again(*who, clock.unix_micros())),
             *(lambda: losses[-1], lambda: reopen(erasures, unfinished)),
         )
+        click_ids = ClickIds(state, SHARDS, lambda: losses[-1], lambda: tombstones.known)
         opened = OpenErasures(erasures, unfinished, tombstones.refresh, clock)
         severed = SeveredOrders(tombstones)
         families = Families(conversions, restoration, PastFamilies(clickhouse), severed, lambda: losses[-1])

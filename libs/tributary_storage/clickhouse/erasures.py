@@ -21,6 +21,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.naming import naming
 from tributary_storage.clickhouse.severed_rows import NONE, SeveredRows, values_of
 from tributary_storage.clickhouse.statements import statement
+from tributary_storage.redis.click_ids import LIFE_SECONDS as CLICK_LIFE_SECONDS
 
 _COLUMNS: Final = (
     *("workspace", "erasure_id", "version", "request_time", "until_time", "mode", "state"),
@@ -179,6 +180,15 @@ class ErasureRecords:
         """Returns time and id of each of a person's events."""
         rows = await self._clickhouse.execute(statement("erasure/events_of_person"), values_of(erasure))
         return [(int(time), str(name)) for time, name in rows]
+
+    async def clicks_of_others(self, erasure: Erasure, clicks: Collection[int]) -> set[int]:
+        """Returns those of some click ids, by number, that recorded events carry which are none of a person's.
+
+        What somebody else who is erased carried is stripped by now, or they come to it later: who is last finds none.
+        """
+        asked = {**values_of(erasure), "clicks": list(clicks), "life_seconds": CLICK_LIFE_SECONDS}
+        rows = await self._clickhouse.execute(statement("erasure/clicks_of_others"), asked)
+        return {int(row[0]) for row in rows}
 
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""

@@ -1,7 +1,8 @@
 """Click ids: the text behind the 64-bit number by which a journey knows a click.
 
 Content-addressed, so writing one again changes nothing and merging people moves nothing. Kept as long as a destination
-may be sent one; whose text has expired is not sent. Fails closed.
+may be sent one; whose text has expired is not sent. It goes with whoever is erased, unless somebody else came by it;
+who does so later, writes it again. Fails closed.
 """
 
 from __future__ import annotations
@@ -38,17 +39,28 @@ class ClickIds:
         client: The Redis of role state.
         shards: Of its epoch.
         loss_micros: Tells when the last confirmed loss of the store was; 0: there was none.
+        erased: Tells how many identifiers were erased; another number: somebody was, since.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, shards: int, loss_micros: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        shards: int,
+        loss_micros: Callable[[], int] = lambda: 0,
+        erased: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._client = client
         self._shards = shards
         self._loss_micros = loss_micros
-        self._lost_micros = 0
+        self._erased = erased
+        self._gone = (0, 0)
         self._known: dict[tuple[str, int], Click] = {}
+        self._written: set[tuple[str, int]] = set()
 
     async def write(self, clicks: Mapping[tuple[str, int], Click]) -> None:
-        """Keeps click ids that this process does not know yet.
+        """Keeps click ids that this process has not written yet.
+
+        What it has read alone may be about to be erased: crediting whoever is reads theirs once more.
 
         Args:
             clicks: (workspace, number) -> click id.
@@ -57,7 +69,7 @@ class ClickIds:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         self._make_room()
-        new = {key: click for key, click in clicks.items() if key not in self._known}
+        new = {key: click for key, click in clicks.items() if key not in self._written}
         if not new:
             return
         commands = [
@@ -66,6 +78,7 @@ class ClickIds:
         ]
         await ask(self._client, commands)
         self._known.update(new)
+        self._written.update(new)
 
     async def read(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Click]:
         """Reads click ids; asks only for those that this process does not know yet.
@@ -98,8 +111,9 @@ class ClickIds:
         return keys.click(shard_of_key(name, self._shards), name)
 
     def _make_room(self) -> None:
-        """Forgets all where there is too much, or where the store may have lost it."""
-        loss_micros = self._loss_micros()
-        if len(self._known) > _CACHED or loss_micros != self._lost_micros:
+        """Forgets all where there is too much, or where the store may have it no more: lost, or erased."""
+        gone = self._loss_micros(), self._erased()
+        if len(self._known) > _CACHED or gone != self._gone:
             self._known.clear()
-            self._lost_micros = loss_micros
+            self._written.clear()
+            self._gone = gone

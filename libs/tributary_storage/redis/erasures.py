@@ -8,7 +8,7 @@ new. Every method may run twice, and at once in several processes. Fails closed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -175,8 +175,20 @@ class Erasures:
         """
         await self._ask(self._client.set(keys.erasures_restored(), loss_micros))
 
-    async def forget_people(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
+    async def forget_people(
+        self,
+        workspace: str,
+        tokens: Sequence[str],
+        until_micros: int,
+        others_came_by: Callable[[Collection[int]], Awaitable[Collection[int]]],
+    ) -> dict[str, int]:
         """Destroys what is kept of identifiers until a moment: journeys, how they began, ties, consent.
+
+        Args:
+            workspace: Whose.
+            tokens: The identifiers.
+            until_micros: The moment.
+            others_came_by: Returns those of some click ids, by number, that somebody else came by: their texts stay.
 
         Returns:
             How much there was, by what it was.
@@ -195,12 +207,14 @@ class Erasures:
             old = [one for one in entries if one.event_time_micros <= until_micros]
             began = await self._ask(self._client.hgetall(keys.firsts(shard, key)))
             clicks = _clicks_until(until_micros, unpack_journey(key, [events_of(began) | events_of(found)]).entries)
+            if clicks:  # before the journey: nothing else tells which they are
+                clicks.difference_update(await others_came_by(clicks))
+            counts["click_ids"] += await self._forget_clicks(workspace, clicks)
             if found and len(old) == len(entries):
                 await self._ask(self._client.delete(journey))
             elif old:
                 await self._ask(self._client.hdel(journey, *(one.event_hash.to_bytes(EVENT_BYTES) for one in old)))
             counts["journey_events"] += len(old)
-            counts["click_ids"] += await self._forget_clicks(workspace, clicks)
             traces = await self._old_traces(keys.traces(shard, key), until_micros)
             if traces:
                 await self._ask(self._client.hdel(keys.traces(shard, key), *traces))
