@@ -55,7 +55,11 @@ def test_what_was_sent_is_listed_and_a_destination_is_paused_and_resumed(run: An
     shop.wait(lambda: json.loads(run("destinations", "--json").output)[0].get("pending"))
     waiting_id = shop.wait(lambda: shop.order("o-2")).newest.state.conversion_id
     assert shop.inbox.of(waiting_id) == []
-    assert waiting_id in run("list", "--state", "PENDING").output, "nobody has looked at it"
+
+    def listed() -> None:
+        assert waiting_id in run("list", "--state", "PENDING").output, "nobody has looked at it"
+
+    shop.wait(listed)  # what is planned may not be stored yet
     first = json.loads(run("list", conversion_id, waiting_id, "--limit", "1", "--json").output)
     assert [one["conversion_id"] for one in first] == [waiting_id], "what waits comes first, and counts"
     assert "captured 2  consented 1  eligible 1  sent 1  accepted 1" in run("funnel").output
