@@ -121,7 +121,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             for name in (consumer, f"{consumer}/2")
         ]
         choices = ModelChoices(models, model_versions)
-        beginnings = Beginnings(people, conversions, descriptors)
+        beginnings = Beginnings(people, conversions, descriptors, history)
         turns = asyncio.Lock()
         consumers = [Turn(turns, source, attributor) for source in sources]
         settings_history = parts.settings_history

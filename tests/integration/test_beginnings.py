@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, running_attribution
 from tests.support.attribution import leaving as said
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason
 from tributary.attribution.v1.journey_pb2 import Beginning
@@ -16,8 +16,10 @@ from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_OPEN
 from tributary_attribution.erasure_plans import GRACE_SECONDS
 from tributary_attribution.identities import identity_message
 from tributary_domain.event_order import event_hash
+from tributary_domain.shards import shard_of_key
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.redis import keys
+from tributary_storage.redis.conversions import conversion_key
 from tributary_storage.redis.ties import person_key
 
 ONCE = {
@@ -98,6 +100,25 @@ async def test_a_first_order_that_was_taken_back_is_in_nobody_s_way(attribution:
     second = await attribution.published(events.conversion_id("o-2"))
     assert second is not None
     assert second.state.counted
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+async def test_an_order_that_was_taken_back_makes_nobody_a_returning_customer(
+    attribution: Attribution, events: Events, is_forgotten: bool
+) -> None:
+    taken_back = events.order("visitor:a", at=NOON - 3 * DAY, order_id="o-1")
+    own = events.order("visitor:a", order_id="o-2")
+    await happen(attribution, taken_back, events.retraction(at=NOON - 2 * DAY), own)
+    if is_forgotten:
+        key = conversion_key(attribution.workspace.id, events.conversion_id("o-1"))
+        await attribution.state.delete(keys.conversion(shard_of_key(key, SHARDS), key))
+    assert await beginning(attribution, "visitor:a") == ("", [events.conversion_id("o-2")])
+    explained = (await attribution.explainer.explain(attribution.workspace.id, events.conversion_id("o-2"))).message
+    assert not explained.returning
+    await happen(attribution, events.order("visitor:a", at=NOON + 1, order_id="o-3"))
+    explained = (await attribution.explainer.explain(attribution.workspace.id, events.conversion_id("o-3"))).message
+    assert explained.returning
+    assert [one.conversion_id for one in explained.beginning.conversions] == [events.conversion_id("o-2")]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])

@@ -542,7 +542,7 @@ async def running_attribution(
         )
         converted = ConvertedPaths(state, SHARDS)
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, known, clock)
-        beginnings = Beginnings(people, conversions, descriptors)
+        beginnings = Beginnings(people, conversions, descriptors, history)
         journeys = JourneyReader(people, conversions, descriptors, directory, beginnings, clock)
         choices = ModelChoices(models, versions)
         explainer = Explainer(
