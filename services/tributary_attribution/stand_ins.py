@@ -105,6 +105,8 @@ class StandIns:
         own = {ids[one.conversion_id] for one, _ in related}  # of a run that stopped, or of what began anew since
         others = await self._places(workspace, relatives - own)
         placed = _places_of(erasure)
+        standing = {ids[one.conversion_id] for one, _ in related if one.conversion_id in placed}.intersection(relatives)
+        made = await self._records.contents(workspace.id, standing)
         forgotten: set[tuple[str, str]] = set()
         members: set[Member] = set()
         stand_ins: list[StandIn] = []
@@ -124,12 +126,15 @@ class StandIns:
             before = [name for name, place in related_keys.items() if place < seen.order_key]
             times = [placed[name][1] if name in placed else others[name][0] for name in before]
             place = place_of(seen.event_time_micros, times)
+            revision = 0 if one.stored is None else one.stored.revision
+            stays = one.is_severed or one.conversion_id in late
             if ids[one.conversion_id] in one.kin.relatives and one.conversion_id in placed:
                 place = placed[one.conversion_id][1]  # it stands there already: a run got so far and no further
-            revision = 0 if one.stored is None else one.stored.revision
+                # The conversion may be in no family any more, so that nothing tells what it counts for.
+                stays = stays or _is_of(made.get(ids[one.conversion_id]), revision, place)
             placed[one.conversion_id], others[one.conversion_id] = (revision, place), seen.order_key
             is_told = seen.is_observed and bool(one.kin.order.told_otherwise)  # taken back, too
-            if revision and (seen.is_good or is_told) and not one.is_severed and one.conversion_id not in late:
+            if revision and (seen.is_good or is_told) and not stays:
                 stand_ins.append(await self._content(one, seen, ids, place, hashes, views))
         await self._records.prepare(workspace.id, stand_ins, self._clock.unix_micros())
         return replace(
@@ -292,6 +297,13 @@ def taking_place(erasure: Erasure) -> dict[str, dict[bytes, bytes]]:
         for key, fields in kept_of(Member(name, Membership(role), tuple(families)), erasure.workspace).items():
             kept.setdefault(key, {}).update(fields)
     return kept
+
+
+def _is_of(made: StandIn | None, revision: int, place: int) -> bool:
+    """Tells whether what stands in for a conversion was made of a revision, and stands at a place."""
+    if made is None or made.time_micros != place:
+        return False
+    return ConversionRevised.FromString(made.revised).revision == revision
 
 
 def _lead_families(erasure: Erasure, conversions: Iterable[Affected]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.test_erased_families import totals
 from tests.integration.test_lost_erasures import own
+from tests.integration.test_rebuild import bring_back, lose_all
 from tests.integration.test_reconciliation import Reconciled
 from tests.integration.test_told_while_erasing import ERASED, LIVING, UNIT, assert_stream_is_batch, happen
 from tests.integration.test_under_way_while_erasing import over
@@ -43,7 +44,7 @@ def stopping_after(step: Callable[[Erasure], Awaitable[None]]) -> Callable[[Eras
 
 
 @pytest.mark.parametrize("seconds", [pytest.param(3, id="within a minute"), pytest.param(600, id="minutes apart")])
-async def test_stages_of_a_lead_stay_in_order_though_the_run_stopped(
+async def test_a_lead_counts_once_though_the_run_stopped_and_the_state_store_is_lost_since(
     own: Reconciled, workspace: str, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     families, attribution, lead = Families(Events(workspace)), own.attribution, {"lead_id": "l-1"}
@@ -65,5 +66,10 @@ async def test_stages_of_a_lead_stay_in_order_though_the_run_stopped(
         await erasing.go_on(erasure)
     [stopped] = await attribution.erasures.opened()
     await over(own, await erasing.go_on(stopped))
+    assert await totals(attribution) == before
+    await assert_stream_is_batch(own)
+    await lose_all(attribution)
+    await bring_back(attribution)
+    await happen(own, told(LIVING, "early", _BEGIN - 120 * _MINUTE, 5 * UNIT))
     assert await totals(attribution) == before
     await assert_stream_is_batch(own)
