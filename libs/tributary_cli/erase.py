@@ -109,6 +109,12 @@ def _print(erasure: Erasure, *, is_dry_run: bool) -> None:
                 "it is taken back on the first open day",
                 markup=False,
             )
+        if erasure.remaining["waiting_orders"] and erasure.mode != ErasureMode.ERASURE_MODE_REMOVE:
+            console.print(
+                f"refused until they are released or rejected: {erasure.remaining['waiting_orders']} orders that wait "
+                "in quarantine for their amount alone (`tributary quarantine list`)",
+                markup=False,
+            )
     else:
         state = ErasureState.Name(erasure.state).removeprefix("ERASURE_STATE_").lower()
         console.print(f"{erasure.erasure_id}  {state}  {erasure.identifiers} identifiers, mode {mode}", markup=False)

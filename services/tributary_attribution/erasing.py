@@ -53,7 +53,7 @@ from tributary_attribution.told_again import ToldAgain
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import Backpressure, NotFoundError, TributaryError
+from tributary_runtime.errors import Backpressure, NotFoundError, PreconditionError, TributaryError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
@@ -191,7 +191,22 @@ class Erasing:
     async def survey(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is kept of a person, by store: what would be destroyed; after an erasure, nothing."""
         noted = await self._heirs.noted(await self._notes.noted(erasure))
-        return {**await self._left(noted), "names_in_jobs": await self._names.found(noted)}
+        counts = {**await self._left(noted), "names_in_jobs": await self._names.found(noted)}
+        return {**counts, "waiting_orders": await self._records.waiting_orders(erasure)}
+
+    async def may_sever(self, erasure: Erasure) -> None:
+        """Sees that no total loses anything: what nobody has decided on yet could not be released afterwards.
+
+        Raises:
+            PreconditionError: Orders of the person wait in quarantine for their amount alone.
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        if not erasure.removes and (orders := await self._records.waiting_orders(erasure)):
+            message = (
+                f"{orders} orders of the person wait in quarantine for their amount alone: release or reject them "
+                "first, or no total will ever have them."
+            )
+            raise PreconditionError(message, subject="quarantine", reason="ORDERS_IN_QUARANTINE")
 
     async def kept(self, erasure: Erasure) -> int:
         """Returns of how many conversions that would be removed postings stay (`severing`). Raises as `survey`."""
@@ -323,13 +338,14 @@ class Erasing:
 
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
+        waiting = await self._records.waiting_orders(erasure)  # that came after it was asked for
         events = await self._shared.strip(erasure)
         events += await self._observed.strip(erasure)
         others = await self._shared.strip_identifiers(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")
         counts = {"events": events, "events_of_others": others, "deals": await self._deals.strip(erasure)}
-        return counted(erasure, counts | {name: found[name] for name in names})
+        return counted(erasure, counts | {"waiting_orders": waiting} | {name: found[name] for name in names})
 
     async def _forget(self, erasure: Erasure) -> Erasure:
         await self._severed(erasure)  # before anything is destroyed by which that would be credited

@@ -51,6 +51,7 @@ async def erase(
     Raises:
         InvalidRequestError: It names nobody, or its reason names somebody.
         NotFoundError: Nothing is known of the person.
+        PreconditionError: Orders of the person wait for a decision, and would be in no total.
         StorageUnavailableError: A store did not answer; what was begun goes on.
     """
     own_seconds = OWN_SECONDS if remaining_seconds is None else min(remaining_seconds * _SHARE, OWN_SECONDS)
@@ -74,6 +75,7 @@ async def erase(
         message.ClearField("state")
         message.kept_in_closed_books = await erasing.kept(erasure)
         return ErasePersonResponse(erasure=message)
+    await erasing.may_sever(erasure)
     erasure = await erasing.request(erasure)
     with suppress(Backpressure, TimeoutError):  # it is asked for, and gone on with in a moment
         async with asyncio.timeout_at(until):

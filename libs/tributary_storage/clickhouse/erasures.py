@@ -19,6 +19,7 @@ from tributary_runtime import metrics
 from tributary_runtime.errors import NotFoundError
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.naming import naming
+from tributary_storage.clickhouse.pending_values import OTHER_REASONS
 from tributary_storage.clickhouse.severed_rows import NONE, SeveredRows, values_of
 from tributary_storage.clickhouse.statements import statement
 from tributary_storage.redis.click_ids import LIFE_SECONDS as CLICK_LIFE_SECONDS
@@ -180,6 +181,12 @@ class ErasureRecords:
         """Returns time and id of each of a person's events."""
         rows = await self._clickhouse.execute(statement("erasure/events_of_person"), values_of(erasure))
         return [(int(time), str(name)) for time, name in rows]
+
+    async def waiting_orders(self, erasure: Erasure) -> int:
+        """Returns how many orders of a person wait in quarantine for their amount alone."""
+        asked = {**values_of(erasure), "other_reasons": OTHER_REASONS}
+        [(orders,)] = await self._clickhouse.execute(statement("erasure/waiting_orders"), asked)
+        return int(orders)
 
     async def clicks_of_others(self, erasure: Erasure, clicks: Collection[int]) -> set[int]:
         """Returns those of some click ids, by number, that recorded events carry which are none of a person's.

@@ -13,7 +13,8 @@ from tributary_storage.clickhouse.statements import statement
 
 MOST_GROUPS: Final = 1_000
 """Conversion names and currencies that one answer has."""
-_OTHERS: Final = sorted(QUARANTINING - {ReasonCode.AMOUNT_UNEXPECTED})
+OTHER_REASONS: Final = sorted(QUARANTINING - {ReasonCode.AMOUNT_UNEXPECTED})
+"""For which an order that has any of them waits, too: none of these is pending."""
 
 
 class PendingOrder(NamedTuple):
@@ -73,7 +74,7 @@ class PendingValues:
             "start": start_micros,
             "end": end_micros,
             "accepted_before": accepted_before_micros,
-            "other_reasons": _OTHERS,
+            "other_reasons": OTHER_REASONS,
             "most": most,
             "groups": MOST_GROUPS,
         }
