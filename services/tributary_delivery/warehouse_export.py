@@ -93,13 +93,17 @@ class WarehouseExport:
                 last = batch.batch_id
         return last
 
-    async def export_new(self) -> str:
-        """Exports what is new, batch by batch; returns the id of the last, if there was one. Raises as `finish`."""
-        last = await self.finish()
+    async def export_new(self, erasures: int | None = None) -> str:
+        """Exports what is new, batch by batch; returns the id of the last, if there was one. Raises as `finish`.
+
+        Args:
+            erasures: How far they are together, as far as a sweep has heeded it; None: no sweep is asked for.
+        """
+        last, most = await self.finish(), self._settings.batch_rows
         while True:
-            size = await self._batches.freeze(self._warehouse, *self._decided(), self._settings.batch_rows)
+            size = await self._batches.freeze(self._warehouse, *self._decided(), most, erasures)
             last = await self.finish() or last
-            if size < self._settings.batch_rows:
+            if size < most:
                 return last
 
     async def sweep(self, exported: int) -> str:

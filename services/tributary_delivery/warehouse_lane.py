@@ -163,7 +163,7 @@ class WarehouseLane:
                 last = await self._export.sweep(waiting.exported) or last
                 place = replace(place, sweep_micros=waiting.now_micros, erasures=waiting.erasures)
             if self._is_due(place, waiting):
-                last = await self._export.export_new() or last
+                last = await self._export.export_new(place.erasures) or last
                 waiting = await self._export.waiting(place.through_micros)
                 place = replace(_seen(place, waiting), try_micros=waiting.now_micros if waiting.revisions else 0)
             is_whole = not waiting.revisions
@@ -185,8 +185,8 @@ class WarehouseLane:
         return 0.0
 
     def _must_sweep(self, place: WarehousePlace, waiting: Waiting) -> bool:
-        """Tells whether all is to be looked through: once a day, and after an erasure."""
-        if not waiting.exported:
+        """Tells whether all is to be looked through: once a day, and after a run of an erasure, not during it."""
+        if not waiting.exported or waiting.is_erasing:
             return False
         return waiting.erasures != place.erasures or abs(waiting.now_micros - place.sweep_micros) >= _SWEEP_MICROS
 

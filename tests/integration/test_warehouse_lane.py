@@ -26,6 +26,7 @@ from tests.support.warehouse import Warehousing, declared, warehousing
 from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_OK, OUTCOME_CLASS_THROTTLED
 from tributary_delivery.findings import Findings
 from tributary_delivery.warehouse_trial import WarehouseTrialRun
+from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.warehouse_files import WarehouseFiles
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
@@ -110,6 +111,66 @@ async def test_a_full_batch_does_not_wait(books: Warehousing) -> None:
     await books.write(an_order(books), an_order(books, 2))
     await lane.step()
     assert [one["keys"] for one in books.manifests()] == [2]
+
+
+HOUR = 3_600_000_000
+
+
+async def stated(books: Warehousing) -> list[str]:
+    """Returns the conversions that a warehouse has that loads all there is."""
+    gone = {one for (one,) in await books.rows("withdrawals", "conversion_id")} if _has(books, "withdrawals") else set()
+    return sorted({one for (one,) in await books.rows("conversions", "conversion_id")} - gone)
+
+
+def _has(books: Warehousing, table: str) -> bool:
+    return any(f"p/{table}/" in name for name in books.storage.names(".parquet"))
+
+
+async def test_what_an_erasure_leaves_comes_with_the_withdrawal_of_what_it_left_it_of(books: Warehousing) -> None:
+    lane, begin = books.a_lane(**ONE, interval_seconds=60), SystemClock().unix_micros()
+    await books.write(an_order(books))
+    await lane.step()
+    assert await stated(books) == ["c1:1"]
+    await books.erasing("requested", begin)
+    await books.write(an_order(books, 2), replace(an_order(books), conversion_id="s1:copy"))
+    await books.forget("c1:1")
+    await a_minute_later(books)
+    await lane.step()
+    assert await stated(books) == ["c1:1", "c1:2"], "what is new is exported, what the erasure leaves is not yet"
+    await books.erasing("destroyed", begin)
+    await books.erasing("requested", begin + 1)
+    await lane.step()
+    assert await stated(books) == ["c1:1", "c1:2"], "another is at it"
+    await books.erasing("destroyed", begin + 1)
+    await lane.step()
+    assert await stated(books) == ["c1:2", "s1:copy"]
+
+
+async def test_what_a_run_left_that_ended_just_now_waits_for_the_sweep(books: Warehousing) -> None:
+    export, begin = books.export(**ONE), SystemClock().unix_micros()
+    await books.erasing("finished", begin)
+    await books.write(an_order(books), replace(an_order(books, 2), conversion_id="s1:before"))
+    await export.export_new((await export.waiting(0)).erasures)
+    assert await stated(books) == ["c1:1", "s1:before"], "of a warehouse that is new"
+    looked = await export.waiting(0)
+    await books.erasing("destroyed", begin + 1)
+    await books.write(an_order(books, 3), replace(an_order(books), conversion_id="s1:copy"))
+    await books.forget("c1:1")
+    await export.export_new(looked.erasures)
+    assert await stated(books) == ["c1:1", "c1:3", "s1:before"]
+    await export.sweep(looked.exported)
+    assert await stated(books) == ["c1:3", "s1:before", "s1:copy"]
+
+
+async def test_an_erasure_that_does_not_end_keeps_nothing_from_the_warehouse_for_long(books: Warehousing) -> None:
+    lane, begin = books.a_lane(**ONE, interval_seconds=60), SystemClock().unix_micros()
+    await books.write(an_order(books))
+    await lane.step()
+    await books.erasing("requested", begin - HOUR)
+    await books.erase("c1:1")
+    await books.write(replace(an_order(books), conversion_id="s1:copy"))
+    await lane.step()
+    assert await stated(books) == ["s1:copy"]
 
 
 @pytest.mark.parametrize("fault", [ACCESS_DENIED, WRONG_KEY], ids=lambda one: one.code)

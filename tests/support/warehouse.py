@@ -78,15 +78,27 @@ class Warehousing:
 
     async def erase(self, conversion_id: str) -> None:
         """Leaves of a conversion what its person's erasure leaves: that there was one."""
-        about = {"workspace": self.workspace, "there_until": 0}
-        own = {"conversions": [conversion_id], "own": [conversion_id]}
-        for table in ("conversion_revisions", "conversions"):
-            await self.clickhouse.execute(statement(f"erasure/delete_{table}"), {**about, **own})
+        await self.forget(conversion_id)
         erasure = {
             **{"workspace": self.workspace, "erasure_id": conversion_id, "version": 1, "mode": "sever"},
             **{"state": "finished", "destroyed": {"conversion_revisions": 1}},
         }
         await self.clickhouse.insert("erasures", tuple(erasure), [[value] for value in erasure.values()])
+
+    async def erasing(self, state: str, begin_micros: int) -> None:
+        """Says how far an erasure is that was asked for at a moment; it is told at once."""
+        row = {
+            **{"workspace": self.workspace, "erasure_id": f"er-{begin_micros}", "version": SystemClock().unix_micros()},
+            **{"mode": "sever", "request_time": begin_micros, "state": state},
+            "destroyed": {"conversion_revisions": 9} if state != "requested" else {},
+        }
+        await self.clickhouse.insert("erasures", tuple(row), [[value] for value in row.values()])
+
+    async def forget(self, conversion_id: str) -> None:
+        """Deletes a conversion, as an erasure does once it has a copy of it."""
+        own = {"workspace": self.workspace, "there_until": 0, "conversions": [conversion_id], "own": [conversion_id]}
+        for table in ("conversion_revisions", "conversions"):
+            await self.clickhouse.execute(statement(f"erasure/delete_{table}"), own)
 
     def manifests(self) -> list[dict[str, Any]]:
         """Returns the manifests of batches, by batch."""

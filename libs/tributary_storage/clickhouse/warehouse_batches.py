@@ -75,7 +75,9 @@ class Waiting:
     exported: int
     """Keys in all batches."""
     erasures: int
-    """That are finished."""
+    """How far they are together: another number, one has destroyed what it is about, or is finished."""
+    is_erasing: bool
+    """Whether one is under way just now: what it leaves may be there already, and what it leaves it of still."""
 
 
 class WarehouseBatches:
@@ -89,10 +91,12 @@ class WarehouseBatches:
         """Returns what was recorded since a moment."""
         parameters = {**_of(warehouse), "since_micros": since_micros}
         [row] = await self._clickhouse.execute(statement("warehouse/waiting_revisions"), parameters)
-        revisions, oldest, now, exported, erasures = row
-        return Waiting(revisions, oldest if revisions else 0, now, exported or 0, erasures)
+        revisions, oldest, now, exported, erasures, is_erasing = row
+        return Waiting(revisions, oldest if revisions else 0, now, exported or 0, erasures, bool(is_erasing))
 
-    async def freeze(self, warehouse: Warehouse, batch_id: str, freeze_micros: int, most: int) -> int:
+    async def freeze(
+        self, warehouse: Warehouse, batch_id: str, freeze_micros: int, most: int, erasures: int | None = None
+    ) -> int:
         """Decides a batch of what is new; returns how many revisions it holds, and makes none for 0.
 
         Args:
@@ -100,15 +104,17 @@ class WarehouseBatches:
             batch_id: Of its own, whoever decides.
             freeze_micros: Now.
             most: Revisions in it at most.
+            erasures: How far they are together, as far as a sweep has heeded it; None: no sweep is asked for.
         """
-        about = {"most": most, "is_sweep": False, "part": 0, "parts": 1}
+        heeded = -1 if erasures is None else erasures
+        about = {"most": most, "is_sweep": False, "part": 0, "parts": 1, "erasures": heeded}
         return await self._freeze(warehouse, batch_id, freeze_micros, **about)
 
     async def sweep(
         self, warehouse: Warehouse, batch_id: str, freeze_micros: int, most: int, part: int, parts: int
     ) -> int:
         """Does the same, but holds all that was ever recorded of a part of the conversions against all batches."""
-        about = {"most": most, "is_sweep": True, "part": part, "parts": parts}
+        about = {"most": most, "is_sweep": True, "part": part, "parts": parts, "erasures": -1}
         return await self._freeze(warehouse, batch_id, freeze_micros, **about)
 
     async def missing(self, warehouse: Warehouse, most: int, part: int, parts: int) -> Missing:

@@ -6,6 +6,9 @@
 -- By then what was lost of published revisions has been written again by the nightly reconciliation, or never will be.
 -- Its postings take back the newest revision before it that is there, as reports have it, whichever it names. One that is
 -- there only after a newer one was exported posts nothing: what it changed was posted with that.
+-- What an erasure leaves under random ids comes with the sweep that withdraws what it left it of, never before: while one is
+-- under way it is passed over, for an hour at most; and where one got further since whoever decides looked how far they
+-- are together (-1: nobody did), for then a sweep is at hand.
 INSERT INTO warehouse_batches
 (
     workspace,
@@ -103,6 +106,18 @@ FROM
             AND conversion_revisions.record_time >= since
             AND cityHash64(conversion_id) %% %(parts)s = %(part)s
             AND (empty(%(names)s::Array(String)) OR has(%(names)s::Array(String), name))
+            AND NOT
+            (
+                startsWith(conversion_id, 's1:')
+                AND
+                (
+                    SELECT
+                        countIf(state = 'requested' AND request_time > now64(6, 'UTC') - INTERVAL 1 HOUR) > 0
+                        OR %(erasures)s NOT IN (-1, countIf(state = 'finished') + countIf(state IN ('destroyed', 'finished')))
+                    FROM erasures FINAL
+                    WHERE workspace = %(workspace)s
+                )
+            )
             AND (conversion_id, revision) GLOBAL NOT IN
             (
                 SELECT

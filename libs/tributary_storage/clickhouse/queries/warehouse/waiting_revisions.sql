@@ -1,5 +1,6 @@
 -- How many revisions no batch has, of those recorded since a moment, or up to ten minutes before it by who became visible
--- late; when the first of them was, what time it is, how many keys all batches have, how many erasures are finished.
+-- late; when the first of them was, what time it is, how many keys all batches have, how far the erasures are together, and
+-- whether one is under way just now.
 WITH fromUnixTimestamp64Micro(%(since_micros)s, 'UTC') - INTERVAL 10 MINUTE AS since
 SELECT
     uniqExact(conversion_id, revision),
@@ -12,10 +13,14 @@ SELECT
             AND destination_id = %(destination_id)s
     ),
     (
-        SELECT count()
+        SELECT countIf(state = 'finished') + countIf(state IN ('destroyed', 'finished'))
         FROM erasures FINAL
         WHERE workspace = %(workspace)s
-            AND state = 'finished'
+    ),
+    (
+        SELECT countIf(state = 'requested' AND request_time > now64(6, 'UTC') - INTERVAL 1 HOUR) > 0
+        FROM erasures FINAL
+        WHERE workspace = %(workspace)s
     )
 FROM conversion_revisions
 WHERE workspace = %(workspace)s

@@ -10,4 +10,4 @@ SELECT
     )
 FROM erasures FINAL
 WHERE workspace = %(workspace)s
-    AND state = 'finished'
+    AND state IN ('destroyed', 'finished')
