@@ -109,6 +109,12 @@ def _print(erasure: Erasure, *, is_dry_run: bool) -> None:
                 "it is taken back on the first open day",
                 markup=False,
             )
+        if unlinked := erasure.remaining["unlinked_identifiers"]:
+            console.print(
+                f"stays: what is under {unlinked} identifiers that the person's events name and that are not linked "
+                "with the person; each can be erased by itself",
+                markup=False,
+            )
         if erasure.remaining["waiting_orders"] and erasure.mode != ErasureMode.ERASURE_MODE_REMOVE:
             console.print(
                 f"refused until they are released or rejected: {erasure.remaining['waiting_orders']} orders that wait "

@@ -192,6 +192,7 @@ class Erasing:
         """Returns how much is kept of a person, by store: what would be destroyed; after an erasure, nothing."""
         noted = await self._heirs.noted(await self._notes.noted(erasure))
         counts = {**await self._left(noted), "names_in_jobs": await self._names.found(noted)}
+        counts["unlinked_identifiers"] = await self._records.unlinked_identifiers(erasure)  # these stay
         return {**counts, "waiting_orders": await self._records.waiting_orders(erasure)}
 
     async def may_sever(self, erasure: Erasure) -> None:

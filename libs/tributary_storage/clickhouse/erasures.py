@@ -188,6 +188,11 @@ class ErasureRecords:
         [(orders,)] = await self._clickhouse.execute(statement("erasure/waiting_orders"), asked)
         return int(orders)
 
+    async def unlinked_identifiers(self, erasure: Erasure) -> int:
+        """Returns how many identifiers a person's own events name that are not linked with the person."""
+        [(identifiers,)] = await self._clickhouse.execute(statement("erasure/unlinked_identifiers"), values_of(erasure))
+        return int(identifiers)
+
     async def clicks_of_others(self, erasure: Erasure, clicks: Collection[int]) -> set[int]:
         """Returns those of some click ids, by number, that recorded events carry which are none of a person's.
 
