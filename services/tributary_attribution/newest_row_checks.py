@@ -14,6 +14,7 @@ from itertools import compress
 from operator import not_
 from typing import Final, NamedTuple, Protocol
 
+from tributary_attribution.severed_row_checks import SeveredRowChecks, is_severed
 from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, finding, repaired_before
 from tributary_storage.clickhouse.newest_rows import AlteredRow, MisplacedRows, NewestRows, RowPlace, RowVersion
 from tributary_storage.clickhouse.reconciliation_staging import Scope
@@ -24,6 +25,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NO_ROW: Final = "Its newest revision was published, and its row is not in ClickHouse."
 _OTHER_PLACE: Final = "It has a row at another time, or of another number, than its newest revision."
+_NO_REVISION: Final = "It has a row of a revision that the ledger lacks, and nobody else knows what that said."
 _PLACE: Final = "revision "
 _ALTERED: Final = "Its row says otherwise than its newest revision."
 
@@ -73,6 +75,13 @@ class NewestRowChecks:
     def __init__(self, rows: NewestRows, conversions: Conversions) -> None:
         self._rows = rows
         self._conversions = conversions
+        self._severed = SeveredRowChecks(rows)
+
+    async def severed_sums(
+        self, scope: Scope, now_micros: int, published_until_micros: int
+    ) -> tuple[list[Finding], bool]:
+        """Returns the severed conversions of which the ledger contradicts itself (`SeveredRowChecks.sums`)."""
+        return await self._severed.sums(scope, now_micros, published_until_micros)
 
     async def misplaced(
         self,
@@ -102,16 +111,32 @@ class NewestRowChecks:
         every = await self._rows.misplaced(scope, published_until_micros)
         is_cut = len(every) >= self._rows.MOST
         stored = await self._stored(scope.workspace, [one.conversion_id for one in every])
-        known = [one for one in every if one.conversion_id not in unsure and _is_newest(one, stored[one.conversion_id])]
+        erasures = await self._severed.erasures(scope.workspace, (one.conversion_id for one in every))
+        every = [one for one in every if not (erasures.under_way and is_severed(one.conversion_id))]
+        sure = [one for one in every if one.conversion_id not in unsure]
+        known = [one for one in sure if _is_newest(one, stored[one.conversion_id])]
         unpublished = frozenset(one.conversion_id for one in known if _has_later(one))
         found = [_found_misplaced(scope, one, now_micros) for one in known]
-        if found and repairs:
-            newest = {one.conversion_id: one.newest.revision for one in known}
-            await note([replace(one, repair_revision=newest[one.conversion_id]) for one in found])
-            await self._put_right(scope.workspace, known, published_until_micros)
-            left = {one.conversion_id for one in await self._rows.misplaced(scope, published_until_micros)}
+        lacking = [one for one in sure if one not in known and _lacks_revision(one, stored[one.conversion_id])]
+        # What closed books keep of a removed conversion has no row: where its last revision is lost, it looks so.
+        kept = {
+            one.conversion_id for one in known if erasures.removing and is_severed(one.conversion_id) and not one.rows
+        }
+        mended = [one for one in known if one.conversion_id not in kept]
+        if mended and repairs:
+            newest = {one.conversion_id: one.newest.revision for one in mended}
+            await note(
+                [
+                    replace(one, repair_revision=newest[one.conversion_id])
+                    for one in found
+                    if one.conversion_id in newest
+                ]
+            )
+            await self._put_right(scope.workspace, mended, published_until_micros)
+            left = {one.conversion_id for one in await self._rows.misplaced(scope, published_until_micros)} | kept
             found = [one if one.conversion_id in left else one.repaired(newest[one.conversion_id]) for one in found]
             await note(found)
+        found += [_found_lacking(scope, one, now_micros) for one in lacking]
         before = repaired_before(said, found, is_cut=is_cut)
         await note(before)
         return OddRows([*found, *before], is_cut, unpublished)
@@ -144,6 +169,8 @@ class NewestRowChecks:
             StorageUnavailableError: A store does not answer; run the same again.
         """
         every, is_cut = await self._rows.altered(scope, published_until_micros)
+        erasures = await self._severed.erasures(scope.workspace, (one.conversion_id for one in every))
+        every = [one for one in every if not (erasures.under_way and is_severed(one.conversion_id))]
         damaged = [one for one in every if not one.is_told_by_row and one.conversion_id not in unsure]
         every_one = [_found_altered(scope, one, now_micros) for one in damaged]
         found = [one for one in every_one if one.conversion_id not in named or one.finding_id in said]
@@ -185,13 +212,18 @@ class NewestRowChecks:
 
 def _is_newest(one: MisplacedRows, stored: StoredConversion) -> bool:
     """Tells whether the ledger has the newest revision; where the state store has lost it, a later row may have it."""
-    if stored.pending or stored.revision > one.newest.revision:
+    if stored.pending or stored.revision > one.newest.revision or not one.newest.revision:
         return False
     return stored.revision == one.newest.revision or not _has_later(one)
 
 
 def _has_later(one: MisplacedRows) -> bool:
     return any(row.revision > one.newest.revision for row in one.rows)
+
+
+def _lacks_revision(one: MisplacedRows, stored: StoredConversion) -> bool:
+    """Tells whether a severed conversion has a row of a revision that the ledger has lost."""
+    return is_severed(one.conversion_id) and not stored.pending and _has_later(one)
 
 
 def _is_wrong(one: MisplacedRows, version: RowVersion, published_until_micros: int) -> bool:
@@ -221,9 +253,22 @@ def _found_misplaced(scope: Scope, one: MisplacedRows, now_micros: int) -> Findi
     )
 
 
+def _found_lacking(scope: Scope, one: MisplacedRows, now_micros: int) -> Finding:
+    return finding(
+        scope.reconciliation_id,
+        FindingKind.MISSING,
+        _NO_REVISION,
+        cause=FindingCause.LOST_ROW,
+        conversion_id=one.conversion_id,
+        expected="; ".join(map(_text, one.rows[:10])),
+        actual=_text(one.newest) if one.newest.revision else "nothing",
+        find_micros=now_micros,
+    )
+
+
 def is_of_misplaced(one: Finding) -> bool:
     """Tells whether a finding is one of `NewestRowChecks.misplaced`."""
-    return one.message in (_NO_ROW, _OTHER_PLACE) and one.expected.startswith(_PLACE)
+    return one.message in (_NO_ROW, _OTHER_PLACE, _NO_REVISION) and one.expected.startswith(_PLACE)
 
 
 def is_of_altered(one: Finding) -> bool:

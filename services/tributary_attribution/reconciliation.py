@@ -156,7 +156,9 @@ class Reconciliation:
             *await self._noting(run, is_of_chains),
             repairs=run.repairs,
         )
+        severed, is_cut_severed = await self._rows.severed_sums(scope, now, settled.accepted_until_micros)
         unsure = {one.conversion_id for one in altered.found if one.state is not FindingState.RESOLVED}
+        unsure |= {one.conversion_id for one in severed}
         misplaced = await self._rows.misplaced(
             *(scope, now, settled.accepted_until_micros, unsure),
             *await self._noting(run, is_of_misplaced),
@@ -182,12 +184,12 @@ class Reconciliation:
         counts, answers = await self._checks.check(scope, workspace, now)
         answers.add(extra.found, is_cut=len(extra.found) >= LIMIT)
         answers.add(altered.found, is_cut=altered.is_cut)
-        is_cut = chains.is_cut or misplaced.is_cut or odd.is_cut
+        is_cut = chains.is_cut or misplaced.is_cut or odd.is_cut or is_cut_severed
         answers.cut |= {FindingKind.MISSING, FindingKind.DIFFERENT} if is_cut else set()
         counts["misplaced_rows"] = run.counts.get("misplaced_rows", len(placed))
         counts["lost_revisions"] = len(chains.found)
         counts["altered_revisions"] = altered.rows
-        found = [*answers.named, *unrecorded, *chains.found, *odd.found]
+        found = [*answers.named, *unrecorded, *chains.found, *odd.found, *severed]
         found = await self._runs.report(run.workspace, found, self._clock.unix_micros())
         is_recorded = bool(sums) and not {"verdicts_unsettled", "cut_losses"} & sums.keys()
         moment = self._clock.unix_micros()

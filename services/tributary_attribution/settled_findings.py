@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from tributary_attribution.cut_answers import Answers
 from tributary_attribution.verdict_sums import is_verdict_sum
+from tributary_domain.erasures import SEVERED_PREFIX
 from tributary_domain.findings import (
     DIFFERENCE_KINDS,
     Finding,
@@ -190,7 +191,9 @@ class _Look:
                 return _is_gone(standing) or (self._is_whole and await self._covers(one))
             case kind if kind in DIFFERENCE_KINDS and standing:
                 is_seen = standing.is_compared and self._is_whole
-                return one.conversion_id in self._named or is_seen or _is_gone(standing)
+                if one.conversion_id in self._named or is_seen or _is_gone(standing):
+                    return True
+                return one.conversion_id.startswith(SEVERED_PREFIX) and self._is_whole and await self._covers(one)
             case FindingKind.EXTRA if standing:
                 return standing.is_observed or standing.is_looked_for or not standing.is_stored
             case FindingKind.OUTLIER if standing:

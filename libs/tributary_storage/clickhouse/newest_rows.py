@@ -59,6 +59,14 @@ class MisplacedRows(NamedTuple):
     rows: tuple[RowPlace, ...]
 
 
+class ErasuresOfWorkspace(NamedTuple):
+    """How many erasures a workspace has."""
+
+    under_way: int
+    removing: int
+    """Those that took conversions out of it."""
+
+
 class AlteredRow(NamedTuple):
     """A row that says otherwise than the newest revision of its conversion."""
 
@@ -92,6 +100,17 @@ class NewestRows:
             MisplacedRows(name, RowPlace(revision, micros), tuple(RowPlace(*place) for place in places))
             for name, revision, micros, places in rows
         ]
+
+    async def severed_sums(self, scope: Scope, published_until_micros: int) -> list[tuple[str, int]]:
+        """Returns severed conversions whose revisions do not add up, each with the first; at most `MOST`."""
+        rows = await self._in_parts("severed_sums", scope, published_until_micros)
+        return [(str(name), int(revision)) for name, revision in rows]
+
+    async def erasures(self, workspace: str) -> ErasuresOfWorkspace:
+        """Returns how many erasures there are."""
+        statement = reconciliation_statement("erasures_of_workspace")
+        [(under_way, removing)] = await self._clickhouse.execute(statement, {"workspace": workspace})
+        return ErasuresOfWorkspace(under_way, removing)
 
     async def altered(self, scope: Scope, published_until_micros: int) -> tuple[list[AlteredRow], bool]:
         """Returns the rows that are where they belong and say otherwise than the ledger; as for `misplaced`.
