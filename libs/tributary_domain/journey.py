@@ -164,7 +164,7 @@ def path_start(
     conversion_key: OrderKey,
     resetting: Collection[int],
     history_micros: int,
-    conversion_ids: Mapping[int, str],
+    conversion_ids: Mapping[int, str | int],
     internal: Collection[int] = (),
     earned: OrderKey | None = None,
     arrived: Collection[int] = (),
@@ -180,8 +180,8 @@ def path_start(
         resetting: Descriptors of the conversion names in `AttributionSettings.path_reset_names`.
         history_micros: How far before the conversion the journey is complete: what is older decides nothing, or
             forgetting it would move the start.
-        conversion_ids: Event hash of an observation -> its conversion. One that is not in it says of none, and stands
-            for itself: its order went with its person.
+        conversion_ids: Event hash of an observation -> its conversion, or the number of one that went with its person.
+            One that is not in it says of none, and stands for itself.
         internal: Event hashes of internal and test traffic.
         earned: The earliest touch that the conversion was credited to, where the journey may have forgotten anything:
             of an order that is left after it, and has not just arrived, the first observation is forgotten.

@@ -47,7 +47,7 @@ def person_path(
     ordered: Sequence[JourneyTouch],
     settings: AttributionSettings,
     resetting: Collection[int] = (),
-    conversion_ids: Mapping[int, str] | None = None,
+    conversion_ids: Mapping[int, str | int] | None = None,
 ) -> Sequence[JourneyTouch]:
     """Returns the touches of a person that led nowhere, oldest first; none if he has no touch that could have.
 

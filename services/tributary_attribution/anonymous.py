@@ -261,16 +261,18 @@ def anonymous_observation(admitted: AdmittedEvent) -> AdmittedEvent:
     return kept
 
 
-def anonymous_entry(admitted: AdmittedEvent, gone: Collection[str]) -> AdmittedEvent:
+def anonymous_entry(admitted: AdmittedEvent, gone: Collection[str], order: str = "") -> AdmittedEvent:
     """Returns what an observation of an erased person's conversion is in the journey of whoever observed it.
 
     Args:
         admitted: It.
         gone: Identifiers of the erased person.
+        order: The random id of what it observed: several of one are told apart from those of another, and nothing
+            leads anywhere. Empty: it is not known any more.
     """
     said = admitted.event
     tokens = [token for token in admitted.identity_tokens if token not in gone]
-    kept = AdmittedEvent(verdict=admitted.verdict, identity_tokens=tokens)
+    kept = AdmittedEvent(verdict=admitted.verdict, identity_tokens=tokens, conversion_id=order)
     event = kept.event
     event.event_id, event.session_id, event.traffic = said.event_id, said.session_id, said.traffic
     event.event_time.CopyFrom(said.event_time)

@@ -31,6 +31,7 @@ from tributary_domain.consent import (
     stricter,
 )
 from tributary_domain.consent_strings import states_by
+from tributary_domain.erasures import SEVERED_PREFIX
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.traces import INTERNAL as INTERNAL_TRACE
@@ -201,6 +202,8 @@ class ArrivalReader:
             name = digest_of(event.conversion.name.encode())
             touch = JourneyTouch(micros, hashed, _CONVERSION, name, flags, session=session)
             entry = event_field(hashed), pack_conversion(touch, named, stored_flags, _own_click(event))
+            if named.startswith(SEVERED_PREFIX):
+                named = ""  # what it observed went with whom it was of
             conversion_id = named
             own_id = ids.conversion_id(digest_of_event(workspace, admitted))
         elif kind == "adjustment":

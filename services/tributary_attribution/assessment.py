@@ -289,7 +289,7 @@ def _path_start(
         place,
         {digest_of(name.encode()) for name in settings.path_reset_names},
         settings.history_micros,
-        journey.conversion_ids,
+        journey.orders,
         journey.internal,
         earned,
         known.arrived,

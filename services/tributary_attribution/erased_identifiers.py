@@ -64,17 +64,18 @@ def recorded_as(admitted: bytes, arrival: Arrival, left: Arrival) -> bytes:
     return stays.SerializeToString(deterministic=True)
 
 
-def entry_left(admitted: bytes, arrival: Arrival, left: Arrival) -> bytes:
+def entry_left(admitted: bytes, arrival: Arrival, left: Arrival, order: str) -> bytes:
     """Returns an event as an erasure leaves it in a journey whose order it strips; empty: nothing of it stays.
 
     Args:
         admitted: As it was accepted.
         arrival: Of it.
         left: What is left of that, whatever became of the order: it itself, or of `without` or `said_by_nobody`.
+        order: The random id of what it observed; empty: it is not known any more.
     """
     said = AdmittedEvent.FromString(admitted)
     # What is in quarantine observes nothing, and a refund is its order's: neither stays.
     if not left.tokens or arrival.is_quarantined or said.event.WhichOneof("kind") != "conversion":
         return b""
     gone = set(arrival.tokens).difference(left.tokens)
-    return anonymous_entry(said, gone).SerializeToString(deterministic=True)
+    return anonymous_entry(said, gone, order).SerializeToString(deterministic=True)

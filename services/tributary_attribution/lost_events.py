@@ -7,7 +7,7 @@ is as it was told. What the log holds no more is named and stays lost.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from tributary.dedup.v1.admitted_events_pb2 import Admission
@@ -47,6 +47,12 @@ class Recorded(Protocol):
 
     async def ids_without_conversion(self, scope: Scope, event_ids: Collection[str]) -> set[str]:
         """Returns which of some events were recorded, and are known to be of no conversion."""
+        ...
+
+    async def orders_of_entries(
+        self, scope: Scope, tokens: Collection[str], event_ids: Collection[str]
+    ) -> dict[str, str]:
+        """Returns the random ids of what stripped events of some identifiers observed, as far as these are known."""
         ...
 
 
@@ -118,7 +124,8 @@ class LostEvents:
             lost.update(one.arrival.event_id for one in missing)
             if repairs and missing:
                 left = await self._left_of([one.arrival for one in missing])
-                await self._writer.write(_batch(missing, left, await self._stripped(scope, missing)))
+                stripped = await self._stripped(scope, missing)
+                await self._writer.write(_batch(missing, left, stripped, await self._orders(scope, left, stripped)))
                 written.update(one.arrival.event_id for one in missing)
         found = [_finding(scope, event_id, now_micros) for event_id in sorted(lost)]
         return [one.repaired(0) if one.event_id in written else one for one in found]
@@ -142,6 +149,14 @@ class LostEvents:
         naming = [one.arrival.event_id for one in held if one.arrival.named_conversion_id]
         return await self._recorded.ids_without_conversion(scope, naming)
 
+    async def _orders(
+        self, scope: Scope, left: Sequence[Arrival | None], stripped: Collection[str]
+    ) -> Mapping[str, str]:
+        """Returns by what the orders that stripped events told are told apart."""
+        staying = [one for one in left if one is not None and one.event_id in stripped]
+        tokens = {token for one in staying for token in one.tokens}
+        return await self._recorded.orders_of_entries(scope, tokens, [one.event_id for one in staying])
+
 
 def _held(entry: LogEntry, scope: Scope, reader: ArrivalReader) -> list[_Held]:
     """Returns the events of a workspace in an entry that should have a row; none of one that cannot be read."""
@@ -156,13 +171,19 @@ def _held(entry: LogEntry, scope: Scope, reader: ArrivalReader) -> list[_Held]:
         return []  # the recorder has put it aside
 
 
-def _batch(missing: Sequence[_Held], left: Sequence[Arrival | None], stripped: Collection[str]) -> EventBatch:
+def _batch(
+    missing: Sequence[_Held],
+    left: Sequence[Arrival | None],
+    stripped: Collection[str],
+    orders: Mapping[str, str],
+) -> EventBatch:
     batch = EventBatch()
     for (entry, position, letter, admission, admitted, arrival), stays in zip(missing, left, strict=True):
         place = LogPlace.of(entry.shard, entry.lane, entry.entry_id, entry.accept_micros)
         where, context = (place, position, letter, admission.workspace), admission.accept_context
         is_stripped = arrival.event_id in stripped
-        entry_there = entry_left(admitted, arrival, stays) if is_stripped and stays is not None else b""
+        order = orders.get(arrival.event_id, "")
+        entry_there = entry_left(admitted, arrival, stays, order) if is_stripped and stays is not None else b""
         if entry_there:
             add_entry(batch, *where, admitted, entry_there, context)
         elif stays is None or is_stripped:

@@ -17,6 +17,7 @@ from tributary_domain.ties import most_telling
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.redis.erasures import Erasures, Observed
 from tributary_storage.redis.firsts import FirstConversion
+from tributary_storage.redis.journey_layout import number_of_erased
 
 
 class ObservedOrders:
@@ -53,7 +54,13 @@ class ObservedOrders:
             for token, name, micros, event_id, conversion_id in rows
         }
         observed = [
-            Observed(homes[event_id], event_hash(event_id), name, firsts.get((homes[event_id], name)))
-            for event_id, name in ((event_id, one.event.conversion.name) for event_id, one in left.items())
+            Observed(
+                homes[event_id],
+                event_hash(event_id),
+                one.event.conversion.name,
+                firsts.get((homes[event_id], one.event.conversion.name)),
+                number_of_erased(one.conversion_id),
+            )
+            for event_id, one in left.items()
         ]
         await self._erasures.forget_observed(erasure.workspace, observed)

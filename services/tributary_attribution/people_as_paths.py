@@ -204,7 +204,7 @@ def path_of(journey: Journey, workspace: Workspace) -> Sequence[JourneyTouch]:
     if last is None:
         return ()
     settings = settings_for(workspace, last.event_time_micros)
-    return person_path(entries, settings, _resetting(settings), journey.conversion_ids)
+    return person_path(entries, settings, _resetting(settings), journey.orders)
 
 
 def _resetting(settings: AttributionSettings) -> set[int]:

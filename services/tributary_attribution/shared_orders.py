@@ -135,7 +135,7 @@ class SharedOrders:
         """
         gone = frozenset(erasure.tokens)
         told = await self._records.observed_by_others(erasure)
-        left = [anonymous_entry(AdmittedEvent.FromString(one.admitted), gone) for one in told]
+        left = [anonymous_entry(AdmittedEvent.FromString(one.admitted), gone, one.conversion_id) for one in told]
         return {
             (one.event_micros, one.event_id): entry.SerializeToString(deterministic=True)
             for one, entry in zip(told, left, strict=True)

@@ -242,7 +242,15 @@ async def test_of_the_order_it_says_neither_the_value_nor_the_shop(
 
 async def test_it_is_found_by_its_order_and_not_among_all(own: Reconciled, workspace: str) -> None:
     attribution = own.attribution
-    asked = {"workspace": workspace, "until": NOON, "there_until": NOON, "tokens": ["t"], "conversions": ["c1:none"]}
+    asked = {
+        "workspace": workspace,
+        "first": 1,
+        "second": 2,
+        "until": NOON,
+        "there_until": NOON,
+        "tokens": ["t"],
+        "conversions": ["c1:none"],
+    }
     explained = f"EXPLAIN indexes = 1 {statement('erasure/observed_by_others')}"
     await own.happen(*seen_by_both(Events(workspace), NOON - DAY))
     plan = await attribution.clickhouse.execute(explained, asked)
@@ -260,3 +268,39 @@ async def test_what_names_no_order_is_nobodys_first(own: Reconciled, workspace: 
     await firsts.remember([seen(NOON, ""), seen(NOON + 1, conversion_id)], 60)
     [began] = await firsts.of_people([(workspace, [DEVICE])])
     assert [one.conversion_id for one in began.conversions.values()] == [conversion_id]
+
+
+@pytest.mark.parametrize("mode", list(ErasureMode))
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_several_tellings_of_it_end_a_path_once(
+    migrated_redis_url: str, clickhouse_url: str, workspace: str, mode: ErasureMode, is_lost: bool
+) -> None:
+    events, at = Events(workspace), NOON - 2 * DAY
+    settings = {"touch_grain": "event", "path_after_conversion": {"reset": ["purchase"]}}
+    async with (
+        reconciled(
+            migrated_redis_url, clickhouse_url, workspace, delivery_seconds=PATIENCE_SECONDS, attribution=[settings]
+        ) as own,
+        forgetting(own.attribution),
+    ):
+        attribution, theirs = own.attribution, events.conversion_id("o-theirs")
+        await happen(
+            attribution,
+            *seen_by_both(events, at),
+            events.touch(DEVICE, at=at + DAY // 24, channel="Display"),
+            events.order(DEVICE, at=at + DAY // 12, order_id="o-erased", letter="M", rank=1),
+            events.order(DEVICE, order_id="o-theirs"),
+        )
+
+        async def credited() -> list[str]:
+            rows = await attribution.stored("conversion_id, touch_channels")
+            return next(channels for conversion_id, channels in rows if conversion_id == theirs)
+
+        assert await credited() == ["Display"]
+        await erase(attribution, mode)
+        if is_lost:
+            await lose_all(attribution)
+        await own.happen(events.touch(DEVICE, at=at + DAY // 8, channel="Email"))
+        assert await credited() == ["Display", "Email"]
+        await own.run()
+        assert await own.differences() == []

@@ -33,7 +33,7 @@ async def shown(own: Reconciled) -> tuple[Any, ...]:
 async def row_of(own: Reconciled, event_id: str) -> tuple[Any, ...]:
     [row] = await own.attribution.clickhouse.execute(
         "SELECT kind, verdict, identity_tokens, order_id, value_micros, conversion_name, hex(payload_digest),"
-        " hex(admitted), conversion_id FROM events FINAL WHERE workspace = %(w)s AND event_id = %(e)s",
+        " details, hex(admitted), conversion_id FROM events FINAL WHERE workspace = %(w)s AND event_id = %(e)s",
         {"w": own.attribution.workspace.id, "e": event_id},
     )
     return tuple(row)
@@ -61,7 +61,8 @@ async def test_what_somebody_elses_device_saw_of_it_is_an_entry_of_their_journey
         found = [(one.event_id, one.state) for one in await find(own)]
         assert found == [(one, FindingState.RESOLVED) for one in ("refund", "seen")]
         again = await row_of(own, "seen")
-        assert (again[0], again[1:-1]) == ("erased", row[1:-1])
+        assert (again[0], again[1:]) == ("erased", row[1:])
+        assert again[-1] == again[-3]["erased_order"]
         assert again[-1].startswith("s1:")
         assert AdmittedEvent.FromString(bytes.fromhex(again[-2])).identity_tokens == [DEVICE]
         assert (await row_of(own, "refund"))[2:5] == ([], "", None)

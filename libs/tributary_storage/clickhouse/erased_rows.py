@@ -15,6 +15,7 @@ from tributary_storage.clickhouse.event_rows import EVENT_COLUMNS, EventBatch, L
 
 _KIND: Final = EVENT_COLUMNS.index("kind")
 _ADMITTED: Final = EVENT_COLUMNS.index("admitted")
+_DETAILS: Final = EVENT_COLUMNS.index("details")
 _CONVERSION_ID: Final = EVENT_COLUMNS.index("conversion_id")
 _ID_BYTES: Final = 16
 _ERASED: Final = "erased"
@@ -67,8 +68,8 @@ def add_entry(
 ) -> None:
     """Adds an event that stays in a journey without the order that it observed.
 
-    Under a random id, as any that was stripped: by that whoever reads it knows that it is no order any more. No event
-    of the same order is known to have the same, so it is no conversion, either.
+    Under a random id, as any that was stripped: by that whoever reads it knows that it is no order any more. Where it
+    is not known which the row had, no event of the same order is known to have the same. It is no conversion, either.
 
     Args:
         batch: As of `add_erased`; so are all others but one.
@@ -87,7 +88,9 @@ def add_entry(
     batch.add(place, index, letter, workspace, _known_again(left, said), context)
     row = list(batch.events[-1])
     row[_KIND], row[_ADMITTED] = _ERASED, entry
-    row[_CONVERSION_ID] = SEVERED_PREFIX + token_hex(_ID_BYTES)
+    row[_CONVERSION_ID] = left.conversion_id or SEVERED_PREFIX + token_hex(_ID_BYTES)
+    if left.conversion_id:
+        row[_DETAILS] = {**row[_DETAILS], "erased_order": left.conversion_id}
     batch.events[-1] = tuple(row)
 
 

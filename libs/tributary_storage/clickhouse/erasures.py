@@ -217,7 +217,7 @@ class ErasureRecords:
         return await self._to_be_stripped("adjusted_by_person", erasure)
 
     async def observed_by_others(self, erasure: Erasure) -> list[ToBeStripped]:
-        """Returns what others observed of a person's conversions."""
+        """Returns what others observed of a person's conversions, each with the random id that it has once stripped."""
         if not erasure.conversion_ids:
             return []
         return await self._to_be_stripped("observed_by_others", erasure)

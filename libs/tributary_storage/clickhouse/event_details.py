@@ -45,6 +45,7 @@ nobody said when the click was made. `own_click_ids`, of a conversion, are lines
 coupon code, holds a line break. `consent_by_strings` are the states that consent strings and the browser's signal say,
 packed as in `consent_decisions`: SQL reads no such string; the vendors, that they name and do not name, are lines,
 too. Of these a sighting keeps some, and has `sighted_click` and `sighted_interaction` (`retention/keep_sightings`).
+What is left in a journey of an erased order has `erased_order`, its random id (`erasure/strip_events`).
 """
 
 _CONSENT: Final = names_of(ConsentState.DESCRIPTOR)

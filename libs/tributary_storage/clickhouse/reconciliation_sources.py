@@ -233,6 +233,16 @@ class ReconciliationSources:
             if not one.conversion_id or one.conversion_id.startswith(SEVERED_PREFIX)
         }
 
+    async def orders_of_entries(
+        self, scope: Scope, tokens: Collection[str], event_ids: Collection[str]
+    ) -> dict[str, str]:
+        """Returns the random ids of what stripped events of some identifiers observed, as far as these are known."""
+        if not tokens or not event_ids:
+            return {}
+        values = {**scope.values, "tokens": list(tokens), "event_ids": list(event_ids)}
+        rows = await self._clickhouse.execute(reconciliation_statement("orders_of_entries"), values)
+        return {str(event_id): str(order) for event_id, order in rows}
+
     async def refusal_places(
         self, scope: Scope, begin_micros: int, end_micros: int
     ) -> set[tuple[int, str, int, int, int]]:

@@ -36,6 +36,8 @@ _FORGET: Final = Script("forget_conversions")
 _FORGET_OBSERVED: Final = Script("forget_observed")
 _TOGETHER_MICROS: Final = 30_000_000
 """For what comes within that, one look is enough."""
+_OF_OBSERVED: Final = 4
+"""Arguments of the script per observation."""
 
 
 class Observed(NamedTuple):
@@ -48,6 +50,8 @@ class Observed(NamedTuple):
     """Of the conversion."""
     own_first: FirstConversion | None
     """The earliest of that name that is recorded of whoever it is, and is not erased; None: there is none."""
+    order: int = 0
+    """The number by which observations of one erased order are told from those of another; 0: it is not known."""
 
 
 class Erasures:
@@ -277,11 +281,12 @@ class Erasures:
         for one in observed:
             name = digest_of(one.name.encode()).to_bytes(EVENT_BYTES)
             own = b"" if one.own_first is None else pack_first(one.own_first)
-            seen[person_key(workspace, one.token)] += (event_field(one.event_hash), name, own)
+            order = one.order.to_bytes(EVENT_BYTES) if one.order else b""
+            seen[person_key(workspace, one.token)] += (event_field(one.event_hash), name, own, order)
         pieces = []
         for place, own_events in seen.items():
             shard = shard_of_key(place, self._shards)
-            pieces.append(Piece(shard, keys.journey(shard, place), (len(own_events) // 3, *own_events)))
+            pieces.append(Piece(shard, keys.journey(shard, place), (len(own_events) // _OF_OBSERVED, *own_events)))
         calls, _ = in_calls(pieces)
         await run(self._client, _FORGET_OBSERVED, calls)
 

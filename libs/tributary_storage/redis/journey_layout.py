@@ -4,7 +4,8 @@
 |-----------------|---------------------------------------------------------------------------------------------|
 | 8 bytes         | an event, by its hash: kind, flags, time, descriptor, click, session, interaction, click    |
 |                 | time, without trailing zeros after the time; of a conversion: kind, flags, time, name,      |
-|                 | session, digest, and the click id that it carries itself, if it does                        |
+|                 | session, digest, and the click id that it carries itself, if it does; without a digest, in  |
+|                 | place of that the number of the erased order that it told                                   |
 | identity token  | whose journey it is, with a sighting: time, hash and position of the earliest event         |
 | `m`             | version, create time, newest conversion time of the person, earliest sighting, number of    |
 |                 | events, second up to which events were trimmed, second from which on old ones are, 1: a     |
@@ -25,6 +26,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from tributary_domain.consent import DENIED, UNSAID, Decision, Purpose, Timeline
+from tributary_domain.erasures import SEVERED_PREFIX
 from tributary_domain.ids import CONVERSION_PREFIX
 from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, SEEN_KINDS, JourneyTouch, TouchKind
 from tributary_domain.traces import Trace, Traces
@@ -90,6 +92,8 @@ class Journey:
     own_clicks: Mapping[int, int]
     """Event hash of an observation -> the number of the click id that it carries itself, of those that carry one.
     Beside the entries, because a conversion is no touch: its click id makes nothing else an old click."""
+    erased: Mapping[int, int]
+    """Event hash of an observation of an erased person's order -> the number of that, where it is known."""
     tokens: frozenset[str]
     """The identity tokens of this person."""
     decisions: tuple[Decision, ...] = ()
@@ -104,6 +108,11 @@ class Journey:
     """Where what was too much was read again: up to when it was trimmed; some of it may be recorded later."""
     traces: Traces = field(default_factory=dict)
     """By what destinations can recognise this person: of each identifier the newest two of a slot, in no order."""
+
+    @property
+    def orders(self) -> Mapping[int, str | int]:
+        """Returns by what observations of one order are told from those of others, also where it is erased."""
+        return {**self.erased, **self.conversion_ids} if self.erased else self.conversion_ids
 
 
 _journey_touch: Final[Callable[..., JourneyTouch]] = tuple.__new__  # in place of the one that takes arguments
@@ -126,15 +135,24 @@ def pack_conversion(touch: JourneyTouch, conversion_id: str, stored_flags: int =
 
     Args:
         touch: As the core knows it; `descriptor` stands for the conversion's name.
-        conversion_id: `c1:` and 32 hexadecimal digits; empty: what it observed is an erased person's.
+        conversion_id: `c1:` and 32 hexadecimal digits; `s1:` or empty: what it observed is an erased person's.
         stored_flags: INTERNAL, ASSUMED_DENIED, CONSENTED.
         own_click: The number of the click id that it carries itself; 0: it carries none.
     """
-    digest = bytes.fromhex(conversion_id.removeprefix(CONVERSION_PREFIX))
+    digest = NO_CONVERSION
+    if conversion_id.startswith(SEVERED_PREFIX):
+        own_click = number_of_erased(conversion_id)
+    elif conversion_id:
+        digest = bytes.fromhex(conversion_id.removeprefix(CONVERSION_PREFIX))
     value = _CONVERSION.pack(
         _KIND, touch.flags | stored_flags, touch.event_time_micros, touch.descriptor, touch.session, digest
     )
     return value + _HASH.pack(own_click) if own_click else value
+
+
+def number_of_erased(conversion_id: str) -> int:
+    """Returns the number of an erased order; 0: nobody gave it a random id."""
+    return int(conversion_id.removeprefix(SEVERED_PREFIX)[: 2 * EVENT_BYTES] or "0", 16)
 
 
 def unpack_entry(value: bytes) -> tuple[int, int, int, bytes]:
@@ -234,6 +252,7 @@ def unpack_journey(
     internal: set[int] = set()
     consented: set[int] = set()
     own_clicks: dict[int, int] = {}
+    erased: dict[int, int] = {}
     named = set(tokens)
     size = _TOUCH.size
     decided: dict[bytes, bytes] = {}
@@ -245,7 +264,8 @@ def unpack_journey(
             if value[0] == _KIND:
                 _, flags, time, descriptor, session, digest = _CONVERSION.unpack_from(value)
                 if len(value) > _CONVERSION.size:
-                    (own_clicks[event_hash],) = _HASH.unpack_from(value, _CONVERSION.size)
+                    numbers = own_clicks if digest != NO_CONVERSION else erased
+                    (numbers[event_hash],) = _HASH.unpack_from(value, _CONVERSION.size)
                 entries.append(
                     JourneyTouch(time, event_hash, _KIND, descriptor, flags & ~_STORED_FLAGS | NO_TOUCH, 0, 0, session)
                 )
@@ -296,6 +316,7 @@ def unpack_journey(
         internal=frozenset(internal),
         consented=frozenset(consented),
         own_clicks=own_clicks,
+        erased=erased,
         tokens=frozenset(named),
         decisions=tuple(decisions),
         assumed=frozenset(assumed),

@@ -54,7 +54,19 @@ def test_an_observation_is_read_as_it_was_written(
     assert journey.entries == (touch._replace(flags=NO_TOUCH),)
     observed = {f"c1:{digest.hex()}": (time,)} if any(digest) else {}  # all zeros: an erased person's
     assert journey.conversions == observed
-    assert journey.own_clicks == ({7: own_click} if own_click else {})
+    assert journey.own_clicks == ({7: own_click} if own_click and any(digest) else {})
+    assert len(value) <= 64
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_an_observation_of_an_erased_order_is_told_from_others_and_names_none(order: bytes) -> None:
+    touch = JourneyTouch(1, 7, TouchKind.CONVERSION, 40)
+    value = pack_conversion(touch, f"s1:{order.hex()}")
+    journey = unpack_journey("p1:x", [{event_field(7): value}])
+    number = int.from_bytes(order[:8])
+    assert journey.orders == journey.erased == ({7: number} if number else {})
+    assert not journey.conversions
+    assert not journey.own_clicks
     assert len(value) <= 64
 
 

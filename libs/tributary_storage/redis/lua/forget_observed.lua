@@ -3,7 +3,8 @@
 -- that is earlier, as the journey forgets; if there is any.
 -- KEYS    journeys of one shard. Beside each, behind its name, with `:firsts`: how it began (`firsts`)
 -- ARGV    per journey {events n, n x (8 bytes: its field, 8 bytes: digest of its name, the own first of that name as
---         `firsts` has it; empty: none is known)}
+--         `firsts` has it; empty: none is known, 8 bytes: the number of the erased order, in whose place observations of
+--         it are told from those of others; empty: it is not known)}
 -- Answer  per journey how many observations were changed
 -- Cost    two reads and up to three writes per event, and O(journey) where it was a first. A second run changes nothing.
 local CONVERSION, QUARANTINED, INTERNAL = 7, 2, 16
@@ -37,11 +38,15 @@ local at, answers = 1, {}
 for number, journey in ipairs(KEYS) do
   local events, changed = tonumber(ARGV[at]), 0
   for index = 1, events do
-    local field, name, own = ARGV[at + 3 * index - 2], ARGV[at + 3 * index - 1], ARGV[at + 3 * index]
+    local last = at + 4 * index
+    local field, name, own, order = ARGV[last - 3], ARGV[last - 2], ARGV[last - 1], ARGV[last]
     local value = redis.call('HGET', journey, field)
-    if value and value:byte(1) == CONVERSION and value:sub(27, 42) ~= NO_CONVERSION then
-      redis.call('HSET', journey, field, value:sub(1, 26) .. NO_CONVERSION)
-      changed = changed + 1
+    if value and value:byte(1) == CONVERSION then
+      local left = value:sub(1, 26) .. NO_CONVERSION .. order
+      if left ~= value then
+        redis.call('HSET', journey, field, left)
+        changed = changed + 1
+      end
     end
     local first = redis.call('HGET', journey .. ':firsts', 'c' .. name)
     if first and first:sub(9, 16) == field then
@@ -50,7 +55,7 @@ for number, journey in ipairs(KEYS) do
       else redis.call('HDEL', journey .. ':firsts', 'c' .. name) end
     end
   end
-  at = at + 1 + 3 * events
+  at = at + 1 + 4 * events
   answers[number] = changed
 end
 return answers

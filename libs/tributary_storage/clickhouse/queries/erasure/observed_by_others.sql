@@ -1,9 +1,10 @@
--- What others observed until a moment of a person's conversions, while these were the person's, on a device that is not.
+-- What others observed until a moment of a person's conversions, while these were the person's, on a device that is not;
+-- under the random ids that the events of these have once they are stripped (`strip_events`).
 -- FINAL after what was ever said of these is found by index: an event is what it is since.
 SELECT
     toUnixTimestamp64Micro(event_time) AS time,
     event_id,
-    conversion_id,
+    concat('s1:', lower(hex(sipHash128Keyed((toUInt64(%(second)s), toUInt64(%(first)s)), conversion_id)))),
     toUnixTimestamp64Micro(accept_time),
     admitted,
     identity_tokens

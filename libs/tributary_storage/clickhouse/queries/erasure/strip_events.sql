@@ -2,8 +2,8 @@
 -- that what was received still equals what is there. A conversion stays one, under another random id than the severed;
 -- an order that is none of the erasure's was told too late to be one: nobody credited it, and nobody will, unless it was
 -- under way just then (`miscalled_events`). What somebody
--- else's device told of it stays an entry of their journey, that names no order: what the order was worth, and where, stays
--- of what names nobody alone. Where somebody else was erased since their entry was read, it is left: the next run reads it
+-- else's device told of it stays an entry of their journey, that names no order, but by its random id is told from what was
+-- told of others: what the order was worth, and where, stays of what names nobody alone. Where somebody else was erased since their entry was read, it is left: the next run reads it
 -- as it is now.
 ALTER TABLE events
     UPDATE
@@ -37,7 +37,15 @@ ALTER TABLE events
         value_micros = if(event_id IN %(entry_ids)s, NULL, value_micros),
         adjustment_id = '',
         properties = map(),
-        details = mapFilter((name, text) -> event_id IN %(entry_ids)s AND startsWith(name, 'consent_'), details),
+        details = if(
+            event_id IN %(entry_ids)s,
+            mapUpdate(
+                mapFilter((name, text) -> startsWith(name, 'consent_'), details),
+                map('erased_order', if(startsWith(conversion_id, 's1:'), conversion_id, concat('s1:', lower(
+                    hex(sipHash128Keyed((toUInt64(%(second)s), toUInt64(%(first)s)), conversion_id))))))
+            ),
+            map()
+        ),
         traceparent = '',
         admitted = unhex(transform(event_id, %(entry_ids)s, %(entries)s, ''))
     WHERE workspace = %(workspace)s

@@ -5,7 +5,8 @@
 -- its person stays in the journey of whoever observed it. An event belongs to its most telling identifier, and this one to
 -- a person. Consent is what the event says; a grant that says when it was given, and an event that says nothing, go by the
 -- person's last decision until then; without any by what is assumed of their region.
--- The source of an observation is its conversion; one whose order went with its person stands for itself.
+-- The source of an observation is its conversion, or by what one that went with its person is told from others; where
+-- nobody kept that, an observation stands for itself.
 -- Nothing of a run takes more memory: so identifiers are looked up by their hashes, in small blocks.
 INSERT INTO reconciliation_entries
 (
@@ -48,7 +49,8 @@ SELECT
     multiIf(
         is_touch, if(channel_rule = 'direct' AND shown = %(plain_direct)s, 0, cityHash64(shown, channel_rule)),
         entry_kind != 7, 1,
-        startsWith(conversion_id, 's1:'), greatest(hash, 1),
+        conversion_id = '' OR startsWith(conversion_id, 's1:'),
+            greatest(if(details['erased_order'] = '', hash, xxHash64(details['erased_order'])), 1),
         greatest(xxHash64(conversion_id), 1)
     ),
     shown,
