@@ -72,6 +72,7 @@ from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.erased_names import ErasedNames
+from tributary_storage.redis.erased_people import ErasedPeople
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.log_side import LogSide
 from tributary_storage.redis.old_paths import OldPaths
@@ -179,6 +180,7 @@ async def main(settings: AttributionServiceSettings) -> None:
         erasing = Erasing(
             people,
             erasures,
+            ErasedPeople(state, epoch.shards),
             opened,
             ErasureRecords(long_reads),
             DataKeys(state, epoch.shards),

@@ -153,7 +153,7 @@ def crediting_parts(
     models = Models(current_models, model_versions)
     rates = Rates(ExchangeRates(clickhouse), clock)
     settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
-    erasures, assumed_of = Erasures(state, epoch.shards), assumed_by_id(workspaces.find)
+    erasures, assumed_of = Erasures(state), assumed_by_id(workspaces.find)
     unfinished = UnfinishedErasures(clickhouse, lambda name: workspaces.get(name).pepper.reveal().encode())
     tombstones = Tombstones(
         erasures,

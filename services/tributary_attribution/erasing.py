@@ -28,7 +28,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -40,6 +39,7 @@ from tributary_attribution.earlier_erasures import EarlierErasures
 from tributary_attribution.erasure_notes import ErasureNotes
 from tributary_attribution.erasure_plans import GRACE_SECONDS, OWN_SECONDS, buried, counted, is_again, planned
 from tributary_attribution.erasure_waits import ErasureWaits
+from tributary_attribution.forgetting import Forgetting
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import tokens_to_find
 from tributary_attribution.letters_of_erased import LettersOfErased
@@ -57,9 +57,10 @@ from tributary_runtime.errors import Backpressure, NotFoundError, PreconditionEr
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erased_deals import ErasedDeals
 from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
-from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
+from tributary_storage.redis.erased_people import ErasedPeople
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
@@ -75,6 +76,7 @@ class Erasing:
     Args:
         people: Knows which identifiers are one person.
         erasures: The state store's part of it.
+        erased: What the state store has of them.
         opened: What is under way.
         records: ClickHouse's part of it.
         data_keys: What match keys are sealed under.
@@ -98,6 +100,7 @@ class Erasing:
         self,
         people: People,
         erasures: Erasures,
+        erased: ErasedPeople,
         opened: OpenErasures,
         records: ErasureRecords,
         data_keys: DataKeys,
@@ -117,15 +120,14 @@ class Erasing:
         self._waits = waits
         self._people = people
         self._erasures = erasures
+        self._erased = erased
         self._opened = opened
         self._records = records
         self._data_keys = data_keys
-        self._paths = paths
-        self._conversions = conversions
         self._stand_ins = stand_ins
         self._heirs = heirs
         self._shared = shared
-        self._observed = ObservedOrders(erasures, records, shared)
+        self._observed = ObservedOrders(erased, records, shared)
         self._deals = deals
         self._letters = LettersOfErased(dead_letters, heirs, shared)
         self._names = names
@@ -135,6 +137,8 @@ class Erasing:
         self._due = DueErasures(clock)
         self.earlier = EarlierErasures(opened)
         self._told_again = ToldAgain(conversions, records, shared, directory)
+        keeping = (people, paths, conversions, records, shared)
+        self._forgetting = Forgetting(erased, *keeping, stand_ins, self._told_again)
         self._notes = ErasureNotes(people, records, shared, deals, self._told_again)
         self._grace_micros = round(grace_seconds * 1e6)
 
@@ -215,7 +219,7 @@ class Erasing:
 
     async def _left(self, erasure: Erasure) -> dict[str, int]:
         keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
-        counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
+        counts = await self._erased.held(erasure.workspace, erasure.tokens, erasure.until_micros)
         counts |= {"data_keys": len(keys), "dead_letters": await self._letters.left(erasure)}
         counts |= {**await self._heirs.left(erasure), **await self._shared.left(erasure)}
         return {**counts, **await self._records.found(erasure), "deals": await self._deals.count(erasure)}
@@ -296,24 +300,9 @@ class Erasing:
     async def _note(self, erasure: Erasure) -> Erasure:
         """Keeps which conversions it is about, once none of them is about to be told to anybody."""
         noted = await self._notes.noted(erasure)
-        await self._published(noted)
+        await self._forgetting.published(noted)
         await self._opened.keep(noted)  # from here on it may have begun to sever them
         return noted
-
-    async def _published(self, erasure: Erasure) -> dict[str, int]:
-        """Returns the last revision of each of its conversions, once the records have all that were published."""
-        wanted = {conversion_key(erasure.workspace, one): one for one in erasure.conversion_ids}
-        stored = await self._conversions.observe({key: {} for key in wanted}, 0) if wanted else {}
-        if any(one.pending for one in stored.values()):
-            raise Backpressure("Conversions of the person are being published.", pause_seconds=1.0)
-        return {wanted[key]: one.revision for key, one in stored.items()}
-
-    async def _severed(self, erasure: Erasure) -> dict[str, int]:
-        """Returns the same, once nothing of them is left to sever: whoever tells the order again must find nothing."""
-        published = await self._published(erasure)  # first: what comes behind it is another revision
-        if await self._records.severed.is_left(erasure):
-            raise Backpressure("Conversions of the person were published meanwhile.", pause_seconds=1.0)
-        return published
 
     async def _stand_in(self, erasure: Erasure) -> Erasure:
         """Keeps what families go on knowing of its conversions, and by what these are recognised if told again."""
@@ -349,21 +338,7 @@ class Erasing:
         return counted(erasure, counts | {"waiting_orders": waiting} | {name: found[name] for name in names})
 
     async def _forget(self, erasure: Erasure) -> Erasure:
-        await self._severed(erasure)  # before anything is destroyed by which that would be credited
-        about = (erasure.workspace, erasure.tokens, erasure.until_micros)
-        forgotten = await self._erasures.forget_people(*about, partial(self._records.clicks_of_others, erasure))
-        places = [(erasure.workspace, token) for token in erasure.tokens]
-        await self._paths.take_back(places)
-        since = zip(places, await self._people.find_each(places), strict=True)
-        await self._paths.mark([place for place, journey in since if journey and journey.entries])
-        erasure = await self._told_again.left(erasure)
-        await self._stand_ins.take_place(erasure)
-        erasure, held = await self._told_again.held(erasure)
-        stays, published = await self._told_again.stays(erasure), await self._severed(erasure)
-        own = {one: revision for one, revision in published.items() if one in held}
-        conversions = await self._erasures.forget_conversions(erasure, own, stays)
-        changes = await self._shared.forget(erasure)  # of what was the person's, these said what it was worth
-        return counted(erasure, {**forgotten, "live_conversions": conversions, "live_changes": changes})
+        return await self._forgetting.forget(erasure)
 
     async def _credit_others(self, erasure: Erasure) -> Erasure:
         await self._stand_ins.credit_others(erasure)

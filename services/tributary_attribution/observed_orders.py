@@ -15,7 +15,7 @@ from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash
 from tributary_domain.ties import most_telling
 from tributary_storage.clickhouse.erasures import ErasureRecords
-from tributary_storage.redis.erasures import Erasures, Observed
+from tributary_storage.redis.erased_people import ErasedPeople, Observed
 from tributary_storage.redis.firsts import FirstConversion
 from tributary_storage.redis.journey_layout import number_of_erased
 
@@ -24,13 +24,13 @@ class ObservedOrders:
     """Strips it. May run twice, and raises `StorageUnavailableError`.
 
     Args:
-        erasures: The state store's part.
+        erased: What the state store has of them.
         records: ClickHouse's part.
         shared: Tell what others observed.
     """
 
-    def __init__(self, erasures: Erasures, records: ErasureRecords, shared: SharedOrders) -> None:
-        self._erasures = erasures
+    def __init__(self, erased: ErasedPeople, records: ErasureRecords, shared: SharedOrders) -> None:
+        self._erased = erased
         self._records = records
         self._shared = shared
 
@@ -63,4 +63,4 @@ class ObservedOrders:
             )
             for event_id, one in left.items()
         ]
-        await self._erasures.forget_observed(erasure.workspace, observed)
+        await self._erased.forget_observed(erasure.workspace, observed)

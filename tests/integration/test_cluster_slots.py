@@ -15,7 +15,7 @@ import redis.asyncio
 
 from tests.integration.test_event_of_two_orders import bar
 from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
-from tests.support.attribution import DAY, NOON, Admitted, Events, running_attribution
+from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Events, running_attribution
 from tests.support.eventually import eventually_async
 from tests.support.families import Families
 from tests.support.stores import running_redis
@@ -38,7 +38,7 @@ from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.delivery_job import KnownAs, Lane, Plan, PlannedRevision, Settled, Settlement, Taken, Tried
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
-from tributary_storage.redis.erasures import Observed
+from tributary_storage.redis.erased_people import ErasedPeople, Observed
 from tributary_storage.redis.first_claims import FirstClaims, LeadName, WantedSecond
 from tributary_storage.redis.keys import ATTRIBUTE_GROUP, RECORD_GROUP, event_dead_letters, event_log
 from tributary_storage.redis.names_in_jobs import NamesInJobs
@@ -108,7 +108,7 @@ async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
         assert revised is not None
         assert revised.state.inherited_from.conversion_id.startswith("s1:")
         observed = Observed("email:1", event_hash(stage[1].event.event_id), "purchase", None)
-        await attribution.erasures.forget_observed(workspace, [observed])
+        await ErasedPeople(attribution.state, SHARDS).forget_observed(workspace, [observed])
         journey = await attribution.people.find(workspace, ["email:1"])
         assert journey is not None
         assert not journey.conversions

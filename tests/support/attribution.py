@@ -107,6 +107,7 @@ from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.erased_names import ErasedNames
+from tributary_storage.redis.erased_people import ErasedPeople
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.journey_layout import META, meta_of
 from tributary_storage.redis.log_entry import LogEntry
@@ -480,7 +481,7 @@ async def running_attribution(
         models = Models(current, versions)
         rates = Rates(ExchangeRates(clickhouse), clock)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
-        erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
+        erasures, records = Erasures(state), ErasureRecords(clickhouse)
         unfinished = UnfinishedErasures(clickhouse, lambda name: directory.get(name).pepper.reveal().encode())
         tombstones = Tombstones(
             *(erasures, records, history, lambda *who: again(*who, clock.unix_micros())),
@@ -511,7 +512,16 @@ async def running_attribution(
         shared_orders = SharedOrders(conversions, records, directory)
         stand_ins = StandIns(conversions, publisher, StandInRecords(clickhouse), changes, directory, clock)
         erasing = Erasing(
-            *(people, erasures, opened, records, DataKeys(state, SHARDS), paths, conversions),
+            *(
+                people,
+                erasures,
+                ErasedPeople(state, SHARDS),
+                opened,
+                records,
+                DataKeys(state, SHARDS),
+                paths,
+                conversions,
+            ),
             stand_ins,
             HeirsOfErased(StandInRecords(clickhouse), DeliveriesOfOthers(clickhouse)),
             shared_orders,
