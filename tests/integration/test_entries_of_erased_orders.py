@@ -23,6 +23,7 @@ from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.clickhouse.statements import statement
 from tributary_storage.redis import keys
 from tributary_storage.redis.descriptors import digest_of
+from tributary_storage.redis.erased_people import ErasedPeople, Observed
 from tributary_storage.redis.journey_layout import event_field, pack_conversion
 from tributary_storage.redis.ties import person_key
 
@@ -304,3 +305,16 @@ async def test_several_tellings_of_it_end_a_path_once(
         assert await credited() == ["Display", "Email"]
         await own.run()
         assert await own.differences() == []
+
+
+async def test_a_run_that_does_not_know_which_order_it_was_leaves_it_to_one_that_did(
+    own: Reconciled, workspace: str
+) -> None:
+    attribution, order = own.attribution, Events(workspace).order("visitor:b")
+    await attribution.handle(order)
+    erased, hashed = ErasedPeople(attribution.state, SHARDS), event_hash(order[1].event.event_id)
+    for number in (5, 0):
+        await erased.forget_observed(workspace, [Observed("visitor:b", hashed, "purchase", None, number)])
+        journey = await attribution.people.find(workspace, ["visitor:b"])
+        assert journey is not None
+        assert (journey.erased, journey.conversion_ids) == ({hashed: 5}, {}), number

@@ -43,7 +43,8 @@ for number, journey in ipairs(KEYS) do
     local value = redis.call('HGET', journey, field)
     if value and value:byte(1) == CONVERSION then
       local left = value:sub(1, 26) .. NO_CONVERSION .. order
-      if left ~= value then
+      local is_less = order == '' and value:sub(27, 42) == NO_CONVERSION  -- a run that knew the number came before
+      if left ~= value and not is_less then
         redis.call('HSET', journey, field, left)
         changed = changed + 1
       end
