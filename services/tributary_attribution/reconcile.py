@@ -108,8 +108,8 @@ def reconciliation_of(
         settle: Returns when what repairs published is as safe as it must be.
     """
     sources, words = ReconciliationSources(clickhouse), IdentityWords(clickhouse)
-    rows = RevisionRows(clickhouse)
-    revisions = StoredRevisions(conversions, rows, ConversionWriter(clickhouse))
+    rows, newest = RevisionRows(clickhouse), NewestRows(clickhouse)
+    revisions = StoredRevisions(conversions, rows, newest, ConversionWriter(clickhouse))
     ledger = LedgerRows(clickhouse)
     recording: RecordingChecks | None = None
     if recorded is not None:
@@ -130,7 +130,7 @@ def reconciliation_of(
         Repair(people, conversions, attributor, sources, words, revisions),
         ChainChecks(revisions),
         LedgerChecks(ledger, LedgerRepair(ledger, conversions, ConversionWriter(clickhouse))),
-        NewestRowChecks(NewestRows(clickhouse), conversions),
+        NewestRowChecks(newest, conversions),
         ExtraConversions(ReconciliationComparison(clickhouse), conversions, rows),
         CrossChecks(
             sources,

@@ -208,6 +208,8 @@ class Repair:
         Raises:
             StorageUnavailableError: A store does not answer; run the same again.
         """
+        # First of all: what has a higher number takes what is written under it when both are merged.
+        await self._revisions.reveal(workspace.id, conversions)
         revisions = await self._revisions.restore(workspace.id, conversions)
         altered = await self._revisions.altered(workspace.id, conversions)
         words = await self._words.read(workspace.id)

@@ -15,6 +15,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.publishing import Writer
 from tributary_attribution.writing_in_parts import stored_of
 from tributary_domain.stand_ins import is_stand_in
+from tributary_storage.clickhouse.newest_rows import NewestRows
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.revision_rows import BrokenChain, RevisionPlaces, RevisionRows
 from tributary_storage.codec.conversion_revisions import PublishedConversion, as_published, displacing
@@ -38,12 +39,14 @@ class StoredRevisions:
     Args:
         conversions: Knows what is published.
         rows: The rows of revisions.
-        writer: Writes them.
+        newest: The rows of conversions.
+        writer: Writes revisions.
     """
 
-    def __init__(self, conversions: Conversions, rows: RevisionRows, writer: Writer) -> None:
+    def __init__(self, conversions: Conversions, rows: RevisionRows, newest: NewestRows, writer: Writer) -> None:
         self._conversions = conversions
         self._rows = rows
+        self._newest = newest
         self._writer = writer
 
     async def broken_chains(self, scope: Scope, published_until_micros: int) -> tuple[list[BrokenChain], bool]:
@@ -81,6 +84,29 @@ class StoredRevisions:
             for few in _few_at_once(broken):
                 written |= await self._write(workspace, few, about)
         return written
+
+    async def reveal(self, workspace: str, conversion_ids: Collection[str]) -> None:
+        """Takes away what hides conversions by a number that nobody published: what is restored would not be seen.
+
+        Raises:
+            StorageUnavailableError: A store does not answer; run the same again.
+        """
+        versions = await self._newest.versions(workspace, conversion_ids)
+        names = {one.conversion_id for one in versions if one.is_tombstone}
+        places = await self._rows.places(workspace, names)
+        # Asked last: what is published is in the state store before it is in a row.
+        stored = await self._stored(workspace, names)
+        known = {name: one.revision for name, one in stored.items() if one.revision and not one.pending}
+        for name, numbers in places.items():  # of an older copy of the state store others know more
+            if name in known:
+                known[name] = max(known[name], *(revision for revision, _ in numbers.revisions))
+        for one in versions:
+            if one.conversion_id in known and not one.is_tombstone:
+                known[one.conversion_id] = max(known[one.conversion_id], one.revision)
+        hiding = [
+            one for one in versions if one.is_tombstone and one.revision > known.get(one.conversion_id, one.revision)
+        ]
+        await self._newest.delete(workspace, hiding)
 
     async def altered(self, workspace: str, conversion_ids: Collection[str]) -> set[str]:
         """Returns the conversions whose newest row says otherwise than was published.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Attribution, Events
 from tributary_attribution.runs import exit_status
@@ -90,3 +92,39 @@ async def test_what_is_posted_adds_up_before_anybody_repairs_it(
         assert (exit_status(run), run.counts["lost_revisions"]) == (2, 3)
         posted = await _report(world.attribution, Basis.POSTING)
         assert sum(values[1] for values in posted.values()) == 60_000_000 + 60_000_000 + 2 * 30_000_000 + 90_000_000
+
+
+@pytest.mark.parametrize("lost", ["first", "middle", "newest", "all"])
+@pytest.mark.parametrize("buried", [False, True])
+async def test_a_conversion_that_lost_its_row_and_a_revision_is_whole_after_one_run(
+    redis_url: str, clickhouse_url: str, workspace: str, lost: str, *, buried: bool
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen(make.touch("visitor:a", at=NOON - DAY), make.order("visitor:a", order_id="a"))
+        for number in (1, 2):
+            await world.happen(make.refund(30_000_000, order_id="a", at=NOON + number * DAY))
+        conversion_id = make.conversion_id("a")
+        revisions = await world.attribution.stored_revisions(conversion_id)
+        row = await world.attribution.stored("*")
+        gone = {"first": revisions[:1], "middle": revisions[1:2], "newest": revisions[2:], "all": revisions}[lost]
+        of_one = "WHERE workspace = %(w)s AND conversion_id = %(c)s"
+        await world.execute(
+            f"ALTER TABLE conversion_revisions DELETE {of_one} AND revision IN %(r)s", c=conversion_id, r=tuple(gone)
+        )
+        if buried:
+            await world.attribution.clickhouse.execute(
+                "INSERT INTO conversions SELECT * REPLACE(revision + 1 AS revision, true AS is_deleted)"  # noqa: S608 - ours
+                f" FROM (SELECT * FROM conversions FINAL {of_one})",
+                {"w": workspace, "c": conversion_id},
+            )
+        else:
+            await world.execute(f"ALTER TABLE conversions DELETE {of_one}", c=conversion_id)
+        run = await world.run()
+        assert (exit_status(run), await world.runs.findings(workspace, states=[FindingState.OPEN])) == (0, [])
+        assert await world.attribution.stored("*") == row
+        chains = await StoredIntegrity(world.attribution.clickhouse).revisions(workspace)
+        assert (chains.linked, chains.firsts) == (chains.rows, chains.conversions)
+        posted = await _report(world.attribution, Basis.POSTING)
+        assert posted == await _report(world.attribution, Basis.CONVERSION)
+        assert (await world.run()).counts["differences"] == 0
