@@ -156,12 +156,15 @@ async def main(settings: AttributionServiceSettings) -> None:
                 settings.clickhouse_url, name="reconcile", timeout_seconds=STATEMENT_SECONDS, connections=2
             )
         )
+        unfinished = UnfinishedErasures(long_reads, lambda name: workspaces.get(name).pepper.reveal().encode())
+        opened = OpenErasures(erasures, unfinished, tombstones.refresh, clock)
         reconciling = Reconciling(
             reconciliation_of(
                 long_reads,
                 attributor,
                 people,
                 conversions,
+                opened,
                 clock,
                 (LogSide(log_checks, log_epoch.shards), tombstones),
                 Replication(state, "state", replicas).settle,
@@ -175,8 +178,6 @@ async def main(settings: AttributionServiceSettings) -> None:
         dead_letters = DeadLetters(log, state, log_epoch.shards)
         order_changes = OrderChanges(conversions, OrderChangeRecords(long_reads))
         stand_ins = StandIns(conversions, publisher, StandInRecords(long_reads), order_changes, workspaces, clock)
-        unfinished = UnfinishedErasures(long_reads, lambda name: workspaces.get(name).pepper.reveal().encode())
-        opened = OpenErasures(erasures, unfinished, tombstones.refresh, clock)
         erasing = Erasing(
             people,
             erasures,

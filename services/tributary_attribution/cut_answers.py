@@ -24,6 +24,8 @@ class Answers:
         """Ids of findings that would be named if they were fewer."""
         self.cut: set[FindingKind] = set()
         """Kinds of which there is more than was looked at."""
+        self.passed_over: set[str] = set()
+        """Conversions that differ, or only seem to: what an erasure is copying."""
         self.hides_errors = False
         """Whether something that breaks a promise is not named, or may not be."""
 

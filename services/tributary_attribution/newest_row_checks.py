@@ -62,6 +62,8 @@ class OddRows(NamedTuple):
     """Whether there may be more."""
     unpublished: frozenset[str] = frozenset()
     """The conversions that have a row of a number that nobody published: no revision of theirs is lost."""
+    passed_over: Collection[str] = ()
+    """Those that may only seem odd, for somebody is being erased (`SeveredRowChecks.passed_over`)."""
 
 
 class NewestRowChecks:
@@ -70,18 +72,13 @@ class NewestRowChecks:
     Args:
         rows: The rows.
         conversions: Knows what is published.
+        severed: Knows what erasures may be copying.
     """
 
-    def __init__(self, rows: NewestRows, conversions: Conversions) -> None:
+    def __init__(self, rows: NewestRows, conversions: Conversions, severed: SeveredRowChecks) -> None:
         self._rows = rows
         self._conversions = conversions
-        self._severed = SeveredRowChecks(rows)
-
-    async def severed_sums(
-        self, scope: Scope, now_micros: int, published_until_micros: int
-    ) -> tuple[list[Finding], bool]:
-        """Returns the severed conversions of which the ledger contradicts itself (`SeveredRowChecks.sums`)."""
-        return await self._severed.sums(scope, now_micros, published_until_micros)
+        self._severed = severed
 
     async def misplaced(
         self,
@@ -108,11 +105,12 @@ class NewestRowChecks:
         Raises:
             StorageUnavailableError: A store does not answer; run the same again.
         """
+        before = await self._severed.before(scope.workspace)
         every = await self._rows.misplaced(scope, published_until_micros)
         is_cut = len(every) >= self._rows.MOST
         stored = await self._stored(scope.workspace, [one.conversion_id for one in every])
-        erasures = await self._severed.erasures(scope.workspace, (one.conversion_id for one in every))
-        every = [one for one in every if not (erasures.under_way and is_severed(one.conversion_id))]
+        passed = await self._severed.passed_over(scope.workspace, before, (one.conversion_id for one in every))
+        every = [one for one in every if one.conversion_id not in passed.conversion_ids]
         sure = [one for one in every if one.conversion_id not in unsure]
         known = [one for one in sure if _is_newest(one, stored[one.conversion_id])]
         unpublished = frozenset(one.conversion_id for one in known if _has_later(one))
@@ -120,7 +118,7 @@ class NewestRowChecks:
         lacking = [one for one in sure if one not in known and _lacks_revision(one, stored[one.conversion_id])]
         # What closed books keep of a removed conversion has no row: where its last revision is lost, it looks so.
         kept = {
-            one.conversion_id for one in known if erasures.removing and is_severed(one.conversion_id) and not one.rows
+            one.conversion_id for one in known if passed.is_removing and is_severed(one.conversion_id) and not one.rows
         }
         mended = [one for one in known if one.conversion_id not in kept]
         if mended and repairs:
@@ -137,9 +135,9 @@ class NewestRowChecks:
             found = [one if one.conversion_id in left else one.repaired(newest[one.conversion_id]) for one in found]
             await note(found)
         found += [_found_lacking(scope, one, now_micros) for one in lacking]
-        before = repaired_before(said, found, is_cut=is_cut)
-        await note(before)
-        return OddRows([*found, *before], is_cut, unpublished)
+        earlier = repaired_before(said, found, is_cut=is_cut)
+        await note(earlier)
+        return OddRows([*found, *earlier], is_cut, unpublished, passed.conversion_ids)
 
     async def altered(
         self,
@@ -168,9 +166,10 @@ class NewestRowChecks:
         Raises:
             StorageUnavailableError: A store does not answer; run the same again.
         """
+        before = await self._severed.before(scope.workspace)
         every, is_cut = await self._rows.altered(scope, published_until_micros)
-        erasures = await self._severed.erasures(scope.workspace, (one.conversion_id for one in every))
-        every = [one for one in every if not (erasures.under_way and is_severed(one.conversion_id))]
+        passed = await self._severed.passed_over(scope.workspace, before, (one.conversion_id for one in every))
+        every = [one for one in every if one.conversion_id not in passed.conversion_ids]
         damaged = [one for one in every if not one.is_told_by_row and one.conversion_id not in unsure]
         every_one = [_found_altered(scope, one, now_micros) for one in damaged]
         found = [one for one in every_one if one.conversion_id not in named or one.finding_id in said]
@@ -182,9 +181,9 @@ class NewestRowChecks:
             left = {one.conversion_id for one in again}
             found = [one if one.conversion_id in left else one.repaired(revisions[one.conversion_id]) for one in found]
             await note(found)
-        before = repaired_before(said, found, is_cut=is_cut)
-        await note(before)
-        return OddRows([*found, *before], is_cut)
+        earlier = repaired_before(said, found, is_cut=is_cut)
+        await note(earlier)
+        return OddRows([*found, *earlier], is_cut, passed_over=passed.conversion_ids)
 
     async def _put_right(self, workspace: str, known: Sequence[MisplacedRows], published_until_micros: int) -> None:
         """Takes away what hides the row that belongs there, writes that, and takes away what lies elsewhere.

@@ -34,6 +34,7 @@ from tributary_attribution.ledger_repair import LedgerRepair
 from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
 from tributary_attribution.newest_row_checks import NewestRowChecks
+from tributary_attribution.open_erasures import OpenErasures
 from tributary_attribution.reconcile_options import read_options
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.recording_checks import RecordingChecks
@@ -42,6 +43,7 @@ from tributary_attribution.run_lease import RunLease
 from tributary_attribution.run_reading import RunReading
 from tributary_attribution.runs import UNFINISHED, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
+from tributary_attribution.severed_row_checks import SeveredRowChecks
 from tributary_attribution.steps import let_others_run
 from tributary_attribution.stored_revisions import StoredRevisions
 from tributary_attribution.tombstones import Tombstones
@@ -70,6 +72,8 @@ from tributary_storage.clickhouse.reconciliation_staging import ReconciliationSt
 from tributary_storage.clickhouse.retained_since import RetainedSince
 from tributary_storage.clickhouse.revision_rows import RevisionRows
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
+from tributary_storage.clickhouse.severed_rows import SeveredRows
+from tributary_storage.clickhouse.unfinished_erasures import UnfinishedErasures
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversions import Conversions
@@ -92,6 +96,7 @@ def reconciliation_of(
     attributor: Attributor,
     people: People,
     conversions: Conversions,
+    erasures: OpenErasures,
     clock: Clock,
     recorded: tuple[LogSide, Tombstones] | None = None,
     settle: Callable[[], Awaitable[None]] = let_others_run,
@@ -103,6 +108,7 @@ def reconciliation_of(
         attributor: What repairs go through.
         people: Finds journeys.
         conversions: Knows what is published.
+        erasures: Which are under way.
         clock: Says when.
         recorded: The event log, and who was erased; None: what the log counted and holds is not looked at.
         settle: Returns when what repairs published is as safe as it must be.
@@ -111,6 +117,7 @@ def reconciliation_of(
     rows, newest = RevisionRows(clickhouse), NewestRows(clickhouse)
     revisions = StoredRevisions(conversions, rows, newest, ConversionWriter(clickhouse))
     ledger = LedgerRows(clickhouse)
+    severed = SeveredRowChecks(newest, SeveredRows(clickhouse), erasures, clock)
     recording: RecordingChecks | None = None
     if recorded is not None:
         log, tombstones = recorded
@@ -130,7 +137,8 @@ def reconciliation_of(
         Repair(people, conversions, attributor, sources, words, revisions),
         ChainChecks(revisions),
         LedgerChecks(ledger, LedgerRepair(ledger, conversions, ConversionWriter(clickhouse))),
-        NewestRowChecks(newest, conversions),
+        NewestRowChecks(newest, conversions, severed),
+        severed,
         ExtraConversions(ReconciliationComparison(clickhouse), conversions, rows),
         CrossChecks(
             sources,
@@ -183,9 +191,11 @@ async def opened(
             lambda: not continuity.loss_micros,
         )
         await parts.models.refresh()
+        unfinished = UnfinishedErasures(clickhouse, lambda name: workspaces.get(name).pepper.reveal().encode())
+        erasures = OpenErasures(parts.erasures, unfinished, parts.tombstones.refresh, clock)
         yield (
             reconciliation_of(
-                *(clickhouse, parts.attributor, parts.people, parts.conversions, clock),
+                *(clickhouse, parts.attributor, parts.people, parts.conversions, erasures, clock),
                 (LogSide(log, log_epoch.shards), parts.tombstones),
                 Replication(state, "state", guarded.replicas).settle,
             ),

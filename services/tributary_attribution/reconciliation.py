@@ -25,6 +25,7 @@ from tributary_attribution.repair import Repair
 from tributary_attribution.run_reading import Reading, RunReading
 from tributary_attribution.run_settings import compared_settings
 from tributary_attribution.settled_findings import SettledFindings
+from tributary_attribution.severed_row_checks import SeveredRowChecks
 from tributary_attribution.steps import let_others_run
 from tributary_domain.counting import Counting
 from tributary_domain.findings import (
@@ -70,6 +71,7 @@ class Reconciliation:
         chains: Names revisions that have no row.
         ledger: Holds the rows of revisions against what was published.
         rows: Holds what `conversions` has against the ledger.
+        severed: Holds the ledger of severed orders against itself.
         extra: What is stored and nobody observed.
         checks: What else is held against each other.
         clock: Says when.
@@ -88,6 +90,7 @@ class Reconciliation:
         chains: ChainChecks,
         ledger: LedgerChecks,
         rows: NewestRowChecks,
+        severed: SeveredRowChecks,
         extra: ExtraConversions,
         checks: CrossChecks,
         clock: Clock,
@@ -104,6 +107,7 @@ class Reconciliation:
         self._chains = chains
         self._ledger = ledger
         self._rows = rows
+        self._severed = severed
         self._extra = extra
         self._checks = checks
         self._clock = clock
@@ -156,9 +160,9 @@ class Reconciliation:
             *await self._noting(run, is_of_chains),
             repairs=run.repairs,
         )
-        severed, is_cut_severed = await self._rows.severed_sums(scope, now, settled.accepted_until_micros)
+        severed = await self._severed.sums(scope, now, settled.accepted_until_micros)
         unsure = {one.conversion_id for one in altered.found if one.state is not FindingState.RESOLVED}
-        unsure |= {one.conversion_id for one in severed}
+        unsure |= {*(one.conversion_id for one in severed.found), *severed.passed_over}
         misplaced = await self._rows.misplaced(
             *(scope, now, settled.accepted_until_micros, unsure),
             *await self._noting(run, is_of_misplaced),
@@ -184,12 +188,13 @@ class Reconciliation:
         counts, answers = await self._checks.check(scope, workspace, now)
         answers.add(extra.found, is_cut=len(extra.found) >= LIMIT)
         answers.add(altered.found, is_cut=altered.is_cut)
-        is_cut = chains.is_cut or misplaced.is_cut or odd.is_cut or is_cut_severed
+        is_cut = chains.is_cut or misplaced.is_cut or odd.is_cut or severed.is_cut
         answers.cut |= {FindingKind.MISSING, FindingKind.DIFFERENT} if is_cut else set()
+        answers.passed_over.update(severed.passed_over, misplaced.passed_over, odd.passed_over)
         counts["misplaced_rows"] = run.counts.get("misplaced_rows", len(placed))
         counts["lost_revisions"] = len(chains.found)
         counts["altered_revisions"] = altered.rows
-        found = [*answers.named, *unrecorded, *chains.found, *odd.found, *severed]
+        found = [*answers.named, *unrecorded, *chains.found, *odd.found, *severed.found]
         found = await self._runs.report(run.workspace, found, self._clock.unix_micros())
         is_recorded = bool(sums) and not {"verdicts_unsettled", "cut_losses"} & sums.keys()
         moment = self._clock.unix_micros()

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from tributary_attribution.cut_answers import Answers
+from tributary_attribution.severed_row_checks import is_severed
 from tributary_attribution.verdict_sums import is_verdict_sum
-from tributary_domain.erasures import SEVERED_PREFIX
 from tributary_domain.findings import (
     DIFFERENCE_KINDS,
     Finding,
@@ -187,13 +187,16 @@ class _Look:
             case FindingKind.SUM_WRONG:
                 is_seen = bool(standings) and all(each.is_looked_for or not each.is_stored for each in standings)
                 return is_seen or await self._covers(one)
+            case kind if kind in DIFFERENCE_KINDS and is_severed(one.conversion_id):
+                # Nobody computes it, or has an event of it: that it has no row does not say that it is gone.
+                is_again = one.conversion_id in self._named and not is_about_ledger(one)
+                is_looked_at = self._is_whole and one.conversion_id not in self._answers.passed_over
+                return is_again or (is_looked_at and await self._covers(one))
             case kind if kind in DIFFERENCE_KINDS and standing and (is_about_others(one) or is_about_ledger(one)):
                 return _is_gone(standing) or (self._is_whole and await self._covers(one))
             case kind if kind in DIFFERENCE_KINDS and standing:
                 is_seen = standing.is_compared and self._is_whole
-                if one.conversion_id in self._named or is_seen or _is_gone(standing):
-                    return True
-                return one.conversion_id.startswith(SEVERED_PREFIX) and self._is_whole and await self._covers(one)
+                return one.conversion_id in self._named or is_seen or _is_gone(standing)
             case FindingKind.EXTRA if standing:
                 return standing.is_observed or standing.is_looked_for or not standing.is_stored
             case FindingKind.OUTLIER if standing:

@@ -111,7 +111,8 @@ async def reconcile(
 ) -> Run:
     """Reconciles the conversions of some days."""
     clickhouse, clock = attribution.clickhouse, SystemClock()
-    own = reconciliation_of(clickhouse, attribution.attributor, attribution.people, attribution.conversions, clock)
+    parts = attribution.attributor, attribution.people, attribution.conversions, attribution.opened
+    own = reconciliation_of(clickhouse, *parts, clock)
     workspace = attribution.workspace
     days = begin, end
     run = begun(workspace.id, *days, clock.unix_micros(), repairs=repairs, slices=1, with_changes=with_changes)

@@ -63,7 +63,7 @@ async def test_what_is_not_on_enough_replicas_is_not_repaired_yet(
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         make, own = Events(workspace), world.attribution
         await own.record(make.order("visitor:a"))  # and never credited
-        parts = own.clickhouse, own.attributor, own.people, own.conversions, SystemClock()
+        parts = own.clickhouse, own.attributor, own.people, own.conversions, own.opened, SystemClock()
         alone = reconciliation_of(*parts, settle=lacks_replicas)
         run = world.a_run()
         with pytest.raises(StorageUnavailableError, match="replicas"):

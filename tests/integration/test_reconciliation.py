@@ -86,7 +86,8 @@ async def reconciled(redis_url: str, clickhouse_url: str, workspace: str, **sett
         clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse,
     ):
         own = reconciliation_of(
-            clickhouse, attribution.attributor, attribution.people, attribution.conversions, SystemClock()
+            *(clickhouse, attribution.attributor, attribution.people, attribution.conversions, attribution.opened),
+            SystemClock(),
         )
         yield Reconciled(attribution, own, ReconciliationRuns(clickhouse))
 

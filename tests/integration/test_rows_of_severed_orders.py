@@ -13,9 +13,13 @@ from tests.support.attribution import DAY, NOON, Events
 from tests.support.forgetting import PATIENCE_SECONDS, forgetting
 from tests.support.stores import Stores
 from tributary_attribution.runs import exit_status
+from tributary_attribution.severed_row_checks import SeveredRowChecks, is_severed
+from tributary_domain.erasures import Erasure
 from tributary_domain.findings import FindingCause, FindingState
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.newest_rows import NewestRows
+from tributary_storage.clickhouse.severed_rows import SeveredRows
 
 _VISITOR = "visitor:erased"
 _SEVERED = "WHERE workspace = %(w)s AND startsWith(conversion_id, 's1:')"
@@ -52,10 +56,10 @@ async def _world(own: Reconciled, mode: ErasureMode = ErasureMode.SEVER, *, fini
         await _finish(own)
 
 
-async def _happen(own: Reconciled) -> None:
-    """Lets two buy, and get some of it back."""
+async def _happen(own: Reconciled, *visitors: str) -> None:
+    """Lets some buy, two if nobody is named, and get some of it back."""
     make = Events(own.attribution.workspace.id)
-    for visitor in (_VISITOR, "visitor:living"):
+    for visitor in visitors or (_VISITOR, "visitor:living"):
         await own.happen(
             make.touch(visitor, at=NOON - 3 * DAY, channel="Email"),
             make.touch(visitor, at=NOON - 2 * DAY, channel="Display"),
@@ -64,14 +68,18 @@ async def _happen(own: Reconciled) -> None:
         await own.happen(make.refund(30_000_000, order_id=visitor, at=NOON + DAY))
 
 
-async def _erase(own: Reconciled, mode: ErasureMode) -> None:
-    planned = own.attribution.erasing.plan(own.attribution.workspace.id, [_VISITOR], mode)
+async def _erase(own: Reconciled, mode: ErasureMode = ErasureMode.SEVER, visitor: str = _VISITOR) -> Erasure:
+    planned = own.attribution.erasing.plan(own.attribution.workspace.id, [visitor], mode)
     erasure = await own.attribution.erasing.go_on(await own.attribution.erasing.request(planned))
     assert not any(erasure.remaining.values()), erasure.remaining
+    return erasure
 
 
 async def _finish(own: Reconciled) -> None:
     """Says of all erasures that they are finished: as the last run does, once nothing can come any more."""
+    for one in await own.attribution.opened.opened():
+        if one.workspace == own.attribution.workspace.id:
+            await own.attribution.opened.close(one)
     await own.attribution.clickhouse.execute(
         "INSERT INTO erasures SELECT * REPLACE('finished' AS state, version + 1 AS version)"
         " FROM erasures FINAL WHERE workspace = %(w)s",
@@ -162,6 +170,65 @@ async def test_nothing_of_an_erasure_under_way_is_named(own: Reconciled, mode: E
             await own.execute(f"ALTER TABLE {table} {harm} {_SEVERED} {only}")
             run = await own.run()
             assert (exit_status(run), await _said(own)) == (0, [])
+
+
+async def test_what_is_severed_is_looked_at_while_somebody_else_is_being_erased(own: Reconciled) -> None:
+    await _world(own)
+    [severed] = [one[0] for one in await own.attribution.stored("conversion_id") if is_severed(one[0])]
+    await _happen(own, "visitor:other")
+    await _erase(own, visitor="visitor:other")  # and was not finished yet
+    own_row = f"{_SEVERED} AND conversion_id = '{severed}'"
+    for harm in (f"DELETE {own_row}", f"UPDATE name = 'another' {own_row}"):
+        await own.execute(f"ALTER TABLE conversions {harm}")
+        run = await own.run(own.a_run(repairs=False))
+        assert exit_status(run) == 2
+        assert {one.conversion_id for one in await own.differences()} == {severed}
+        assert exit_status(await own.run()) == 0
+        assert {state for _, state in await _said(own)} == {FindingState.RESOLVED}
+    await own.execute(f"ALTER TABLE conversions DELETE {_SEVERED} AND conversion_id != '{severed}'")
+    assert exit_status(await own.run()) == 0
+    assert {one.conversion_id for one in await own.differences()} == {severed}
+
+
+@pytest.mark.parametrize("harm", ["DELETE", "UPDATE name = 'another'"])
+async def test_what_was_found_stays_open_while_nobody_looks(own: Reconciled, harm: str) -> None:
+    await _happen(own)
+    erasure = await _erase(own)
+    await _finish(own)
+    await own.execute(f"ALTER TABLE conversions {harm} {_SEVERED}")
+    await own.run(own.a_run(repairs=False))
+    assert [state for _, state in await _said(own)] == [FindingState.OPEN]
+    await own.run(own.a_run(begin=NOON - 60 * DAY, end=NOON - 30 * DAY))
+    assert [state for _, state in await _said(own)] == [FindingState.OPEN], "it is of no day of these"
+    await own.attribution.opened.keep(erasure)
+    await own.run()
+    assert [state for _, state in await _said(own)] == [FindingState.OPEN], "it is passed over"
+    await _finish(own)
+    assert exit_status(await own.run()) == 0
+    assert {state for _, state in await _said(own)} == {FindingState.RESOLVED}
+
+
+async def test_an_erasure_that_begins_and_ends_while_rows_are_read_is_known(own: Reconciled) -> None:
+    attribution = own.attribution
+    checks = SeveredRowChecks(
+        *(NewestRows(attribution.clickhouse), SeveredRows(attribution.clickhouse), attribution.opened, SystemClock())
+    )
+    workspace = attribution.workspace.id
+    await _happen(own)
+    before = await checks.before(workspace)
+    assert (await checks.passed_over(workspace, before, ["s1:any"])).conversion_ids == frozenset()
+    await _erase(own)
+    ids = [one[0] for one in await attribution.stored("conversion_id")]
+    severed = set(filter(is_severed, ids))
+    assert len(severed) == 1
+    under_way = await checks.before(workspace)
+    for since in (before, under_way):
+        assert (await checks.passed_over(workspace, since, [*ids, "s1:any"])).conversion_ids == severed
+    await _finish(own)
+    for since in (before, under_way):  # nobody knows any more what it was about
+        assert (await checks.passed_over(workspace, since, [*ids, "s1:any"])).conversion_ids == {*severed, "s1:any"}
+    after = await checks.before(workspace)
+    assert (await checks.passed_over(workspace, after, [*ids, "s1:any"])).conversion_ids == frozenset()
 
 
 async def test_what_closed_books_keep_of_a_removed_conversion_has_no_row(

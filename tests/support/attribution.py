@@ -295,6 +295,7 @@ class Attribution:
     identities: Identities
     consents: Consents
     erasures: Erasures
+    opened: OpenErasures
     erasing: Erasing
     shared_orders: SharedOrders
     waiting: list[int]
@@ -597,6 +598,7 @@ async def running_attribution(
             identities=identities,
             consents=consents,
             erasures=erasures,
+            opened=opened,
             erasing=erasing,
             shared_orders=shared_orders,
             waiting=waiting,

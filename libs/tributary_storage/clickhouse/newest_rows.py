@@ -60,11 +60,12 @@ class MisplacedRows(NamedTuple):
 
 
 class ErasuresOfWorkspace(NamedTuple):
-    """How many erasures a workspace has."""
+    """Which erasures of a workspace may be under way, or were since a moment."""
 
-    under_way: int
+    unfinished: frozenset[str]
+    """Ids."""
     removing: int
-    """Those that took conversions out of it."""
+    """How many there ever were that took conversions out of it."""
 
 
 class AlteredRow(NamedTuple):
@@ -106,11 +107,11 @@ class NewestRows:
         rows = await self._in_parts("severed_sums", scope, published_until_micros)
         return [(str(name), int(revision)) for name, revision in rows]
 
-    async def erasures(self, workspace: str) -> ErasuresOfWorkspace:
-        """Returns how many erasures there are."""
-        statement = reconciliation_statement("erasures_of_workspace")
-        [(under_way, removing)] = await self._clickhouse.execute(statement, {"workspace": workspace})
-        return ErasuresOfWorkspace(under_way, removing)
+    async def erasures(self, workspace: str, since_micros: int) -> ErasuresOfWorkspace:
+        """Returns which erasures there are, as they were stored."""
+        asked = {"workspace": workspace, "since": since_micros}
+        [(names, removing)] = await self._clickhouse.execute(reconciliation_statement("erasures_of_workspace"), asked)
+        return ErasuresOfWorkspace(frozenset(names), removing)
 
     async def altered(self, scope: Scope, published_until_micros: int) -> tuple[list[AlteredRow], bool]:
         """Returns the rows that are where they belong and say otherwise than the ledger; as for `misplaced`.

@@ -61,7 +61,7 @@ class SeveredRows:
         every = {"late": list(NONE), "late_from": [0]}  # a closed month has what began anew, too
         values = {**await self._values(erasure), **own, **every}
         await self._clickhouse.execute(statement("erasure/sever_revisions"), values)
-        copied = {"workspace": erasure.workspace, "copies": await self._copies(erasure, posted)}
+        copied = {"workspace": erasure.workspace, "copies": await self.copies(erasure, posted)}
         await self._clickhouse.execute(statement("erasure/delete_kept_conversions"), copied)
 
     async def is_left(self, erasure: Erasure) -> bool:
@@ -88,7 +88,7 @@ class SeveredRows:
         rows = await self._clickhouse.execute(statement("erasure/attempts_of_told_again"), asked)
         return [(str(name), int(revision)) for name, revision in rows] or [_NO_ATTEMPT]
 
-    async def _copies(self, erasure: Erasure, names: Sequence[str]) -> list[str]:
+    async def copies(self, erasure: Erasure, names: Sequence[str]) -> list[str]:
         """Returns the random ids of conversions, in order."""
         first, second = erasure.secret
         asked = {"first": first, "second": second, "conversions": list(names), "touches": [*NONE]}
@@ -117,7 +117,7 @@ class SeveredRows:
         if erasure.state is ErasureState.REQUESTED or not erasure.conversion_ids:
             return {}
         names = erasure.conversion_ids
-        copies = await self._copies(erasure, names)
+        copies = await self.copies(erasure, names)
         asked = {"workspace": erasure.workspace, "copies": copies}
         newest: dict[str, int] = dict(await self._clickhouse.execute(statement("erasure/newest_of_copies"), asked))
         of_copies = {name: newest[copy] for name, copy in zip(names, copies, strict=True) if copy in newest}
