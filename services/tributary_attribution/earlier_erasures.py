@@ -35,10 +35,14 @@ class EarlierErasures:
             found.append(one)
         return found
 
+    async def under_way(self, erasure: Erasure) -> list[Erasure]:
+        """Returns all of the same person that are not finished."""
+        return [one for one in await self._erasures.opened() if is_of_same(one, erasure)]
+
     async def noted(self, erasure: Erasure) -> Erasure:
         """Returns an erasure with how many conversions that it would remove others of the person have severed."""
         if not erasure.removes:
             return erasure
-        opened = [one for one in await self._erasures.opened() if is_of_same(one, erasure) and one.is_severing]
+        opened = [one for one in await self.under_way(erasure) if one.is_severing]
         severed = {name for one in opened for name in one.conversion_ids}
         return replace(erasure, severed_before=max(erasure.severed_before, len(severed)))

@@ -197,18 +197,24 @@ class Erasing:
         noted = await self._heirs.noted(await self._notes.noted(erasure))
         counts = {**await self._left(noted), "names_in_jobs": await self._names.found(noted)}
         counts["unlinked_identifiers"] = await self._records.unlinked_identifiers(erasure)  # these stay
-        return {**counts, "waiting_orders": await self._records.waiting_orders(erasure)}
+        return {**counts, "waiting_orders": len(await self._records.waiting_orders(erasure))}
 
     async def may_sever(self, erasure: Erasure) -> None:
         """Sees that no total loses anything: what nobody has decided on yet could not be released afterwards.
 
+        What an earlier erasure of the person destroys, which is under way, it destroys whoever asks for another.
+
         Raises:
             PreconditionError: Orders of the person wait in quarantine for their amount alone.
-            StorageUnavailableError: ClickHouse did not answer.
+            StorageUnavailableError: A store did not answer.
         """
-        if not erasure.removes and (orders := await self._records.waiting_orders(erasure)):
+        if erasure.removes or not (orders := await self._records.waiting_orders(erasure)):
+            return
+        for earlier in await self.earlier.under_way(erasure):
+            orders -= await self._records.waiting_orders(earlier)
+        if orders:
             message = (
-                f"{orders} orders of the person wait in quarantine for their amount alone: release or reject them "
+                f"{len(orders)} orders of the person wait in quarantine for their amount alone: release or reject them "
                 "first, or no total will ever have them."
             )
             raise PreconditionError(message, subject="quarantine", reason="ORDERS_IN_QUARANTINE")
@@ -328,7 +334,7 @@ class Erasing:
 
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
-        waiting = await self._records.waiting_orders(erasure)  # that came after it was asked for
+        waiting = len(await self._records.waiting_orders(erasure))  # that came after it was asked for
         events = await self._shared.strip(erasure)
         events += await self._observed.strip(erasure)
         others = await self._shared.strip_identifiers(erasure)

@@ -100,3 +100,35 @@ async def test_an_order_that_comes_after_the_erasure_was_asked_for_is_told(own: 
     erasure = await erasing.request(erasing.plan(workspace, [KAY], ErasureMode.SEVER))
     await happened(own, Events(workspace))
     assert (await erasing.go_on(erasure)).destroyed["waiting_orders"] == 1
+
+
+async def test_who_is_being_erased_already_is_asked_for_again_though_an_order_came_meanwhile(
+    own: Reconciled, workspace: str
+) -> None:
+    make, attribution = Events(workspace), own.attribution
+    erasing = attribution.erasing
+    await own.happen(make.touch(KAY))
+    first = await erasing.request(erasing.plan(workspace, [KAY], ErasureMode.SEVER))
+    await happened(own, make)
+    assert (await asked(attribution, dry=True)).remaining["waiting_orders"] == 1
+    second = await asked(attribution)
+    assert (second.state, second.erasure_id != first.erasure_id) == (ERASURE_STATE_DESTROYED, True)
+    assert (await erasing.get(workspace, first.erasure_id)).destroyed["waiting_orders"] == 1
+    assert await pending(attribution) == BIG, "somebody else's"
+
+
+async def test_an_order_that_happened_since_then_is_decided_on_before_it_is_erased_too(
+    own: Reconciled, workspace: str
+) -> None:
+    make, attribution = Events(workspace), own.attribution
+    erasing = attribution.erasing
+    await own.happen(make.touch(KAY))
+    first = await erasing.request(erasing.plan(workspace, [KAY], ErasureMode.SEVER))
+    late = make.order(KAY, order_id="late", micros=BIG, event_id="late", at=first.until_micros + 1)
+    await own.happen(_held(late, "AMOUNT_UNEXPECTED"))
+    await happened(own, make)
+    with pytest.raises(PreconditionError, match="1 orders of the person wait in quarantine"):
+        await asked(attribution)
+    assert (await erasing.go_on(first)).destroyed["waiting_orders"] == 1
+    with pytest.raises(PreconditionError, match="1 orders of the person wait in quarantine"):
+        await asked(attribution)

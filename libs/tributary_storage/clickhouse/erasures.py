@@ -182,11 +182,10 @@ class ErasureRecords:
         rows = await self._clickhouse.execute(statement("erasure/events_of_person"), values_of(erasure))
         return [(int(time), str(name)) for time, name in rows]
 
-    async def waiting_orders(self, erasure: Erasure) -> int:
-        """Returns how many orders of a person wait in quarantine for their amount alone."""
+    async def waiting_orders(self, erasure: Erasure) -> set[str]:
+        """Returns the orders of a person that wait in quarantine for their amount alone, as they would be called."""
         asked = {**values_of(erasure), "other_reasons": OTHER_REASONS}
-        [(orders,)] = await self._clickhouse.execute(statement("erasure/waiting_orders"), asked)
-        return int(orders)
+        return {row[0] for row in await self._clickhouse.execute(statement("erasure/waiting_orders"), asked)}
 
     async def unlinked_identifiers(self, erasure: Erasure) -> int:
         """Returns how many identifiers a person's own events name that are not linked with the person."""

@@ -199,8 +199,9 @@ class AttributionServiceServicer:
         """Erases a person, or says what that would destroy.
 
         OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is, for the answer comes before
-        the call's deadline. NOT_FOUND: nothing is known of the person. UNAVAILABLE: ask again after
-        `RetryInfo.retry_delay`; what was begun goes on all the same.
+        the call's deadline. NOT_FOUND: nothing is known of the person. FAILED_PRECONDITION, ORDERS_IN_QUARANTINE: as
+        `QueryService.ErasePerson` says. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the
+        same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -89,8 +89,9 @@ class AttributionServiceStub:
     """Erases a person, or says what that would destroy.
 
     OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is, for the answer comes before
-    the call's deadline. NOT_FOUND: nothing is known of the person. UNAVAILABLE: ask again after
-    `RetryInfo.retry_delay`; what was begun goes on all the same.
+    the call's deadline. NOT_FOUND: nothing is known of the person. FAILED_PRECONDITION, ORDERS_IN_QUARANTINE: as
+    `QueryService.ErasePerson` says. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the
+    same.
     """
     GetErasure: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.GetErasureRequest, _attribution_service_pb2.GetErasureResponse]
     """Returns how far an erasure is, and what it destroyed.
@@ -159,8 +160,9 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
     """Erases a person, or says what that would destroy.
 
     OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is, for the answer comes before
-    the call's deadline. NOT_FOUND: nothing is known of the person. UNAVAILABLE: ask again after
-    `RetryInfo.retry_delay`; what was begun goes on all the same.
+    the call's deadline. NOT_FOUND: nothing is known of the person. FAILED_PRECONDITION, ORDERS_IN_QUARANTINE: as
+    `QueryService.ErasePerson` says. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the
+    same.
     """
     GetErasure: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.GetErasureRequest, _attribution_service_pb2.GetErasureResponse]  # type: ignore[assignment]
     """Returns how far an erasure is, and what it destroyed.
@@ -292,8 +294,9 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Erases a person, or says what that would destroy.
 
         OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is, for the answer comes before
-        the call's deadline. NOT_FOUND: nothing is known of the person. UNAVAILABLE: ask again after
-        `RetryInfo.retry_delay`; what was begun goes on all the same.
+        the call's deadline. NOT_FOUND: nothing is known of the person. FAILED_PRECONDITION, ORDERS_IN_QUARANTINE: as
+        `QueryService.ErasePerson` says. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the
+        same.
         """
 
     @_abc_1.abstractmethod

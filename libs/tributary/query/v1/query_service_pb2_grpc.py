@@ -289,8 +289,9 @@ class QueryServiceServicer:
 
         OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
         comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
-        the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun
-        goes on all the same, and to ask again does no harm.
+        the person in this workspace. FAILED_PRECONDITION, ORDERS_IN_QUARANTINE: orders of the person that would be severed
+        wait for a decision on their amount, and no total would ever have them: release or reject them first. UNAVAILABLE: ask
+        again after `RetryInfo.retry_delay`; what was begun goes on all the same, and to ask again does no harm.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -95,8 +95,9 @@ class QueryServiceStub:
 
     OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
     comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
-    the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun
-    goes on all the same, and to ask again does no harm.
+    the person in this workspace. FAILED_PRECONDITION, ORDERS_IN_QUARANTINE: orders of the person that would be severed
+    wait for a decision on their amount, and no total would ever have them: release or reject them first. UNAVAILABLE: ask
+    again after `RetryInfo.retry_delay`; what was begun goes on all the same, and to ask again does no harm.
     """
     GetErasure: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetErasureRequest, _query_service_pb2.GetErasureResponse]
     """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
@@ -254,8 +255,9 @@ class QueryServiceAsyncStub(QueryServiceStub):
 
     OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
     comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
-    the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun
-    goes on all the same, and to ask again does no harm.
+    the person in this workspace. FAILED_PRECONDITION, ORDERS_IN_QUARANTINE: orders of the person that would be severed
+    wait for a decision on their amount, and no total would ever have them: release or reject them first. UNAVAILABLE: ask
+    again after `RetryInfo.retry_delay`; what was begun goes on all the same, and to ask again does no harm.
     """
     GetErasure: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetErasureRequest, _query_service_pb2.GetErasureResponse]  # type: ignore[assignment]
     """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
@@ -470,8 +472,9 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is, for the answer
         comes before the call's deadline: allow for some minutes, or ask `GetErasure` later. NOT_FOUND: nothing is known of
-        the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun
-        goes on all the same, and to ask again does no harm.
+        the person in this workspace. FAILED_PRECONDITION, ORDERS_IN_QUARANTINE: orders of the person that would be severed
+        wait for a decision on their amount, and no total would ever have them: release or reject them first. UNAVAILABLE: ask
+        again after `RetryInfo.retry_delay`; what was begun goes on all the same, and to ask again does no harm.
         """
 
     @_abc_1.abstractmethod

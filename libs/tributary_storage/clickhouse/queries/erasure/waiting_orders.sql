@@ -1,4 +1,4 @@
--- How many orders of a person until a moment wait in quarantine for their amount alone, as `pending_values` tells them.
+-- The orders of a person until a moment that wait in quarantine for their amount alone, as `pending_values` tells them.
 WITH
     waiting AS
     (
@@ -22,7 +22,7 @@ WITH
             AND admitted != ''
             AND traffic NOT IN ('INTERNAL', 'TEST')
     )
-SELECT uniqExact(conversion_id)
+SELECT DISTINCT conversion_id
 FROM waiting
 WHERE event_id NOT IN
     (
