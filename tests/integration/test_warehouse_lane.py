@@ -162,6 +162,21 @@ async def test_what_a_run_left_that_ended_just_now_waits_for_the_sweep(books: Wa
     assert await stated(books) == ["c1:3", "s1:before", "s1:copy"]
 
 
+async def test_one_erasure_that_is_done_again_hides_no_step_of_another(books: Warehousing) -> None:
+    lane, begin = books.a_lane(**ONE, interval_seconds=60), SystemClock().unix_micros()
+    await books.erasing("finished", begin)
+    await books.write(an_order(books))
+    await lane.step()
+    assert await stated(books) == ["c1:1"]
+    await books.erasing("destroyed", begin)
+    await books.erasing("destroyed", begin + 1)
+    await books.write(replace(an_order(books), conversion_id="s1:copy"))
+    await books.forget("c1:1")
+    await a_minute_later(books)
+    await lane.step()
+    assert await stated(books) == ["s1:copy"]
+
+
 async def test_an_erasure_that_does_not_end_keeps_nothing_from_the_warehouse_for_long(books: Warehousing) -> None:
     lane, begin = books.a_lane(**ONE, interval_seconds=60), SystemClock().unix_micros()
     await books.write(an_order(books))

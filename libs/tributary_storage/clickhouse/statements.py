@@ -23,10 +23,15 @@ _SHORT: Final = {
         "revision < transform(conversion_id, %(late)s, CAST(%(late_from)s, 'Array(UInt64)'), "
         "toUInt64(18446744073709551615))"
     ),
+    "erasures_version": (
+        "toInt64(bitShiftRight(groupBitXorIf(cityHash64(erasure_id, toString(state)), state != 'requested'), 1))"
+    ),
 }
 """`home`: whose an event is, its most telling identifier. `theirs`: what was published of an erased person's
 conversions while they were theirs, or of those that are; not of an order that somebody else told again since.
-`not_late`: what was published before a conversion began anew that has its copy, and is frozen."""
+`not_late`: what was published before a conversion began anew that has its copy, and is frozen. `erasures_version`: how
+far erasures are together, another number, never below 0, once one of them got further, or is done again; 0: none was
+through yet."""
 _LONG: Final = frozenset({"of_tokens"})
 
 

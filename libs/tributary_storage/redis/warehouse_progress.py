@@ -25,7 +25,7 @@ class WarehousePlace:
     sweep_micros: int = 0
     """When all was looked through last."""
     erasures: int = 0
-    """How many erasures were finished by then."""
+    """How far erasures were together then (`Waiting.erasures`)."""
     waiting: int = 0
     """Revisions that were recorded since `through_micros`."""
     oldest_micros: int = 0

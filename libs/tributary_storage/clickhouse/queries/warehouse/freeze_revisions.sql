@@ -113,7 +113,7 @@ FROM
                 (
                     SELECT
                         countIf(state = 'requested' AND request_time > now64(6, 'UTC') - INTERVAL 1 HOUR) > 0
-                        OR %(erasures)s NOT IN (-1, countIf(state = 'finished') + countIf(state IN ('destroyed', 'finished')))
+                        OR %(erasures)s NOT IN (-1, /*erasures_version*/)
                     FROM erasures FINAL
                     WHERE workspace = %(workspace)s
                 )

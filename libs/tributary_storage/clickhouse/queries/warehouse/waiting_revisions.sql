@@ -13,7 +13,7 @@ SELECT
             AND destination_id = %(destination_id)s
     ),
     (
-        SELECT countIf(state = 'finished') + countIf(state IN ('destroyed', 'finished'))
+        SELECT /*erasures_version*/
         FROM erasures FINAL
         WHERE workspace = %(workspace)s
     ),
