@@ -196,8 +196,8 @@ class Erasing:
         """Returns how much is kept of a person, by store: what would be destroyed; after an erasure, nothing."""
         noted = await self._heirs.noted(await self._notes.noted(erasure))
         counts = {**await self._left(noted), "names_in_jobs": await self._names.found(noted)}
-        counts["unlinked_identifiers"] = await self._records.unlinked_identifiers(erasure)  # these stay
-        return {**counts, "waiting_orders": len(await self._records.waiting_orders(erasure))}
+        counts["unlinked_identifiers"] = await self._records.bounds.unlinked_identifiers(erasure)  # these stay
+        return {**counts, "waiting_orders": len(await self._records.bounds.waiting_orders(erasure))}
 
     async def may_sever(self, erasure: Erasure) -> None:
         """Sees that no total loses anything: what nobody has decided on yet could not be released afterwards.
@@ -208,10 +208,10 @@ class Erasing:
             PreconditionError: Orders of the person wait in quarantine for their amount alone.
             StorageUnavailableError: A store did not answer.
         """
-        if erasure.removes or not (orders := await self._records.waiting_orders(erasure)):
+        if erasure.removes or not (orders := await self._records.bounds.waiting_orders(erasure)):
             return
         for earlier in await self.earlier.under_way(erasure):
-            orders -= await self._records.waiting_orders(earlier)
+            orders -= await self._records.bounds.waiting_orders(earlier)
         if orders:
             message = (
                 f"{len(orders)} orders of the person wait in quarantine for their amount alone: release or reject them "
@@ -334,7 +334,7 @@ class Erasing:
 
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
-        waiting = len(await self._records.waiting_orders(erasure))  # that came after it was asked for
+        waiting = len(await self._records.bounds.waiting_orders(erasure))  # that came after it was asked for
         events = await self._shared.strip(erasure)
         events += await self._observed.strip(erasure)
         others = await self._shared.strip_identifiers(erasure)

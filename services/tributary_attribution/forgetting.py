@@ -82,7 +82,7 @@ class Forgetting:
         """
         await self._severed(erasure)  # before anything is destroyed by which that would be credited
         about = (erasure.workspace, erasure.tokens, erasure.until_micros)
-        forgotten = await self._erased.forget_people(*about, partial(self._records.clicks_of_others, erasure))
+        forgotten = await self._erased.forget_people(*about, partial(self._records.bounds.clicks_of_others, erasure))
         places = [(erasure.workspace, token) for token in erasure.tokens]
         await self._paths.take_back(places)
         since = zip(places, await self._people.find_each(places), strict=True)

@@ -18,11 +18,10 @@ from tributary_domain.sealing import key_name
 from tributary_runtime import metrics
 from tributary_runtime.errors import NotFoundError
 from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.erasure_bounds import ErasureBounds
 from tributary_storage.clickhouse.naming import naming
-from tributary_storage.clickhouse.pending_values import OTHER_REASONS
 from tributary_storage.clickhouse.severed_rows import NONE, SeveredRows, values_of
 from tributary_storage.clickhouse.statements import statement
-from tributary_storage.redis.click_ids import LIFE_SECONDS as CLICK_LIFE_SECONDS
 
 _COLUMNS: Final = (
     *("workspace", "erasure_id", "version", "request_time", "until_time", "mode", "state"),
@@ -79,6 +78,7 @@ class ErasureRecords:
 
     def __init__(self, clickhouse: ClickHouse) -> None:
         self.severed = SeveredRows(clickhouse)
+        self.bounds = ErasureBounds(clickhouse)
         self._clickhouse = clickhouse
 
     async def write(self, erasure: Erasure, now_micros: int) -> None:
@@ -181,25 +181,6 @@ class ErasureRecords:
         """Returns time and id of each of a person's events."""
         rows = await self._clickhouse.execute(statement("erasure/events_of_person"), values_of(erasure))
         return [(int(time), str(name)) for time, name in rows]
-
-    async def waiting_orders(self, erasure: Erasure) -> set[str]:
-        """Returns the orders of a person that wait in quarantine for their amount alone, as they would be called."""
-        asked = {**values_of(erasure), "other_reasons": OTHER_REASONS}
-        return {row[0] for row in await self._clickhouse.execute(statement("erasure/waiting_orders"), asked)}
-
-    async def unlinked_identifiers(self, erasure: Erasure) -> int:
-        """Returns how many identifiers a person's own events name that are not linked with the person."""
-        [(identifiers,)] = await self._clickhouse.execute(statement("erasure/unlinked_identifiers"), values_of(erasure))
-        return int(identifiers)
-
-    async def clicks_of_others(self, erasure: Erasure, clicks: Collection[int]) -> set[int]:
-        """Returns those of some click ids, by number, that recorded events carry which are none of a person's.
-
-        What somebody else who is erased carried is stripped by now, or they come to it later: who is last finds none.
-        """
-        asked = {**values_of(erasure), "clicks": list(clicks), "life_seconds": CLICK_LIFE_SECONDS}
-        rows = await self._clickhouse.execute(statement("erasure/clicks_of_others"), asked)
-        return {int(row[0]) for row in rows}
 
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""

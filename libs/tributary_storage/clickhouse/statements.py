@@ -32,7 +32,7 @@ conversions while they were theirs, or of those that are; not of an order that s
 `not_late`: what was published before a conversion began anew that has its copy, and is frozen. `erasures_version`: how
 far erasures are together, another number, never below 0, once one of them got further, or is done again; 0: none was
 through yet."""
-_LONG: Final = frozenset({"of_tokens"})
+_LONG: Final = frozenset({"of_tokens", "undecided"})
 
 
 @cache
