@@ -33,6 +33,7 @@ from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.shared_orders import SharedOrders
+from tributary_attribution.stand_in_making import StandInMaking
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.turns import Turn
 from tributary_runtime import metrics
@@ -177,7 +178,8 @@ async def main(settings: AttributionServiceSettings) -> None:
         ended_paths = EndedPaths(EndedPathRecords(long_reads), old_people, clock)
         dead_letters = DeadLetters(log, state, log_epoch.shards)
         order_changes = OrderChanges(conversions, OrderChangeRecords(long_reads))
-        stand_ins = StandIns(conversions, publisher, StandInRecords(long_reads), order_changes, workspaces, clock)
+        of_stand_ins = (conversions, publisher, StandInRecords(long_reads), order_changes, workspaces, clock)
+        making, stand_ins = StandInMaking(*of_stand_ins), StandIns(*of_stand_ins)
         erasing = Erasing(
             people,
             erasures,
@@ -187,12 +189,13 @@ async def main(settings: AttributionServiceSettings) -> None:
             DataKeys(state, epoch.shards),
             paths,
             conversions,
+            making,
             stand_ins,
             HeirsOfErased(StandInRecords(long_reads), DeliveriesOfOthers(long_reads)),
             SharedOrders(conversions, ErasureRecords(long_reads), workspaces),
             ErasedDeals(long_reads, lambda name: workspaces.get(name).pepper.reveal().encode()),
             dead_letters,
-            NamesAtDelivery(ErasedNames(state), opened, stand_ins),
+            NamesAtDelivery(ErasedNames(state), opened, making),
             workspaces,
             clock,
             ErasureWaits(lambda: oldest_event_micros(log, log_epoch.shards), RunLeases(state)),

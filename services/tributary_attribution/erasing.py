@@ -6,7 +6,7 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 2. The same is stored sealed in ClickHouse, and that somebody is erased; then tombstones: no event brings them back.
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
 4. The conversions are noted, and where changes wait that the person told (`shared_orders`), what stands in for those
-   that others are counted or credited by (`stand_ins`), and by what they are recognised if somebody tells them again
+   that others are counted or credited by (`stand_in_making`), and by what they are known if somebody tells them again
    (`severed_orders`): from here on that does not count, also what was told meanwhile. Their revisions are copied to
    random ids (where they go too, what closed books have) and deleted; then the stand-ins are put into the families.
 5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; that
@@ -48,6 +48,7 @@ from tributary_attribution.observed_orders import ObservedOrders
 from tributary_attribution.open_erasures import OpenErasures
 from tributary_attribution.severing import Severing
 from tributary_attribution.shared_orders import SharedOrders
+from tributary_attribution.stand_in_making import StandInMaking
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.told_again import ToldAgain
 from tributary_domain.erasures import Erasure, ErasureState
@@ -82,6 +83,7 @@ class Erasing:
         data_keys: What match keys are sealed under.
         paths: As what path people who did not convert are counted.
         conversions: Tells what is not published everywhere yet.
+        making: Makes stand-ins.
         stand_ins: Keep families as they are.
         heirs: Strip what others had of the person.
         shared: Keep what is others'.
@@ -106,6 +108,7 @@ class Erasing:
         data_keys: DataKeys,
         paths: PersonPaths,
         conversions: Conversions,
+        making: StandInMaking,
         stand_ins: StandIns,
         heirs: HeirsOfErased,
         shared: SharedOrders,
@@ -124,6 +127,7 @@ class Erasing:
         self._opened = opened
         self._records = records
         self._data_keys = data_keys
+        self._making = making
         self._stand_ins = stand_ins
         self._heirs = heirs
         self._shared = shared
@@ -314,7 +318,7 @@ class Erasing:
         """Keeps what families go on knowing of its conversions, and by what these are recognised if told again."""
         if erasure.state is ErasureState.REQUESTED:  # a run may have stopped before this
             await self._count_once(erasure)
-        prepared = await self._stand_ins.prepare(erasure, await self._records.severed.late(erasure))
+        prepared = await self._making.prepare(erasure, await self._records.severed.late(erasure))
         prepared = await self._heirs.noted(prepared)
         await self._opened.keep(prepared)
         if prepared.severed_orders != erasure.severed_orders and not is_again(prepared):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from tributary_attribution.open_erasures import OpenErasures
-from tributary_attribution.stand_ins import StandIns
+from tributary_attribution.stand_in_making import StandInMaking
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_storage.redis.erased_names import AskedToForget, ErasedNames
 
@@ -27,7 +27,7 @@ class NamesAtDelivery:
     Args:
         names: Where delivery is asked.
         erasures: What is under way.
-        stand_ins: Tell what leads are known by.
+        making: Tells what leads are known by.
         patience_seconds: How long an erasure waits for delivery before it says that this is still to be done.
     """
 
@@ -35,18 +35,18 @@ class NamesAtDelivery:
         self,
         names: ErasedNames,
         erasures: OpenErasures,
-        stand_ins: StandIns,
+        making: StandInMaking,
         *,
         patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         self._names = names
         self._erasures = erasures
-        self._stand_ins = stand_ins
+        self._making = making
         self._patience_seconds = patience_seconds
 
     async def found(self, erasure: Erasure) -> int:
         """Returns of how many leads, or conversions on their way, delivery may know the names, for who only asks."""
-        return len(await self._stand_ins.lead_families(erasure)) + await self.left(erasure)
+        return len(await self._making.lead_families(erasure)) + await self.left(erasure)
 
     async def left(self, erasure: Erasure) -> int:
         """Returns of how many of those that it was asked to forget delivery has not said that they are gone.

@@ -55,6 +55,7 @@ from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings_history import SettingsHistory
 from tributary_attribution.severed_orders import SeveredOrders
 from tributary_attribution.shared_orders import SharedOrders
+from tributary_attribution.stand_in_making import StandInMaking
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.tombstones import Tombstones
 from tributary_dedup.named_orders import name_orders
@@ -511,7 +512,8 @@ async def running_attribution(
 
         changes = OrderChanges(conversions, OrderChangeRecords(clickhouse))
         shared_orders = SharedOrders(conversions, records, directory)
-        stand_ins = StandIns(conversions, publisher, StandInRecords(clickhouse), changes, directory, clock)
+        of_stand_ins = (conversions, publisher, StandInRecords(clickhouse), changes, directory, clock)
+        making, stand_ins = StandInMaking(*of_stand_ins), StandIns(*of_stand_ins)
         erasing = Erasing(
             *(
                 people,
@@ -523,12 +525,13 @@ async def running_attribution(
                 paths,
                 conversions,
             ),
+            making,
             stand_ins,
             HeirsOfErased(StandInRecords(clickhouse), DeliveriesOfOthers(clickhouse)),
             shared_orders,
             ErasedDeals(clickhouse, lambda name: directory.get(name).pepper.reveal().encode()),
             DeadLetters(state, state, SHARDS),
-            NamesAtDelivery(ErasedNames(state), opened, stand_ins, patience_seconds=delivery_seconds),
+            NamesAtDelivery(ErasedNames(state), opened, making, patience_seconds=delivery_seconds),
             *(directory, clock),
             ErasureWaits(oldest_waiting, RunLeases(state)),
             grace_seconds=0,
