@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from itertools import compress
 from operator import not_
 from typing import Final, NamedTuple, Protocol
 
-from tributary_attribution.severed_row_checks import SeveredRowChecks, is_severed
+from tributary_attribution.row_places import PLACE, has_later, place_text, places_text
+from tributary_attribution.severed_row_checks import NO_REVISION, SeveredRowChecks
 from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, finding, repaired_before
-from tributary_storage.clickhouse.newest_rows import AlteredRow, MisplacedRows, NewestRows, RowPlace, RowVersion
+from tributary_storage.clickhouse.newest_rows import AlteredRow, MisplacedRows, NewestRows, RowVersion
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.redis.conversions import StoredConversion, conversion_key
 
 _AT_ONCE: Final = 1000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NO_ROW: Final = "Its newest revision was published, and its row is not in ClickHouse."
 _OTHER_PLACE: Final = "It has a row at another time, or of another number, than its newest revision."
-_NO_REVISION: Final = "It has a row of a revision that the ledger lacks, and nobody else knows what that said."
-_PLACE: Final = "revision "
 _ALTERED: Final = "Its row says otherwise than its newest revision."
 
 _VALUES: Final = frozenset(
@@ -113,13 +110,10 @@ class NewestRowChecks:
         every = [one for one in every if one.conversion_id not in passed.conversion_ids]
         sure = [one for one in every if one.conversion_id not in unsure]
         known = [one for one in sure if _is_newest(one, stored[one.conversion_id])]
-        unpublished = frozenset(one.conversion_id for one in known if _has_later(one))
+        unpublished = frozenset(one.conversion_id for one in known if has_later(one))
         found = [_found_misplaced(scope, one, now_micros) for one in known]
-        lacking = [one for one in sure if one not in known and _lacks_revision(one, stored[one.conversion_id])]
-        # What closed books keep of a removed conversion has no row: where its last revision is lost, it looks so.
-        kept = {
-            one.conversion_id for one in known if passed.is_removing and is_severed(one.conversion_id) and not one.rows
-        }
+        others = [one for one in sure if one not in known and not stored[one.conversion_id].pending]
+        kept = passed.kept(known)
         mended = [one for one in known if one.conversion_id not in kept]
         if mended and repairs:
             newest = {one.conversion_id: one.newest.revision for one in mended}
@@ -134,7 +128,7 @@ class NewestRowChecks:
             left = {one.conversion_id for one in await self._rows.misplaced(scope, published_until_micros)} | kept
             found = [one if one.conversion_id in left else one.repaired(newest[one.conversion_id]) for one in found]
             await note(found)
-        found += [_found_lacking(scope, one, now_micros) for one in lacking]
+        found += self._severed.lacking(scope, others, now_micros)
         earlier = repaired_before(said, found, is_cut=is_cut)
         await note(earlier)
         return OddRows([*found, *earlier], is_cut, unpublished, passed.conversion_ids)
@@ -213,16 +207,7 @@ def _is_newest(one: MisplacedRows, stored: StoredConversion) -> bool:
     """Tells whether the ledger has the newest revision; where the state store has lost it, a later row may have it."""
     if stored.pending or stored.revision > one.newest.revision or not one.newest.revision:
         return False
-    return stored.revision == one.newest.revision or not _has_later(one)
-
-
-def _has_later(one: MisplacedRows) -> bool:
-    return any(row.revision > one.newest.revision for row in one.rows)
-
-
-def _lacks_revision(one: MisplacedRows, stored: StoredConversion) -> bool:
-    """Tells whether a severed conversion has a row of a revision that the ledger has lost."""
-    return is_severed(one.conversion_id) and not stored.pending and _has_later(one)
+    return stored.revision == one.newest.revision or not has_later(one)
 
 
 def _is_wrong(one: MisplacedRows, version: RowVersion, published_until_micros: int) -> bool:
@@ -246,37 +231,20 @@ def _found_misplaced(scope: Scope, one: MisplacedRows, now_micros: int) -> Findi
         _NO_ROW if is_lost else _OTHER_PLACE,
         cause=FindingCause.LOST_ROW if is_lost else FindingCause.WRONG_FACTS,
         conversion_id=one.conversion_id,
-        expected=_text(newest),
-        actual="; ".join(map(_text, one.rows[:10])) or "nothing",
-        find_micros=now_micros,
-    )
-
-
-def _found_lacking(scope: Scope, one: MisplacedRows, now_micros: int) -> Finding:
-    return finding(
-        scope.reconciliation_id,
-        FindingKind.MISSING,
-        _NO_REVISION,
-        cause=FindingCause.LOST_ROW,
-        conversion_id=one.conversion_id,
-        expected="; ".join(map(_text, one.rows[:10])),
-        actual=_text(one.newest) if one.newest.revision else "nothing",
+        expected=place_text(newest),
+        actual=places_text(one.rows) or "nothing",
         find_micros=now_micros,
     )
 
 
 def is_of_misplaced(one: Finding) -> bool:
     """Tells whether a finding is one of `NewestRowChecks.misplaced`."""
-    return one.message in (_NO_ROW, _OTHER_PLACE, _NO_REVISION) and one.expected.startswith(_PLACE)
+    return one.message in (_NO_ROW, _OTHER_PLACE, NO_REVISION) and one.expected.startswith(PLACE)
 
 
 def is_of_altered(one: Finding) -> bool:
     """Tells whether a finding is one of `NewestRowChecks.altered`."""
     return one.message == _ALTERED
-
-
-def _text(place: RowPlace) -> str:
-    return f"{_PLACE}{place.revision} at {(_EPOCH + timedelta(microseconds=place.conversion_micros)).isoformat()}"
 
 
 def _found_altered(scope: Scope, one: AlteredRow, now_micros: int) -> Finding:

@@ -11,13 +11,15 @@ from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from tributary_attribution.open_erasures import OpenErasures
+from tributary_attribution.row_places import has_later, place_text, places_text
 from tributary_domain.erasures import SEVERED_PREFIX, Erasure
 from tributary_domain.findings import AS_PUBLISHED, Finding, FindingCause, FindingKind, finding
 from tributary_runtime.clock import Clock
-from tributary_storage.clickhouse.newest_rows import NewestRows
+from tributary_storage.clickhouse.newest_rows import MisplacedRows, NewestRows
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.severed_rows import SeveredRows
 
+NO_REVISION: Final = "It has a row of a revision that the ledger lacks, and nobody else knows what that said."
 _SUMS: Final = (
     "What revisions of a severed conversion changed is not what lies between them: nobody knows what they said."
 )
@@ -42,6 +44,14 @@ class PassedOver(NamedTuple):
     """Those that an erasure may have been copying while their rows were read."""
     is_removing: bool = False
     """Whether any erasure of the workspace took conversions out of it; asked only where one of them is severed."""
+
+    def kept(self, known: Iterable[MisplacedRows]) -> set[str]:
+        """Returns those that may be what closed books keep of a removed conversion, which has no row.
+
+        Where the last revision of such a one is lost, it looks as if its row were.
+        """
+        severed = {one.conversion_id for one in known if is_severed(one.conversion_id) and not one.rows}
+        return severed if self.is_removing else set()
 
 
 class OddSums(NamedTuple):
@@ -110,6 +120,11 @@ class SeveredRowChecks:
         found = [_finding(scope, *row, now_micros) for row in rows if row[0] not in passed]
         return OddSums(found, len(rows) >= self._rows.MOST, passed)
 
+    def lacking(self, scope: Scope, ones: Iterable[MisplacedRows], now_micros: int) -> list[Finding]:
+        """Returns a finding per severed conversion, of some, that has a row of a revision that the ledger has lost."""
+        severed = [one for one in ones if is_severed(one.conversion_id) and has_later(one)]
+        return [_found_lacking(scope, one, now_micros) for one in severed]
+
     async def _opened(self, workspace: str) -> dict[str, Erasure]:
         return {one.erasure_id: one for one in await self._erasures.opened() if one.workspace == workspace}
 
@@ -117,6 +132,19 @@ class SeveredRowChecks:
         """Returns the ids of what an erasure copies, and of others' conversions that it may strip."""
         copies = await self._copies.copies(erasure, erasure.ever_theirs) if erasure.ever_theirs else ()
         return {*copies, *erasure.relatives}
+
+
+def _found_lacking(scope: Scope, one: MisplacedRows, now_micros: int) -> Finding:
+    return finding(
+        scope.reconciliation_id,
+        FindingKind.MISSING,
+        NO_REVISION,
+        cause=FindingCause.LOST_ROW,
+        conversion_id=one.conversion_id,
+        expected=places_text(one.rows),
+        actual=place_text(one.newest) if one.newest.revision else "nothing",
+        find_micros=now_micros,
+    )
 
 
 def _finding(scope: Scope, conversion_id: str, revision: int, now_micros: int) -> Finding:
