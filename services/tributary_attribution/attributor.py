@@ -30,6 +30,7 @@ from tributary_attribution.credit_settings import (
     ties_seconds,
 )
 from tributary_attribution.deferral import Deferral
+from tributary_attribution.last_revisions import NO_ROWS, LastRow
 from tributary_attribution.linking import Linked, Linking, Seen
 from tributary_attribution.living_events import LivingEvents
 from tributary_attribution.observing import Observing
@@ -254,6 +255,7 @@ class Attributor:
         conversions: Collection[str],
         said: Sequence[Seen] = (),
         must_publish: Collection[str] = (),
+        rows: Mapping[str, LastRow] = NO_ROWS,
     ) -> dict[str, int]:
         """Brings recorded events to journeys and conversions once more, and credits what that changes: a repair.
 
@@ -266,6 +268,7 @@ class Attributor:
             conversions: Ids of conversions that are computed again, whether events lead to them or not.
             said: What operators said of their identifiers.
             must_publish: Those that are published again even if nothing changes.
+            rows: What is left of those whose last revision nobody has, by conversion id.
 
         Returns:
             Conversion id -> its new revision.
@@ -284,6 +287,9 @@ class Attributor:
             one.is_replayed = one.has_journey or one.conversion_id in conversions
             one.causing, one.arrived, one.released, one.known_causes = {}, set(), set(), {Cause.RECONCILIATION}
             one.has_journey = False  # several chunks of one person's events may have followed
+        if rows and conversions:
+            last = [one for one in affected.values() if one.workspace.id == workspace.id and one.conversion_id in rows]
+            await self._publisher.give_back([one for one in last if one.conversion_id in conversions], rows)
         revisions = await self._publisher.publish(list(affected.values()))
         await together(self._publisher.tell(revisions, walked(living, linked)), self._linking.store(linked))
         await self._linking.finish(linked)

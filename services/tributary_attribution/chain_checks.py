@@ -18,6 +18,8 @@ from tributary_storage.clickhouse.revision_rows import BrokenChain
 
 _LOST: Final = "A revision of it was published and has no row: what is posted when is not whole."
 
+NOTHING: Final[Mapping[str, int]] = {}
+
 Note = Callable[[Sequence[Finding]], Awaitable[object]]
 """Stores findings; raises `StorageUnavailableError`."""
 
@@ -29,12 +31,23 @@ class Chains(NamedTuple):
     """One per conversion; resolved, where it was mended, and open with the revision, where that was not enough."""
     is_cut: bool
     """Whether there may be more."""
+    unknown: Mapping[str, int] = NOTHING
+    """The newest revisions that only `conversions` has, for the state store has forgotten them, by conversion."""
+    noted: Collection[str] = ()
+    """What an attempt of the run before this one noted, by finding id."""
+
+    def about_to_be_mended(self, conversion_ids: Collection[str]) -> list[Finding]:
+        """Returns what is noted before some are mended that nobody knew: a run that is resumed finds them no more."""
+        named = self.unknown.keys() & set(conversion_ids)
+        some = [one for one in self.found if one.conversion_id in named]
+        return [replace(one, repair_revision=self.unknown[one.conversion_id]) for one in some]
 
     def without(self, unpublished: Collection[str]) -> Chains:
         """Returns them without those of conversions whose newest row nobody published: no row of these is left lost."""
-        found = [one for one in self.found if one.repair_revision or one.conversion_id not in unpublished]
+        told = {one.finding_id for one in self.found if one.repair_revision}.union(self.noted)
+        found = [one for one in self.found if one.finding_id in told or one.conversion_id not in unpublished]
         mended = [one.repaired(one.repair_revision) if one.conversion_id in unpublished else one for one in found]
-        return Chains(mended, self.is_cut)
+        return Chains(mended, self.is_cut, self.unknown, self.noted)
 
 
 class ChainChecks:
@@ -77,16 +90,33 @@ class ChainChecks:
         found = [_finding(scope, one, now_micros) for one in broken]
         if not repairs:
             return Chains(found, is_cut)
+        unknown: Mapping[str, int] = NOTHING
         if found:
-            found = await self._mended(scope, published_until_micros, found, note)
+            found, unknown = await self._mended(scope, published_until_micros, found, note)
         before = repaired_before(said, found, is_cut=is_cut)
         await note(before)
-        return Chains([*found, *before], is_cut)
+        return Chains([*found, *before], is_cut, unknown, said.keys())
+
+    async def again(self, scope: Scope, published_until_micros: int, chains: Chains) -> Chains:
+        """Looks again at those of which nobody knew the newest revision: resolved is what is whole since.
+
+        Raises:
+            StorageUnavailableError: A store does not answer; run the same again.
+        """
+        if not chains.unknown:
+            return chains
+        again, _ = await self._revisions.broken_chains(scope, published_until_micros)
+        whole = chains.unknown.keys() - {one.conversion_id for one in again}
+        found = [
+            one.repaired(chains.unknown[one.conversion_id]) if one.conversion_id in whole else one
+            for one in chains.found
+        ]
+        return Chains(found, chains.is_cut)
 
     async def _mended(
         self, scope: Scope, published_until_micros: int, found: Sequence[Finding], note: Note
-    ) -> list[Finding]:
-        """Mends what was found; returns that, as it is then."""
+    ) -> tuple[list[Finding], dict[str, int]]:
+        """Mends what was found; returns that, as it is then, and what nobody knows (`Chains.unknown`)."""
         named = {one.conversion_id: one for one in found}
 
         async def about(writes: Mapping[str, int]) -> None:
@@ -97,8 +127,11 @@ class ChainChecks:
         left = {one.conversion_id for one in again}
         tried = [replace(one, repair_revision=written.get(one.conversion_id, 0)) for one in found]
         mended = [one if one.conversion_id in left else one.repaired(one.repair_revision) for one in tried]
+        lacking = {one.conversion_id: one.revision for one in again if one.revision == one.named}
+        forgotten = await self._revisions.forgotten(scope.workspace, lacking.keys() & named)
+        unknown = {name: lacking[name] for name in forgotten}
         await note([one for one in mended if one.conversion_id in written])
-        return mended
+        return mended, unknown
 
 
 def is_of_chains(one: Finding) -> bool:

@@ -6,7 +6,7 @@ run that stopped finishes it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
@@ -17,6 +17,7 @@ from tributary_attribution.credit_settings import conversion_life_seconds, journ
 from tributary_attribution.crediting import Revision, revise
 from tributary_attribution.families import Families
 from tributary_attribution.known import Known
+from tributary_attribution.last_revisions import LastRow, as_last_published
 from tributary_attribution.models import Models, UnknownModelError
 from tributary_attribution.pinned_settings import PinnedSettings, UnknownSettingsError
 from tributary_attribution.rates import Rates, UnknownRatesError
@@ -36,7 +37,7 @@ from tributary_runtime.errors import Backpressure, PoisonEvent
 from tributary_storage.clickhouse.exchange_rates import RatesDay
 from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.click_ids import ClickIds
-from tributary_storage.redis.conversions import Conversions, Publication
+from tributary_storage.redis.conversions import Conversions, LostConversion, Publication
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
@@ -197,6 +198,31 @@ class Publisher:
             if days:
                 await self._rates.load(days)
         return [computed[at] for at in range(len(pending))]
+
+    async def give_back(self, affected: Sequence[Affected], rows: Mapping[str, LastRow]) -> None:
+        """Gives the state store back what was published last of conversions of which nobody has more than its row.
+
+        Args:
+            affected: The conversions, their parts read; they are to be read anew afterwards.
+            rows: The rows, by conversion id.
+
+        Raises:
+            StorageUnavailableError: A store does not answer.
+            PoisonEvent: As for `publish`.
+        """
+        views = await self.read(affected)
+        for one in affected:
+            one.must_publish = True  # so that it is computed, though nothing changes
+        some = [one for one in affected if one.parts]
+        last: dict[str, LostConversion] = {}
+        for one, (publication, revision) in zip(some, await self._computed(some, views, let_others_run), strict=True):
+            if revision is not None and not publication.stored.pending:
+                said = as_last_published(rows[one.conversion_id], revision.message)
+                if said is not None:
+                    last[one.key] = LostConversion(said.revision, said.SerializeToString(deterministic=True), {})
+        await self._conversions.restore(last, conversion_life_seconds(one.workspace for one in affected))
+        for one in affected:
+            one.stored, one.has_journey, one.must_publish = None, False, False
 
     async def assessed(
         self, one: Affected, views: Views, models: Models, settings: AttributionSettings | None = None

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from tributary_attribution.chain_checks import ChainChecks, is_of_chains
+from tributary_attribution.chain_checks import ChainChecks, Chains, is_of_chains
 from tributary_attribution.credit_settings import history_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.extra_conversions import ExtraConversions
@@ -177,14 +177,14 @@ class Reconciliation:
         is_whole = not run.finished_slices
         for part in range(run.slices):
             if part not in run.finished_slices:
-                counts = await self._reconcile(run, scope, workspace, part, settled, read, left)
+                counts = await self._reconcile(run, scope, workspace, part, settled, read, left, chains)
                 run = replace(run, finished_slices=(*run.finished_slices, part), counts=_added(run.counts, counts))
                 await self._runs.save(run, self._clock.unix_micros())
                 told(run)
         odd = await self._odd(run, scope, settled, left, unsure)
         run = replace(run, counts=_added(run.counts, _differences([*placed, *odd.found])))
         extra = await self._extra.check(scope, settled, repairs=run.repairs)
-        chains = chains.without(extra.unpublished)
+        chains = await self._chains.again(scope, settled.accepted_until_micros, chains.without(extra.unpublished))
         counts, answers = await self._checks.check(scope, workspace, now)
         answers.add(extra.found, is_cut=len(extra.found) >= LIMIT)
         answers.add(altered.found, is_cut=altered.is_cut)
@@ -258,10 +258,12 @@ class Reconciliation:
         settled: Settled,
         read: Reading,
         left: Collection[str],
+        chains: Chains,
     ) -> dict[str, int]:
         """Compares one slice of people, stores what differs, repairs it; returns what was counted.
 
-        Of what has no row of its own, and is `left` so, that has been said.
+        Of what has no row of its own, and is `left` so, that has been said; likewise of revisions that nobody
+        knows (`Chains.unknown`), which are repaired beside it.
         """
         if part not in read.slices:  # of few conversions it costs more to ask than to compare
             return {"differences": 0, "repaired": 0}
@@ -280,10 +282,18 @@ class Reconciliation:
             *self._repair.explain_stale(scope, stale, now),
             *self._repair.explain_miscounted(scope, miscounted, now),
         ]
-        if found and run.repairs:
-            tokens_of = await read.tokens_of(differences)
-            ids = [*known, *(one.conversion_id for one in miscounted if one.conversion_id not in known)]
-            revisions = await self._repair.repair(scope, workspace, [tokens_of.get(one, ()) for one in ids], ids)
+        lost = await self._comparison.staged(scope, part, chains.unknown) if chains.unknown else []
+        if (found or lost) and run.repairs:
+            tokens_of = await read.tokens_of([*differences, *lost])
+            ids = list(
+                dict.fromkeys(
+                    (*known, *(one.conversion_id for one in miscounted), *(one.conversion_id for one in lost))
+                )
+            )
+            people = [tokens_of.get(one, ()) for one in ids]
+            numbers = {one.conversion_id: chains.unknown[one.conversion_id] for one in lost}
+            await self._runs.report(run.workspace, chains.about_to_be_mended(numbers), now)
+            revisions = await self._repair.repair(scope, workspace, people, ids, numbers)
             await self._settle()
             found = await self._checked(found, revisions, scope, workspace, part, read)
         found = await self._runs.report(run.workspace, found, self._clock.unix_micros())

@@ -14,6 +14,7 @@ import structlog
 
 from tributary_attribution.arrivals import Replayed
 from tributary_attribution.attributor import Attributor
+from tributary_attribution.last_revisions import LastRow
 from tributary_attribution.linking import Seen
 from tributary_attribution.stored_revisions import StoredRevisions
 from tributary_domain.event_order import event_hash
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 _EVENTS_AT_ONCE: Final = 1000
 _PEOPLE_AT_ONCE: Final = 50
 _KINDS: Final = {FindingCause.MISSING_CONVERSION: FindingKind.MISSING, FindingCause.LOST_ROW: FindingKind.MISSING}
+
+NOTHING: Final[Mapping[str, int]] = {}
 
 _SOMEBODY_ELSES: Final = "It is stored under a person id that no identifier of its person has."
 _MISCOUNTED: Final = "Whether it counts is not what the rule of its name says, beside the others of its person."
@@ -191,7 +194,12 @@ class Repair:
         ]
 
     async def repair(
-        self, scope: Scope, workspace: Workspace, people: Sequence[Collection[str]], conversions: Sequence[str]
+        self,
+        scope: Scope,
+        workspace: Workspace,
+        people: Sequence[Collection[str]],
+        conversions: Sequence[str],
+        unknown: Mapping[str, int] = NOTHING,
     ) -> dict[str, int]:
         """Brings the recorded events of people to attribution again; returns conversion id -> its new revision.
 
@@ -200,6 +208,8 @@ class Repair:
             workspace: Whose.
             people: Per conversion all identity tokens of its person; none if it names nobody.
             conversions: Their ids.
+            unknown: Those whose newest revision neither the ledger nor the state store has, each with its number: it
+                is written as their row has it, or where their events tell otherwise published anew.
 
         Returns:
             Those that are repaired. Left out are conversions that moved again and again while they were computed, or of
@@ -212,18 +222,19 @@ class Repair:
         await self._revisions.reveal(workspace.id, conversions)
         revisions = await self._revisions.restore(workspace.id, conversions)
         altered = await self._revisions.altered(workspace.id, conversions)
+        rows = await self._revisions.last_rows(workspace.id, unknown)
         words = await self._words.read(workspace.id)
         for start in range(0, len(conversions), _PEOPLE_AT_ONCE):
             some = list(zip(conversions, people, strict=True))[start : start + _PEOPLE_AT_ONCE]
             try:
-                revisions |= await self._replay(scope, workspace, some, words, altered)
+                revisions |= await self._replay(scope, workspace, some, words, altered, rows)
             except WorkerDecision:
                 for one in some:
                     try:
-                        revisions |= await self._replay(scope, workspace, [one], words, altered)
+                        revisions |= await self._replay(scope, workspace, [one], words, altered, rows)
                     except WorkerDecision as left:
                         log.warning("repair_left", workspace=workspace.id, conversion_id=one[0], why=str(left))
-        return revisions
+        return revisions | (await self._revisions.restore(workspace.id, rows) if rows else {})
 
     async def _replay(
         self,
@@ -232,6 +243,7 @@ class Repair:
         some: Sequence[tuple[str, Collection[str]]],
         words: Sequence[StoredWord],
         altered: Collection[str],
+        rows: Mapping[str, LastRow],
     ) -> dict[str, int]:
         """Brings the recorded events of some conversions and their people to attribution again."""
         revisions: dict[str, int] = {}
@@ -242,7 +254,7 @@ class Repair:
             is_last = at + _EVENTS_AT_ONCE >= len(events)
             chunk = events[at : at + _EVENTS_AT_ONCE]
             said = said_of(workspace.id, words, tokens) if at == 0 else ()
-            revisions |= await self._attributor.replay(workspace, chunk, ids if is_last else (), said, altered)
+            revisions |= await self._attributor.replay(workspace, chunk, ids if is_last else (), said, altered, rows)
         return revisions
 
 

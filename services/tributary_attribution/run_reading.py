@@ -18,7 +18,11 @@ from tributary_domain.severed_orders import severed_key
 from tributary_domain.value_bases import ValueBasis
 from tributary_runtime.assumed_consent import assumed_consent
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.clickhouse.reconciliation_comparison import Difference, ReconciliationComparison
+from tributary_storage.clickhouse.reconciliation_comparison import (
+    Difference,
+    ReconciliationComparison,
+    StagedConversion,
+)
 from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
 from tributary_storage.clickhouse.reconciliation_staging import (
     DeclaredBases,
@@ -112,7 +116,7 @@ class Reading:
         self.pinned = pinned
         self.slices = slices
 
-    async def tokens_of(self, differences: Collection[Difference]) -> dict[str, list[str]]:
+    async def tokens_of(self, differences: Collection[Difference | StagedConversion]) -> dict[str, list[str]]:
         """Returns all identity tokens of the persons of some conversions and of those of their families, and their own.
 
         By conversion.

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.last_revisions import LastRow
 from tributary_attribution.publishing import Writer
 from tributary_attribution.writing_in_parts import stored_of
 from tributary_domain.stand_ins import is_stand_in
@@ -107,6 +108,28 @@ class StoredRevisions:
             one for one in versions if one.is_tombstone and one.revision > known.get(one.conversion_id, one.revision)
         ]
         await self._newest.delete(workspace, hiding)
+
+    async def forgotten(self, workspace: str, conversion_ids: Collection[str]) -> set[str]:
+        """Returns those of some conversions of which the state store has nothing that was published.
+
+        Raises:
+            StorageUnavailableError: It does not answer.
+        """
+        found: set[str] = set()
+        ids = list(conversion_ids)
+        for start in range(0, len(ids), _AT_ONCE):
+            stored = await self._stored(workspace, ids[start : start + _AT_ONCE])
+            found.update(name for name, one in stored.items() if not (one.revision or one.published or one.pending))
+        return found
+
+    async def last_rows(self, workspace: str, revisions: Mapping[str, int]) -> dict[str, LastRow]:
+        """Returns the rows of some conversions that are of these revisions, by conversion.
+
+        Raises:
+            StorageUnavailableError: ClickHouse does not answer.
+        """
+        found = await self._rows.newest(workspace, revisions)
+        return {name: row for name, row in found.items() if row["revision"] == revisions[name]}
 
     async def altered(self, workspace: str, conversion_ids: Collection[str]) -> set[str]:
         """Returns the conversions whose newest row says otherwise than was published.

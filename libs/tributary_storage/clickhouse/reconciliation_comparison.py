@@ -17,6 +17,7 @@ from tributary_storage.clickhouse.reconciliation_statements import reconciliatio
 
 LIMIT: Final = 10_000
 """The most differences of one slice that are named at once; after a repair the next run names the rest."""
+_IDS_AT_ONCE: Final = 1000
 
 
 class Share(NamedTuple):
@@ -64,6 +65,14 @@ class Difference:
     """References of touches that should share it and do not, under any model."""
     odd_touches: frozenset[str]
     """References of touches that share it and should not."""
+
+
+class StagedConversion(NamedTuple):
+    """A conversion as a run read it."""
+
+    conversion_id: str
+    tokens: tuple[str, ...]
+    """Identity tokens of the observation that says whose it is."""
 
 
 class StalePerson(NamedTuple):
@@ -169,6 +178,16 @@ class ReconciliationComparison:
         """Returns the slices in which the run has anything to compare."""
         rows = await self._clickhouse.execute(reconciliation_statement("staged_slices"), scope.values)
         return {row[0] for row in rows}
+
+    async def staged(self, scope: Scope, part: int, conversion_ids: Collection[str]) -> list[StagedConversion]:
+        """Returns those of some conversions that a run has read in one slice."""
+        found: list[StagedConversion] = []
+        ids = list(conversion_ids)
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            asked = {**scope.values, "slice": part, "conversions": tuple(ids[start : start + _IDS_AT_ONCE])}
+            rows = await self._clickhouse.execute(reconciliation_statement("staged"), asked)
+            found += [StagedConversion(name, tuple(tokens)) for name, tokens in rows]
+        return found
 
     async def differences(
         self, scope: Scope, part: int, settled: Settled, compared: ComparedSettings

@@ -18,6 +18,7 @@ from tributary_storage.clickhouse.reconciliation_statements import reconciliatio
 from tributary_storage.clickhouse.statements import statement
 
 _IDS_AT_ONCE: Final = 1000
+_ID: Final = NEWEST_COLUMNS.index("conversion_id")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Wanted = TypeVar("Wanted")
 
@@ -96,15 +97,22 @@ class RevisionRows:
         """
         found: set[str] = set()
         for some in _some_at_once(published):
-            asked = {"workspace": workspace, "conversions": some}
-            for row in await self._clickhouse.execute(reconciliation_statement("newest_rows"), asked):
-                stored = {name: plain(value) for name, value in zip(NEWEST_COLUMNS, row, strict=True)}
-                wanted = published[str(stored["conversion_id"])]
+            for name, stored in (await self.newest(workspace, some)).items():
+                wanted = published[name]
                 if wanted.revision != stored["revision"]:
                     continue
                 own = zip(REVISION_COLUMNS, revision_row(wanted, b""), strict=True)
                 if any(stored[name] != plain(value) for name, value in own if name in stored):
                     found.add(wanted.state.conversion_id)
+        return found
+
+    async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Returns what `conversions` has of some conversions, by conversion and column, as a row is written."""
+        found: dict[str, dict[str, Any]] = {}
+        for some in _some_at_once(conversion_ids):
+            asked = {"workspace": workspace, "conversions": some}
+            for row in await self._clickhouse.execute(reconciliation_statement("newest_rows"), asked):
+                found[str(row[_ID])] = {name: plain(value) for name, value in zip(NEWEST_COLUMNS, row, strict=True)}
         return found
 
     async def remove_unpublished(
