@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tributary_domain.event_order import OrderKey
@@ -168,11 +169,13 @@ def path_start(
     internal: Collection[int] = (),
     earned: OrderKey | None = None,
     arrived: Collection[int] = (),
+    told_as: Mapping[str, str] = MappingProxyType({}),
 ) -> OrderKey | None:
     """Returns the order key of the last conversion that ended the path before this one, if any did.
 
     An order that is told several times is one conversion, and ends the path once, at its own place: that of its
-    earliest observation, of those that count if any does. Only observations before the conversion decide.
+    earliest observation, of those that count if any does. Only observations before the conversion decide. One that was
+    taken back never was a conversion.
 
     Args:
         entries: The person's journey, as the conversion being credited sees it.
@@ -186,6 +189,8 @@ def path_start(
         earned: The earliest touch that the conversion was credited to, where the journey may have forgotten anything:
             of an order that is left after it, and has not just arrived, the first observation is forgotten.
         arrived: Event hashes of what has just arrived.
+        told_as: Conversion -> the one that it counts as; empty: as none, it was taken back, or is the order itself that
+            is being credited, told otherwise.
     """
     oldest = conversion_key[0] - history_micros
     first: dict[str | int, tuple[bool, int, int]] = {}
@@ -199,6 +204,8 @@ def path_start(
         ):
             time, hashed = entry[:2]
             conversion = conversion_ids.get(hashed, hashed)
+            if isinstance(conversion, str) and not (conversion := told_as.get(conversion, conversion)):
+                continue
             place = hashed in internal, time, hashed
             first[conversion] = min(place, first.get(conversion, place))
     places = (place[1:] for place in first.values())

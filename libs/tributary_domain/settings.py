@@ -107,7 +107,8 @@ class AttributionSettings:
     """Whether consecutive touches of one source count as the first of them: of one `JourneyTouch.descriptor`, which
     stands for all that is known of where they came from, down to the ad."""
     path_reset_names: frozenset[str] = frozenset()
-    """Conversion names that end a path: touches up to such a conversion earn nothing from later ones."""
+    """Conversion names that end a path: touches up to such a conversion, unless it was taken back, earn nothing from
+    later ones."""
     touch_cap: int = 500
     """The most touches that share one conversion."""
     touch_cap_first: int = 50

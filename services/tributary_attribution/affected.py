@@ -23,6 +23,7 @@ from tributary_domain.revision import Cause
 from tributary_domain.stand_ins import is_stand_in
 from tributary_domain.ties import most_telling, telling
 from tributary_domain.traces import NEEDED
+from tributary_runtime.attribution_settings import AttributionSettings
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
 from tributary_storage.redis.conversions import StoredConversion, conversion_key
@@ -113,6 +114,10 @@ class Affected:
     retracted: frozenset[str] = frozenset()
     """Other conversions of its name that its person's journey has and that were taken back, or are another's, where its
     name does not count every one."""
+    told_as: dict[str, str] = field(default_factory=dict)
+    """Conversions that would end its path -> which they count as, where that is another or none (`path_ends`)."""
+    ending_names: frozenset[str] = frozenset()
+    """Names of conversions that may end its path, under any settings that it may be credited under."""
     first: FirstConversion | None = None
     """The first of its name and person, where one counts per person and the journey has forgotten it."""
     kin: Kin = NO_KIN
@@ -127,6 +132,8 @@ class Affected:
     """Whether its journey has to be whole for it, whatever is published: what is published may have been of less."""
     looks_back_micros: int = 0
     """How far before it a touch may change its credit, where that is further than under its workspace's settings."""
+    tried: Sequence[AttributionSettings] = ()
+    """Settings that somebody asks for it under."""
     since_micros: int = NEVER
     """From when on its journey has to be whole, where that is earlier than its window begins."""
     is_severed: bool = False
@@ -178,6 +185,8 @@ class Affected:
             recounts=self.recounts,
             is_replayed=self.is_replayed,
             retracted=self.retracted,
+            told_as=self.told_as,
+            ending_names=self.ending_names,
             takes_place_of=frozenset((*self.kin.lead, *self.kin.order.takes_place_of)),
             first=self.first,
             elsewhere=self.elsewhere,
@@ -203,6 +212,11 @@ class Affected:
         if self.stored is not None and self.stored.families:
             return True
         return any(part.is_observation and is_related(part.event.conversion) for part in self.parts)
+
+    def became(self) -> tuple[object, ...]:
+        """Returns what became of other conversions, as far as it matters to it, and to whose credit it has."""
+        origin = self.kin.origin
+        return self.retracted, dict(self.told_as), () if origin is None else origin.became()
 
     def journey_version(self) -> int:
         """Returns the newest journey that it is computed from: its person's, or that of whose credit it has.

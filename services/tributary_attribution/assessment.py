@@ -293,6 +293,7 @@ def _path_start(
         journey.internal,
         earned,
         known.arrived,
+        {name: counted if counted != known.conversion_id else "" for name, counted in known.told_as.items()},
     )
 
 

@@ -159,8 +159,8 @@ class Explainer:
             StorageUnavailableError: A store does not answer.
         """
         workspace = self._directory.get(workspace_id)
-        furthest = max(core_settings(simulated(own, asked)).history_micros for own in workspace.attribution)
-        read = await self._read(workspace, conversion_id, furthest)
+        tried = [simulated(own, asked) for own in workspace.attribution]
+        read = await self._read(workspace, conversion_id, tried)
         time = _assess(read).facts.conversion_time_micros
         settings = core_settings(simulated(declared_for(workspace, time), asked))
         if asked.data_driven_version:
@@ -210,17 +210,22 @@ class Explainer:
         return None if found is None else core_settings(found)
 
     async def _read(
-        self, workspace: Workspace, conversion_id: str, looks_back_micros: int = 0, others: Sequence[Affected] = ()
+        self,
+        workspace: Workspace,
+        conversion_id: str,
+        tried: Sequence[declared.AttributionSettings] = (),
+        others: Sequence[Affected] = (),
     ) -> _Read:
-        """Reads a conversion as it is now, and others that its credit was from before."""
+        """Reads a conversion as it is now, for settings that are tried, and others that its credit was from before."""
         key = conversion_key(workspace.id, conversion_id)
         stored = (await self._conversions.observe({key: {}}, 0))[key]
         if stored.forward:  # the id of an event that turned out to observe an order
-            return await self._read(workspace, stored.forward, looks_back_micros, others)
+            return await self._read(workspace, stored.forward, tried, others)
         is_here = bool(stored.parts or stored.revision)
         if not is_here and conversion_id not in await self._history.newest(workspace.id, [conversion_id]):
             raise _not_found(conversion_id)  # who asks for what never was leaves no trace
-        one = Affected(workspace, conversion_id, is_exact=True, looks_back_micros=looks_back_micros)
+        furthest = max((core_settings(own).history_micros for own in tried), default=0)
+        one = Affected(workspace, conversion_id, is_exact=True, looks_back_micros=furthest, tried=tried)
         one.take(stored)
         views = await self._publisher.read([one, *others], may_lack_sources=True)
         if one.stored is None or not any(part.is_observation for part in one.parts):
@@ -234,7 +239,7 @@ class Explainer:
         ids = await self._then.origins(workspace.id, read.known.conversion_id, moment_micros)
         others = [Affected(workspace, one, is_exact=True) for one in ids]
         if others:
-            read = await self._read(workspace, read.known.conversion_id, 0, others)
+            read = await self._read(workspace, read.known.conversion_id, others=others)
         today = {one.conversion_id: one.known() for one in others if any(part.is_observation for part in one.parts)}
         found = await self._then.at(read.known, moment_micros, today)
         if found is None:

@@ -15,6 +15,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
 from tributary_attribution.counting import is_retracted, rivals
 from tributary_attribution.known import Known
+from tributary_attribution.path_ends import path_ends
 from tributary_attribution.people_then import entries_then, is_of_person, person_then
 from tributary_attribution.repair import Words
 from tributary_domain.consent import Decision
@@ -134,7 +135,7 @@ class KnowledgeThen:
             if first is not None and not is_of_person(events.get(first.event_hash), person):
                 first = None
             then = replace(then, journey=replace(journey, person_id=revised.state.person_id), first=first)
-        then = replace(then, retracted=await self._retracted(then, moment_micros))
+        then = await self._as_taken_back(then, moment_micros)
         inherited = revised.state.inherited_from
         origin = origins.get(inherited.conversion_id)
         if origin is None:
@@ -154,16 +155,17 @@ class KnowledgeThen:
             journey = decided_otherwise(journey, heard)
         return replace(journey, entries=tuple(entries_then(journey.entries, events, person)))
 
-    async def _retracted(self, then: Known, moment_micros: int) -> frozenset[str]:
-        """Returns the other conversions of its name and person that had been taken back.
+    async def _as_taken_back(self, then: Known, moment_micros: int) -> Known:
+        """Returns what was known, with which of the other conversions that matter to it had been taken back.
 
         Of a lead, or an order that was told twice, the others may have taken it back: what was published of it says so.
         """
         others = rivals(then.workspace, then.journey, then.parts, then.conversion_id)
         others += [then.first.conversion_id] if then.first is not None else []
-        if not others:
-            return then.retracted
-        keys = {conversion_key(then.workspace.id, other): other for other in others}
+        ends = path_ends(then.journey, then.conversion_id, then.parts, then.ending_names)
+        if not others and not ends:
+            return then
+        keys = {conversion_key(then.workspace.id, other): other for other in (*others, *ends)}
         now, before = set[str](), set[str]()
         for key, stored in (await self._conversions.observe({key: {} for key in keys}, 0)).items():
             rival = Affected(then.workspace, keys[key])
@@ -176,7 +178,9 @@ class KnowledgeThen:
             parts = [part for part in rival.parts if part.accept_time_micros <= moment_micros]
             if is_retracted(parts) or (revised is not None and await self._was_taken_back(revised, moment_micros)):
                 before.add(keys[key])
-        return then.retracted - now | before
+        told_as = {name: counted for name, counted in then.told_as.items() if counted or name not in now}
+        told_as |= dict.fromkeys(before.intersection(ends), "")
+        return replace(then, retracted=then.retracted - now | before.intersection(others), told_as=told_as)
 
     async def _was_taken_back(self, revised: ConversionRevised, moment_micros: int) -> bool:
         """Tells whether a conversion was taken back by what was published of it, or of what counts in its place."""

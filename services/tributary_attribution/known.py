@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from tributary.attribution.v1.conversion_pb2 import SameOrder
@@ -61,6 +61,10 @@ class Known:
     """Whether its path is counted, though it was published before and is not."""
     retracted: frozenset[str] = frozenset()
     """Other conversions of its name in the journey that were taken back, or are another's, as far as that matters."""
+    told_as: Mapping[str, str] = field(default_factory=dict)
+    """Conversions that would end its path -> which they count as, where that is another or none (`path_ends`)."""
+    ending_names: frozenset[str] = frozenset()
+    """Names of conversions that may end its path, under any settings that it may be credited under."""
     takes_place_of: frozenset[str] = frozenset()
     """Those of its lead, or its order as told otherwise, that it counts for: from the place of the earliest on."""
     first: FirstConversion | None = None

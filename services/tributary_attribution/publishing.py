@@ -124,7 +124,7 @@ class Publisher:
         self._past = past
         self._clock = clock
         self._severed = severed
-        self._rivals = Rivals(people, conversions, families, severed, restoration)
+        self._rivals = Rivals(people, conversions, families, severed, restoration, pinned)
         self._sources = SourceCache()
 
     async def publish(
@@ -334,9 +334,9 @@ class Publisher:
         it, writes that first and then looks at them; they are published first and look again here:
         one of the two sees both.
         """
-        before = [(one, one.retracted) for one in published]
+        before = [(one, one.became()) for one in published]
         await self._rivals.read(published)
-        overtaken = [one for one, retracted in before if one.retracted != retracted]
+        overtaken = [one for one, became in before if one.became() != became]
         moved = {one.key for one in overtaken}
         overtaken += await self._families.overtaken([one for one in published if one.key not in moved])
         for one in overtaken:

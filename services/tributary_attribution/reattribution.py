@@ -109,9 +109,10 @@ class Reattribution:
         self, wanted: Wanted, asked: CreditSettings | None, choice: ModelChoice | None, *, publishes: bool
     ) -> tuple[ReattributionPage, Place | None]:
         workspace = self._directory.get(wanted.workspace)
-        furthest = 0
+        furthest, trying = 0, []
         if asked is not None:  # a wrong question is refused, whatever it would find
-            furthest = max(core_settings(simulated(own, asked)).history_micros for own in workspace.attribution)
+            trying = [simulated(own, asked) for own in workspace.attribution]
+            furthest = max(core_settings(own).history_micros for own in trying)
             if asked.data_driven_version:
                 raise no_model("settings.data_driven_version", "Say it in `model`: conversions have several names.")
         moves = {} if choice is None else await self._choices.by_name(workspace.id, choice, "model")
@@ -128,6 +129,7 @@ class Reattribution:
                     is_reattributed=choice is None,
                     is_exact=True,
                     looks_back_micros=furthest,
+                    tried=trying,
                 )
                 for one in chunk
             ]

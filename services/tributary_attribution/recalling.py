@@ -35,6 +35,7 @@ from tributary_attribution.credit_settings import (
 )
 from tributary_attribution.forgotten_touches import Asked, ForgottenTouches
 from tributary_attribution.linking import Linked
+from tributary_attribution.path_ends import frees_forgotten_paths
 from tributary_attribution.taken_back import frees_forgotten
 from tributary_domain.event_order import NEVER
 from tributary_domain.identity import Person
@@ -123,9 +124,9 @@ class Recalling:
         """Makes the journeys of conversions whole from where their windows begin.
 
         Where they have forgotten for their age, only of those that were never published, of those whose credit is to be
-        exact whatever was published, of those that may have been another's until now, and of those in whose place
-        another counts: else what was published stands for what is forgotten. Where they had too many events, of each
-        that needs more than is left.
+        exact whatever was published, of those that may have been another's until now, of those in whose place another
+        counts, and of those that ended paths and do not any more: else what was published stands for what is forgotten.
+        Where they had too many events, of each that needs more than is left.
 
         Args:
             affected: With their parts and journeys; take the latter.
@@ -140,7 +141,9 @@ class Recalling:
         for one, begin in zip(affected, begins, strict=True):
             if one.stored is None:
                 continue
-            is_forgotten = not one.stored.published or one.is_exact or frees_forgotten(one)
+            is_forgotten = (
+                not one.stored.published or one.is_exact or frees_forgotten(one) or frees_forgotten_paths(one)
+            )
             is_forgotten = is_forgotten or (one.was_observed_again and bool(one.strays()))
             is_forgotten = is_forgotten and self._is_needed(one.workspace, one.journey, begin)
             place = one.place() if is_forgotten or _lacks_trimmed(one) else None

@@ -79,7 +79,8 @@ class RunReading:
         pinned = await pinned_settings(self._versions, workspace, versions)
         reach = max(history_micros(workspace), *(one.history_micros for one in pinned.values()), 0)
         late = _late_micros([*pinned.values(), *held])
-        await self._staging.stage_entries(scope, reach, late, oldest, assumed_consent(workspace))
+        names = {name for one in (*pinned.values(), *held) for name in one.path_reset_names}
+        await self._staging.stage_entries(scope, reach, late, oldest, assumed_consent(workspace), names)
         slices = await self._comparison.staged_slices(scope)
         return Reading(self._staging, scope, families, oldest, pinned, slices)
 

@@ -32,8 +32,15 @@ def moves_rivals(one: Affected) -> bool:
     Args:
         one: With its parts and journey, and what its family is to it.
     """
-    if may_move_rivals(one.journey, one.parts, one.arrived):
-        return True
+    return may_move_rivals(one.journey, one.parts, one.arrived) or has_kin_arrived(one)
+
+
+def has_kin_arrived(one: Affected) -> bool:
+    """Tells whether anything arrived of a conversion's lead, or of its order as somebody else told it.
+
+    Args:
+        one: With its parts and journey, and what its family is to it.
+    """
     if one.kin.standing is None and one.kin.order is NO_ORDER:
         return False
     entries = () if one.journey is None else one.journey.entries

@@ -393,6 +393,32 @@ async def test_where_a_forgotten_conversion_is_taken_back_the_next_counts(
         await agrees_once(world, forget)
 
 
+@FORGETTING
+async def test_a_forgotten_order_that_is_taken_back_ended_no_path(
+    stores: Stores, clickhouse_url: str, workspace: str, forget: Forget
+) -> None:
+    events, who = Events(workspace), "visitor:a"
+    resets = [{"path_after_conversion": {"reset": ["purchase"]}}]
+    async with reconciled(stores.empty_redis_url(), clickhouse_url, workspace, attribution=resets) as world:
+        await world.happen(
+            events.touch(who, at=LONG_AGO - HOUR, channel="Email"),
+            events.order(who, at=LONG_AGO, order_id="o-1"),
+            events.touch(who, at=LONG_AGO + DAY, channel="Display"),
+            events.order(who, at=LONG_AGO + 2 * DAY, order_id="o-2"),
+        )
+        await forget(world.attribution)
+        await world.happen(events.retraction(order_id="o-1", at=TODAY))
+        touched = dict(await world.attribution.stored("order_id, touch_channels"))
+        assert touched["o-2"] == ["Email", "Display"]
+        await agrees_once(world, forget)
+        _, restated = events.refund(90_000_000, order_id="o-1", at=TODAY + 1)
+        restated.event.adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_RESTATEMENT
+        await world.happen(("A", restated))
+        touched = dict(await world.attribution.stored("order_id, touch_channels"))
+        assert touched["o-2"] == ["Display"]
+        await agrees_once(world, forget)
+
+
 async def test_what_is_recalled_of_somebody_does_not_hang_on_who_else_is(
     world: Reconciled, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -290,7 +290,13 @@ class ReconciliationStaging:
         await self._clickhouse.execute(reconciliation_statement("stage_conversions"), values)
 
     async def stage_entries(
-        self, scope: Scope, history_micros: int, late_micros: int, oldest_micros: int, assumed: Assumed
+        self,
+        scope: Scope,
+        history_micros: int,
+        late_micros: int,
+        oldest_micros: int,
+        assumed: Assumed,
+        ending_names: Collection[str],
     ) -> None:
         """Reads the journeys that the conversions of the run look at.
 
@@ -300,6 +306,7 @@ class ReconciliationStaging:
             late_micros: How long after it.
             oldest_micros: The earliest conversion of the run, or whose credit one of these has.
             assumed: What people are assumed to consent to.
+            ending_names: Names of conversions that end a path.
         """
         measured = Purpose.ANALYTICS_STORAGE
         plain = await self._clickhouse.execute(f"SELECT {PLAIN_DIRECT}")  # a constant of ours
@@ -314,6 +321,9 @@ class ReconciliationStaging:
             "assumes": bool(assumed.defaults),
             "granting": [region for region, own in assumed.defaults.items() if measured in own] or [""],
             "default_region": assumed.region,
+            "ends_paths": bool(ending_names),
+            "ending_names": sorted(ending_names) or [""],
+            "margin": MARGIN_MICROS,
         }
         await self._clickhouse.execute(reconciliation_statement("stage_entries"), values)
 

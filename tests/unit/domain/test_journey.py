@@ -41,6 +41,20 @@ def test_conversions_and_payment_returns_are_no_touches() -> None:
     assert not JourneyTouch(1, 1, TouchKind.CONVERSION).is_touch
 
 
+def test_what_was_taken_back_ends_no_path_and_what_is_told_twice_ends_it_once() -> None:
+    told = [JourneyTouch(time, time, TouchKind.CONVERSION, 40) for time in (1, 3, 5)]
+    ids = {1: "c1:a", 3: "c1:b", 5: "c1:c"}
+
+    def start(**told_as: str) -> tuple[int, int] | None:
+        return path_start(told, (9, 9), {40}, 100, ids, told_as={f"c1:{name}": to for name, to in told_as.items()})
+
+    assert start() == (5, 5)
+    assert start(c="") == (3, 3)
+    assert start(c="c1:a") == (3, 3)
+    assert start(b="c1:a", c="c1:a") == (1, 1)
+    assert start(a="", b="", c="") is None
+
+
 def test_a_path_starts_after_the_last_conversion_that_resets_it() -> None:
     resets = [JourneyTouch(time, time, TouchKind.CONVERSION, 40) for time in (1, 3, 9)]
     other = JourneyTouch(4, 5, TouchKind.CONVERSION, 41)

@@ -6,6 +6,7 @@
 -- Step by step: the journey up to the conversion, sessions, touches, the window of each model, weights, exact shares
 -- (largest remainder, ties in event order), and at last the stored row beside them.
 -- A path that an order ended began anew at the order's place: that of its earliest observation, of those that count if any does.
+-- None was ended by what was taken back, nor that of an order by what else is told of it.
 -- What a lambda takes from outside is laid out once per element: numbers only, never an array; that would take n x n.
 WITH
     conversions_to_credit AS
@@ -98,9 +99,11 @@ WITH
                     AND (is_internal OR bitAnd(entry.flags, 16) = 0),
                 entries
             ) AS candidates,
+            arrayFirst(reset -> reset.time = time AND reset.hash = hash, resets).conversion AS own_conversion,
             arrayFilter(
                 reset -> reset.time >= time - %(history)s
                     AND (reset.time, reset.hash) < (time, hash)
+                    AND reset.conversion != own_conversion
                     AND (is_internal OR NOT reset.is_internal),
                 resets
             ) AS observed,
@@ -117,7 +120,7 @@ WITH
     with_looked_at AS
     (
         SELECT
-            * EXCEPT (candidates, observed, ended),
+            * EXCEPT (candidates, own_conversion, observed, ended),
             if(
                 length(candidates) <= %(event_cap)s,
                 candidates,

@@ -20,7 +20,7 @@ SELECT
             (bitAnd(flags, 16) != 0, time, hash, source),
             'Tuple(is_internal UInt8, time Int64, hash UInt64, conversion UInt64)'
         ),
-        kind = 7 AND bitAnd(flags, 2) = 0 AND name IN %(path_reset_names)s
+        kind = 7 AND bitAnd(flags, 34) = 0 AND name IN %(path_reset_names)s
     )) AS resets,
     max(accept_time) AS newest_accept_time
 FROM reconciliation_entries FINAL

@@ -6,7 +6,9 @@
 -- a person. Consent is what the event says; a grant that says when it was given, and an event that says nothing, go by the
 -- person's last decision until then; without any by what is assumed of their region.
 -- The source of an observation is its conversion, or by what one that went with its person is told from others; where
--- nobody kept that, an observation stands for itself.
+-- nobody kept that, an observation stands for itself. Where conversions end paths: one that was taken back says so (32), and
+-- what is told of an order without its cycle is of the conversion that counts in its place, as the run has read them; of
+-- those that it has not read, as they are stored: runs of their own days look at that.
 -- Nothing of a run takes more memory: so identifiers are looked up by their hashes, in small blocks.
 INSERT INTO reconciliation_entries
 (
@@ -45,13 +47,14 @@ SELECT
                 0
             ) = 2
         )
-        + 16 * (traffic IN ('INTERNAL', 'TEST')),
+        + 16 * (traffic IN ('INTERNAL', 'TEST'))
+        + 32 * (kind = 'conversion' AND is_taken_back),
     multiIf(
         is_touch, if(channel_rule = 'direct' AND shown = %(plain_direct)s, 0, cityHash64(shown, channel_rule)),
         entry_kind != 7, 1,
         conversion_id = '' OR startsWith(conversion_id, 's1:'),
             greatest(if(details['erased_order'] = '', hash, xxHash64(details['erased_order'])), 1),
-        greatest(xxHash64(conversion_id), 1)
+        greatest(xxHash64(if(counts_as = '', conversion_id, counts_as)), 1)
     ),
     shown,
     click,
@@ -59,7 +62,7 @@ SELECT
     if(session_id = '', 0, xxHash64(session_id)),
     if(click_at = 0, 0, toInt64OrZero(splitByChar('\n', details['click_times_micros'])[click_at])),
     if(is_touch, channel, conversion_name),
-    toUnixTimestamp64Micro(accept_time)
+    if(kind = 'conversion', greatest(toUnixTimestamp64Micro(accept_time), told_time), toUnixTimestamp64Micro(accept_time))
 FROM
 (
     SELECT
@@ -167,6 +170,10 @@ FROM
             AND identity_token IN (/*people*/)
         GROUP BY person
     ) AS c ON c.person = p.person
+    LEFT JOIN
+    (
+        /*told_as*/
+    ) AS b ON b.number = xxHash64(e.conversion_id)
 )
 WHERE time >= earliest - %(history)s
     OR notEmpty(click_id_families)
