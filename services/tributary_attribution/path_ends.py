@@ -111,8 +111,9 @@ def frees_forgotten_paths(one: Affected) -> bool:
 def _moves_ends(one: Affected) -> bool:
     """Tells whether what arrived may have taken a conversion back, or not any more, or made it one with another."""
     changes = [part for part in one.kin.order.with_adjustments(one.parts) if not part.is_observation]
-    if any(part.event_hash in one.arrived for part in changes):
-        return any(part.adjustment().kind is AdjustmentKind.RETRACTION for part in changes)
+    has_changed = any(part.event_hash in one.arrived for part in changes)
+    if has_changed and any(part.adjustment().kind is AdjustmentKind.RETRACTION for part in changes):
+        return True  # a restatement ends a retraction, which is there still
     return has_kin_arrived(one)
 
 

@@ -95,9 +95,13 @@ async def test_the_last_that_was_not_taken_back_ends_the_path(
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-@pytest.mark.parametrize("later", [HOUR, -HOUR], ids=["cycle-later", "cycle-earlier"])
+@pytest.mark.parametrize(
+    ("later", "by_cycle"),
+    [(HOUR, False), (-HOUR, False), (HOUR, True)],
+    ids=["cycle-later", "cycle-earlier", "taken-back-by-cycle"],
+)
 async def test_an_order_that_is_told_with_its_cycle_and_without_ends_a_path_once(
-    redis_url: str, clickhouse_url: str, workspace: str, order: tuple[int, ...], later: int
+    redis_url: str, clickhouse_url: str, workspace: str, order: tuple[int, ...], later: int, by_cycle: bool
 ) -> None:
     make, at = Events(workspace), NOON - DAY
     own = {"name": "purchase", "order_id": "o-1", "subscription": "s-o-1"}
@@ -121,7 +125,8 @@ async def test_an_order_that_is_told_with_its_cycle_and_without_ends_a_path_once
         assert seen == {("o-1", ""): first, ("o-1", "1"): first, ("o-2", ""): second}
         await agree(world)
         await agree(world, begin=NOON - HOUR)
-        await world.happen(make.retraction())
+        taken_back = make.retraction()
+        await world.happen(Families(make).adjusted(taken_back, told[1]) if by_cycle else taken_back)
         rows = await world.attribution.stored("order_id, touch_channels")
         assert dict(rows)["o-2"] == ["Email", "Referral", "Display"]
         await agree(world)
