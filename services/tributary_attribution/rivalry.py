@@ -1,7 +1,7 @@
-"""Conversions of one name and person, of which not every one counts: reads what became of the others.
+"""What becomes of a conversion for the sake of others of its person: reads what became of these.
 
-Which they are says the journey (`counting`), and of what it has forgotten how the person began (`firsts`). Likewise of
-those that end the path of a conversion (`path_ends`).
+Of one name not every one may count: which they are says the journey (`counting`), and of what it has forgotten how the
+person began (`firsts`). Others end the path of a conversion (`path_ends`).
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _was_removed(one: Affected) -> bool:
 
 
 def successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:
-    """Returns the conversions that may count, or not any more, because of what became of others.
+    """Returns conversions that may count or not any more, or whose path may begin elsewhere, for what became of others.
 
     Args:
         affected: Those that may have been; with parts and journeys, and what their families are to them.

@@ -29,9 +29,9 @@ _SHORT: Final = {
 }
 """`home`: whose an event is, its most telling identifier. `theirs`: what was published of an erased person's
 conversions while they were theirs, or of those that are; not of an order that somebody else told again since.
-`not_late`: what was published before a conversion began anew that has its copy, and is frozen. `erasures_version`: how
-far erasures are together, another number, never below 0, once one of them got further, or is done again; 0: none was
-through yet."""
+`not_late`: what was published before a conversion began anew that has its copy, and is frozen. `erasures_version`: in
+which states erasures are together, another number, never below 0, once one of them got to another; 0: none was through
+yet."""
 _LONG: Final = frozenset({"of_tokens", "undecided"})
 
 

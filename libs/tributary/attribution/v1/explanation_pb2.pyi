@@ -695,7 +695,9 @@ class CreditSettings(_message.Message):
 
     @_builtins.property
     def path_reset_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Conversions after which a person's path starts anew. In a request: none leaves it as it is; see `path_continues`."""
+        """Conversions after which a person's path starts anew, unless they were taken back. In a request: none leaves it as it is;
+        see `path_continues`.
+        """
 
     def __init__(
         self,

@@ -7,8 +7,8 @@
 -- person's last decision until then; without any by what is assumed of their region.
 -- The source of an observation is its conversion, or by what one that went with its person is told from others; where
 -- nobody kept that, an observation stands for itself. Where conversions end paths: one that was taken back says so (32), and
--- what is told of an order without its cycle is of the conversion that counts in its place, as the run has read them; of
--- those that it has not read, as they are stored: runs of their own days look at that.
+-- what is told of an order without its cycle is of the conversion that counts in its place (`told_as`). Which that is says
+-- what is stored, and of those that the run has not read, what became of them, too: runs of their own days look at that.
 -- Nothing of a run takes more memory: so identifiers are looked up by their hashes, in small blocks.
 INSERT INTO reconciliation_entries
 (
