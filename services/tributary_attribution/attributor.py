@@ -268,7 +268,7 @@ class Attributor:
             conversions: Ids of conversions that are computed again, whether events lead to them or not.
             said: What operators said of their identifiers.
             must_publish: Those that are published again even if nothing changes.
-            rows: What is left of those whose last revision nobody has, by conversion id.
+            rows: What is left of those whose last revision nobody has, by conversion id: as `Publisher.give_back`.
 
         Returns:
             Conversion id -> its new revision.
@@ -287,10 +287,11 @@ class Attributor:
             one.is_replayed = one.has_journey or one.conversion_id in conversions
             one.causing, one.arrived, one.released, one.known_causes = {}, set(), set(), {Cause.RECONCILIATION}
             one.has_journey = False  # several chunks of one person's events may have followed
-        if rows and conversions:
-            last = [one for one in affected.values() if one.workspace.id == workspace.id and one.conversion_id in rows]
-            await self._publisher.give_back([one for one in last if one.conversion_id in conversions], rows)
-        revisions = await self._publisher.publish(list(affected.values()))
+        asked = [one for one in affected.values() if one.conversion_id not in rows]
+        last = [one for one in affected.values() if one.conversion_id in rows and one.conversion_id in conversions]
+        if last:  # else all of them are asked for with others, or once all of their person's events are there
+            asked += await self._publisher.give_back(last, rows)
+        revisions = await self._publisher.publish(asked)
         await together(self._publisher.tell(revisions, walked(living, linked)), self._linking.store(linked))
         await self._linking.finish(linked)
         return {one.revised.state.conversion_id: one.revised.revision for one in revisions}

@@ -199,12 +199,16 @@ class Publisher:
                 await self._rates.load(days)
         return [computed[at] for at in range(len(pending))]
 
-    async def give_back(self, affected: Sequence[Affected], rows: Mapping[str, LastRow]) -> None:
+    async def give_back(self, affected: Sequence[Affected], rows: Mapping[str, LastRow]) -> list[Affected]:
         """Gives the state store back what was published last of conversions of which nobody has more than its row.
 
         Args:
             affected: The conversions, their parts read; they are to be read anew afterwards.
             rows: The rows, by conversion id.
+
+        Returns:
+            Those that may be published: others would be taken for new ones, by destinations, too, for their events tell
+            otherwise than the row, and nobody has anything older of them.
 
         Raises:
             StorageUnavailableError: A store does not answer.
@@ -215,14 +219,18 @@ class Publisher:
             one.must_publish = True  # so that it is computed, though nothing changes
         some = [one for one in affected if one.parts]
         last: dict[str, LostConversion] = {}
+        left: set[str] = set()
         for one, (publication, revision) in zip(some, await self._computed(some, views, let_others_run), strict=True):
             if revision is not None and not publication.stored.pending:
                 said = as_last_published(rows[one.conversion_id], revision.message)
-                if said is not None:
+                if said is None and not publication.stored.published:
+                    left.add(one.key)
+                elif said is not None:
                     last[one.key] = LostConversion(said.revision, said.SerializeToString(deterministic=True), {})
         await self._conversions.restore(last, conversion_life_seconds(one.workspace for one in affected))
         for one in affected:
             one.stored, one.has_journey, one.must_publish = None, False, False
+        return [one for one in affected if one.key not in left]
 
     async def assessed(
         self, one: Affected, views: Views, models: Models, settings: AttributionSettings | None = None

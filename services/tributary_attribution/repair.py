@@ -209,7 +209,8 @@ class Repair:
             people: Per conversion all identity tokens of its person; none if it names nobody.
             conversions: Their ids.
             unknown: Those whose newest revision neither the ledger nor the state store has, each with its number: it
-                is written as their row has it, or where their events tell otherwise published anew.
+                is written as their row has it. Where their events tell otherwise, by the settings of today, they are
+                published anew above what the ledger has; where it has nothing, they are left.
 
         Returns:
             Those that are repaired. Left out are conversions that moved again and again while they were computed, or of

@@ -102,3 +102,23 @@ async def test_a_forgotten_revision_whose_row_tells_otherwise_than_its_events_is
         assert posted == await _report(world.attribution, Basis.CONVERSION)
         assert {values[:2] for values in posted.values()} == {(1_000_000, 70_000_000)}
         assert (await world.run()).counts["differences"] == 0
+
+
+async def test_a_forgotten_revision_that_only_other_settings_would_tell_is_left_and_nobody_is_told_of_a_new_order(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    conversion_id = make.conversion_id("a")
+    async with reconciled(redis_url, clickhouse_url, workspace, attribution=[{"lookback_days": 30}]) as world:
+        await world.happen(make.touch("visitor:a", at=NOON - DAY), make.order("visitor:a", order_id="a"))
+        row, told = await world.attribution.stored("*"), len(await world.attribution.logged())
+        await _forget(world, conversion_id)
+        await world.execute(f"ALTER TABLE conversion_revisions DELETE {_OF_ONE}", c=conversion_id)
+    async with reconciled(redis_url, clickhouse_url, workspace, attribution=[{"lookback_days": 10}]) as world:
+        for _ in range(2):
+            assert exit_status(await world.run()) != 0
+            left = await world.runs.findings(workspace, states=[FindingState.OPEN])
+            assert FindingCause.LOST_ROW in {one.cause for one in left}
+        assert await world.attribution.stored("*") == row
+        assert await _ledger(world, conversion_id) == []
+        assert len(await world.attribution.logged()) == told
