@@ -149,6 +149,27 @@ async def test_a_lead_that_is_lost_ended_no_path(redis_url: str, clickhouse_url:
         await agree(world, begin=NOON - HOUR, end=NOON + HOUR)
 
 
+async def test_a_lead_that_is_lost_ended_no_path_though_a_refund_of_it_comes_with_the_loss(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    families = Families(make)
+    stage = families.stage("visitor:a", stage="new", lead_id="l-1", name="purchase", at=NOON - DAY)
+    async with reconciled(redis_url, clickhouse_url, workspace, attribution=[RESET]) as world:
+        await world.happen(
+            make.touch("visitor:a", at=NOON - DAY - HOUR, channel="Email"),
+            stage,
+            make.order("visitor:a", order_id="o-2"),
+        )
+        assert (await touched(world.attribution))["o-2"] == ["unattributed"]
+        await world.happen(
+            families.adjusted(make.refund(1_000_000), stage),
+            families.stage("visitor:a", stage="lost", lead_id="l-1", name="purchase", at=NOON + DAY),
+        )
+        assert (await touched(world.attribution))["o-2"] == ["Email"]
+        await agree(world)
+
+
 async def test_it_ended_no_path_on_the_device_that_saw_somebody_elses_order(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
